@@ -1,0 +1,197 @@
+"""LibriSpeech, or any corpus in its layout, to JSON manifests."""
+
+import string
+from pathlib import Path
+
+from speechbrain.utils.logger import get_logger
+
+from .manifest import (
+    BadUtterance,
+    as_list,
+    audio_duration,
+    check_fraction,
+    collect,
+    is_prepared,
+    write_manifests,
+)
+
+logger = get_logger(__name__)
+
+_ALPHABET = set(string.ascii_uppercase + "' ")
+
+
+def prepare_librispeech(
+    data_folder,
+    save_folder,
+    train_splits=("train-clean-100", "train-clean-360", "train-other-500"),
+    dev_splits=("dev-clean",),
+    test_splits=("test-clean", "test-other"),
+    max_bad_fraction=0.05,
+    skip_prep=False,
+):
+    """Write the manifests of a LibriSpeech-shaped corpus.
+
+    The corpus is ``<split>/<speaker>/<chapter>/<utterance>.flac`` with one
+    ``<speaker>-<chapter>.trans.txt`` a chapter. Written to `save_folder`:
+    ``train.json`` (all training splits), ``valid.json`` (all development
+    splits) and one ``<split>.json`` for each test split; none for an empty
+    list. A second call with the same arguments does nothing.
+
+    Arguments
+    ---------
+    data_folder : path-like
+        The folder with the splits, or its parent if they are in LibriSpeech/.
+    save_folder : path-like
+        Where to write the manifests.
+    train_splits, dev_splits, test_splits : list or comma-separated str
+        Folder names, any.
+    max_bad_fraction : float
+        Utterances with unusable audio or transcript are skipped with a
+        warning; fail if they are more than this share of a manifest.
+    skip_prep : bool
+        Do nothing.
+
+    Raises
+    ------
+    FileNotFoundError
+        If `data_folder` does not hold every split.
+    ValueError
+        For a bad option or too many bad utterances. No manifest is touched.
+
+    Example
+    -------
+    >>> prepare_librispeech("LibriSpeech", "prepared", skip_prep=True)
+    """
+    if skip_prep:
+        return
+    check_fraction(max_bad_fraction)
+    sets = _sets(train_splits, dev_splits, test_splits)
+    data_folder = Path(data_folder)
+    root = _find_root(data_folder, sum(sets.values(), []))
+
+    paths = {name: Path(save_folder, f"{name}.json") for name in sets}
+    marker = Path(save_folder, "librispeech_prepared.json")
+    arguments = {
+        "data_folder": str(data_folder.resolve()),
+        "sets": sets,
+        "max_bad_fraction": max_bad_fraction,
+    }
+    if is_prepared(marker, arguments, paths.values()):
+        logger.info("Skipping preparation, completed in a previous run.")
+        return
+
+    def read(utterance):
+        return _read_utterance(*utterance, data_folder)
+
+    manifests = {
+        paths[name]: collect(
+            f"LibriSpeech {name}",
+            _find_utterances([root / split for split in splits]),
+            read,
+            max_bad_fraction,
+        )
+        for name, splits in sets.items()
+    }
+    write_manifests(manifests, marker, arguments)
+
+
+def _sets(train_splits, dev_splits, test_splits):
+    """Map each manifest's name to its splits; refuse a split used twice."""
+    options = {
+        "train_splits": as_list(train_splits),
+        "dev_splits": as_list(dev_splits),
+        "test_splits": as_list(test_splits),
+    }
+    named = sum(options.values(), [])
+    if not named:
+        raise ValueError("train_splits, dev_splits and test_splits are empty")
+    twice = sorted({split for split in named if named.count(split) > 1})
+    if twice:
+        raise ValueError(
+            f"{', '.join(twice)} given more than once in "
+            + ", ".join(f"{key}={value}" for key, value in options.items())
+        )
+    sets = {
+        "train": options["train_splits"],
+        "valid": options["dev_splits"],
+    }
+    clash = sets.keys() & set(options["test_splits"])
+    if clash:
+        raise ValueError(
+            f"test_splits={options['test_splits']}: the name "
+            f"{', '.join(sorted(clash))} is taken by another manifest"
+        )
+    sets |= {split: [split] for split in options["test_splits"]}
+    return {name: splits for name, splits in sets.items() if splits}
+
+
+def _find_root(data_folder, splits):
+    """The folder that holds all splits: data_folder or its LibriSpeech/."""
+    roots = [data_folder, data_folder / "LibriSpeech"]
+    # The better of the two, so that one missing split is the one reported.
+    root = max(roots, key=lambda r: sum((r / s).is_dir() for s in splits))
+    missing = [split for split in splits if not (root / split).is_dir()]
+    if not missing:
+        return root
+    found = []
+    if root.is_dir():
+        found = sorted(path.name for path in root.iterdir() if path.is_dir())
+    if len(missing) < len(splits):
+        roots = [root]
+    looked = [str(root / split) for root in roots for split in missing]
+    raise FileNotFoundError(
+        f"data_folder={str(data_folder)!r} lacks {', '.join(missing)}. "
+        f"Looked for: {', '.join(looked)}. "
+        f"Folders found in {root}: {', '.join(found) or 'none'}"
+    )
+
+
+def _find_utterances(folders):
+    """Map utterance ids to (audio path or None, transcript or None)."""
+    texts, audio = {}, {}
+    for folder in folders:
+        for path in sorted(folder.rglob("*.trans.txt")):
+            lines = path.read_text("utf-8", errors="replace").splitlines()
+            for line in lines:
+                key, _, text = line.strip().partition(" ")
+                if key:
+                    _add(texts, key, text.strip(), path)
+        for path in sorted(folder.rglob("*.flac")):
+            _add(audio, path.stem, path, path)
+    return {
+        key: (
+            audio[key][0] if key in audio else None,
+            texts[key][0] if key in texts else None,
+        )
+        for key in sorted(audio.keys() | texts.keys())
+    }
+
+
+def _add(known, key, value, path):
+    if key in known:
+        raise ValueError(
+            f"utterance {key} is twice in the corpus: in {known[key][1]} and "
+            f"in {path}"
+        )
+    known[key] = (value, path)
+
+
+def _read_utterance(wav, text, data_folder):
+    if wav is None:
+        raise BadUtterance("transcript without a .flac file")
+    duration = audio_duration(wav)
+    if not text:
+        kind = "no" if text is None else "empty"
+        raise BadUtterance(f"{kind} transcript of {wav} in a .trans.txt file")
+    strange = set(text) - _ALPHABET
+    if strange:
+        raise BadUtterance(
+            f"transcript {text!r} holds {''.join(sorted(strange))!r}, "
+            "allowed are A-Z, apostrophe and space"
+        )
+    return {
+        "wav": f"{{data_root}}/{wav.relative_to(data_folder).as_posix()}",
+        "duration": duration,
+        "spk_id": wav.stem.split("-")[0],
+        "wrd": " ".join(text.split()),
+    }

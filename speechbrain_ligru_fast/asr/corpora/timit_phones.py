@@ -1,0 +1,94 @@
+"""TIMIT's 61 phone labels and their usual folding to 48 and 39.
+
+After Lee and Hon, "Speaker-independent phone recognition using hidden Markov
+models", 1989; the same table as SpeechBrain's TIMIT recipes.
+"""
+
+PHN_SETS = (39, 48, 61)
+
+LABELS_61 = tuple(
+    "aa ae ah ao aw ax ax-h axr ay b bcl ch d dcl dh dx eh el em en eng epi "
+    "er ey f g gcl h# hh hv ih ix iy jh k kcl l m n ng nx ow oy p pau pcl q r "
+    "s sh t tcl th uh uw ux v w y z zh".split()
+)
+
+# Only what changes. The glottal stop is dropped.
+_TO_48 = {
+    "ax-h": "ax",
+    "axr": "er",
+    "bcl": "vcl",
+    "dcl": "vcl",
+    "gcl": "vcl",
+    "kcl": "cl",
+    "pcl": "cl",
+    "tcl": "cl",
+    "em": "m",
+    "eng": "ng",
+    "nx": "n",
+    "hv": "hh",
+    "h#": "sil",
+    "pau": "sil",
+    "ux": "uw",
+    "q": "",
+}
+_48_TO_39 = {
+    "ao": "aa",
+    "ax": "ah",
+    "el": "l",
+    "en": "n",
+    "ix": "ih",
+    "zh": "sh",
+    "cl": "sil",
+    "vcl": "sil",
+    "epi": "sil",
+}
+
+FOLD_48 = {label: _TO_48.get(label, label) for label in LABELS_61}
+FOLD_39 = {
+    label: _48_TO_39.get(folded, folded) for label, folded in FOLD_48.items()
+}
+_FOLDS = {39: FOLD_39, 48: FOLD_48, 61: {label: label for label in LABELS_61}}
+
+
+def fold_phones(segments, phn_set=39):
+    """Fold labelled segments to a phone set.
+
+    Dropped labels lose their end; neighbouring silences become one. With
+    61 labels nothing changes.
+
+    Arguments
+    ---------
+    segments : iterable of (int, int, str)
+        Start and end in samples, one of the 61 labels.
+    phn_set : {39, 48, 61}
+        How many phones are wanted.
+
+    Returns
+    -------
+    phones : list of str
+    ends : list of int
+        Last sample of each phone.
+
+    Raises
+    ------
+    KeyError
+        For a label that TIMIT does not have.
+
+    Example
+    -------
+    >>> segments = [(0, 5, "h#"), (5, 7, "pau"), (7, 9, "ix"), (9, 12, "q")]
+    >>> fold_phones(segments)
+    (['sil', 'ih'], [7, 9])
+    """
+    fold = _FOLDS[phn_set]
+    phones, ends = [], []
+    for _, end, label in segments:
+        phone = fold[label]
+        if not phone:
+            continue
+        if phones and phone == phones[-1] == "sil":
+            ends[-1] = end
+            continue
+        phones.append(phone)
+        ends.append(end)
+    return phones, ends
