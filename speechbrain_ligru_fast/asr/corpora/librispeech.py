@@ -81,12 +81,12 @@ def prepare_librispeech(
         return
 
     def read(utterance):
-        return _read_utterance(*utterance, data_folder)
+        return read_utterance(*utterance, data_folder)
 
     manifests = {
         paths[name]: collect(
             f"LibriSpeech {name}",
-            _find_utterances([root / split for split in splits]),
+            find_utterances([root / split for split in splits]),
             read,
             max_bad_fraction,
         )
@@ -146,8 +146,24 @@ def _find_root(data_folder, splits):
     )
 
 
-def _find_utterances(folders):
-    """Map utterance ids to (audio path or None, transcript or None)."""
+def find_utterances(folders):
+    """List the utterances of some splits.
+
+    Arguments
+    ---------
+    folders : iterable of Path
+        Folders of the splits.
+
+    Returns
+    -------
+    dict
+        Utterance id -> (audio path or None, transcript or None).
+
+    Raises
+    ------
+    ValueError
+        If an utterance is there twice.
+    """
     texts, audio = {}, {}
     for folder in folders:
         for path in sorted(folder.rglob("*.trans.txt")):
@@ -176,7 +192,27 @@ def _add(known, key, value, path):
     known[key] = (value, path)
 
 
-def _read_utterance(wav, text, data_folder):
+def read_utterance(wav, text, data_folder):
+    """Make the manifest entry of one utterance.
+
+    Arguments
+    ---------
+    wav : Path or None
+        The audio.
+    text : str or None
+        The transcript.
+    data_folder : Path
+        What ``{data_root}`` stands for.
+
+    Returns
+    -------
+    dict
+
+    Raises
+    ------
+    BadUtterance
+        If either is missing or unusable.
+    """
     if wav is None:
         raise BadUtterance("transcript without a .flac file")
     duration = audio_duration(wav)
