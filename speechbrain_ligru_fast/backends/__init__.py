@@ -1,0 +1,120 @@
+"""The implementations of the scan, one file or folder each.
+
+A backend module defines ``unavailable(device_type, dtype, spec)``, which
+returns None or the reason why it can't run, and the two functions
+``scan_forward`` and ``scan_backward``, whose contract is documented in
+``backends/reference.py``. Modules are imported at first use only: their
+libraries may be absent, heavy or broken.
+"""
+
+import functools
+import importlib
+import importlib.util
+import logging
+
+import torch
+
+from speechbrain_ligru_fast.spec import (
+    BACKENDS,
+    ScanSpec,
+    check_backend_name,
+)
+
+logger = logging.getLogger(__name__)
+
+
+@functools.cache
+def _load(name):
+    """The backend's module, or the reason why it can't be imported."""
+    path = f"{__name__}.{name}"
+    if importlib.util.find_spec(path) is None:
+        return f"{name} is not part of this version"
+    try:
+        return importlib.import_module(path)
+    except ImportError as error:
+        return f"its library can't be imported: {error}"
+
+
+def _reason(name, device_type, dtype, spec):
+    """None if backend ``name`` can run, else why not."""
+    module = _load(name)
+    if isinstance(module, str):
+        return module
+    return module.unavailable(device_type, dtype, spec)
+
+
+@functools.cache
+def choose(name, device_type, dtype, spec):
+    """The module that runs a scan.
+
+    Arguments
+    ---------
+    name : str
+        A backend's name, or ``auto`` for the fastest that can run.
+    device_type : str
+        ``cpu`` or ``cuda``.
+    dtype : torch.dtype
+        dtype of the recurrent weights.
+    spec : ScanSpec
+        Options of the scan.
+
+    Returns
+    -------
+    module
+
+    Raises
+    ------
+    ValueError
+        For an unknown name.
+    RuntimeError
+        If the named backend can't run, with the reason.
+    """
+    check_backend_name(name)
+    if name != "auto":
+        reason = _reason(name, device_type, dtype, spec)
+        if reason is not None:
+            raise RuntimeError(
+                f"backend {name!r} can't run on {device_type} with {dtype}: "
+                f"{reason}. Use backend='auto' to take the fastest that can."
+            )
+        return _load(name)
+    refused = []
+    # BACKENDS lists the fastest first; reference runs everywhere.
+    for candidate in BACKENDS[1:]:
+        reason = _reason(candidate, device_type, dtype, spec)
+        if reason is None:
+            logger.info(
+                "LiGRU backend on %s with %s: %s%s",
+                device_type,
+                dtype,
+                candidate,
+                "".join(f"; not {n}: {why}" for n, why in refused),
+            )
+            return _load(candidate)
+        refused.append((candidate, reason))
+    raise AssertionError("the reference backend runs everywhere")
+
+
+def available_backends():
+    """Which backends can run here.
+
+    Returns
+    -------
+    dict
+        Name -> "ok", or the reason why it can't run. A backend is "ok" if
+        it runs a float32 LiGRU on some device of this machine.
+
+    Example
+    -------
+    >>> available_backends()["reference"]
+    'ok'
+    """
+    devices = ["cpu"] + (["cuda"] if torch.cuda.is_available() else [])
+    found = {}
+    for name in BACKENDS[1:]:
+        reasons = [
+            _reason(name, device, torch.float32, ScanSpec())
+            for device in devices
+        ]
+        found[name] = "ok" if None in reasons else reasons[-1]
+    return found

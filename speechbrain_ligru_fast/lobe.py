@@ -1,0 +1,242 @@
+"""The CRDNN lobe with fast recurrent layers, and ways to plug it in."""
+
+import inspect
+import sys
+from typing import Optional
+
+import speechbrain as sb
+import torch
+from speechbrain.lobes.models import CRDNN as stock_crdnn
+from speechbrain.nnet import RNN as stock_rnn
+from torch import Tensor
+
+from speechbrain_ligru_fast import layers
+
+# What ``register`` answers to in a YAML file.
+LOBE_NAME = "speechbrain.lobes.models.ligru_fast"
+
+LiGRU = layers.LiGRU
+SLiGRU = layers.SLiGRU
+
+_FAST = {"LiGRU": layers.LiGRU, "SLiGRU": layers.SLiGRU}
+_STOCK = {name: getattr(stock_rnn, name) for name in _FAST}
+
+
+def _accepts(function, argument):
+    return argument in inspect.signature(function).parameters
+
+
+def _with_backend(rnn_class, backend):
+    """``rnn_class`` with the backend set, if it knows backends."""
+
+    def build(*args, **kwargs):
+        if _accepts(rnn_class, "backend"):
+            kwargs["backend"] = backend
+        rnn = rnn_class(*args, **kwargs)
+        # Read by CRDNN.forward, also under torch.jit.script.
+        if _accepts(rnn.forward, "lengths"):
+            rnn.takes_lengths = True
+        return rnn
+
+    # speechbrain's containers pass input_shape only to who asks for it.
+    build.__signature__ = inspect.signature(rnn_class)
+    return build
+
+
+class CRDNN(stock_crdnn.CRDNN):
+    """SpeechBrain's CRDNN with a fast LiGRU and knowledge of lengths.
+
+    It takes the arguments of ``speechbrain.lobes.models.CRDNN.CRDNN``, in
+    the same order, and holds the same parameters.
+
+    Arguments
+    ---------
+    *args : tuple
+        Arguments of the stock CRDNN.
+    rnn_class : class
+        Any recurrent class of SpeechBrain or of this package.
+    backend : str
+        Passed on to ``rnn_class`` if it takes a backend.
+    **kwargs : dict
+        Arguments of the stock CRDNN.
+
+    Example
+    -------
+    >>> inputs = torch.rand([10, 15, 60])
+    >>> model = CRDNN(input_shape=inputs.shape, rnn_neurons=32)
+    >>> model(inputs, torch.ones(10)).shape
+    torch.Size([10, 15, 512])
+    """
+
+    def __init__(self, *args, rnn_class=layers.LiGRU, backend="auto", **kwargs):
+        super().__init__(
+            *args, rnn_class=_with_backend(rnn_class, backend), **kwargs
+        )
+
+    def forward(self, x: Tensor, lengths: Optional[Tensor] = None) -> Tensor:
+        """Returns the encoded features.
+
+        Arguments
+        ---------
+        x : Tensor
+            (B, T, F) features.
+        lengths : Tensor | None
+            (B,) relative lengths in (0, 1], handed to the recurrent layer
+            if it takes lengths.
+
+        Returns
+        -------
+        Tensor
+            (B, T', dnn_neurons); T' = T unless time is pooled.
+        """
+        for layer in self.values():
+            if hasattr(layer, "takes_lengths"):
+                out = layer(x, lengths=lengths)
+            else:
+                out = layer(x)
+            if isinstance(out, tuple):
+                x = out[0]
+            else:
+                x = out
+        return x
+
+
+def register(replace=False):
+    """Makes the fast layers resolvable by SpeechBrain names.
+
+    Afterwards ``!new:speechbrain.lobes.models.ligru_fast.CRDNN`` (and
+    ``.LiGRU``, ``.SLiGRU``) works in any YAML.
+
+    Arguments
+    ---------
+    replace : bool
+        Whether ``speechbrain.nnet.RNN.LiGRU`` and ``SLiGRU`` become the
+        fast ones too, so that unmodified recipes use them. ``False``
+        undoes an earlier replacement.
+
+    Example
+    -------
+    >>> register()
+    >>> from speechbrain.lobes.models.ligru_fast import CRDNN
+    """
+    this = sys.modules[__name__]
+    sys.modules[LOBE_NAME] = this
+    sb.lobes.models.ligru_fast = this
+    source = _FAST if replace else _STOCK
+    for name, cls in source.items():
+        setattr(stock_rnn, name, cls)
+    # The stock lobe's default was bound when it was imported.
+    default = inspect.signature(stock_crdnn.CRDNN.__init__).parameters
+    names = [p.name for p in default.values() if p.default is not p.empty]
+    values = list(stock_crdnn.CRDNN.__init__.__defaults__)
+    values[names.index("rnn_class")] = source["LiGRU"]
+    stock_crdnn.CRDNN.__init__.__defaults__ = tuple(values)
+
+
+def _arguments(rnn):
+    """Constructor arguments that both versions of a layer share."""
+    shape = [8, 1, int(rnn.fea_dim)] + ([1] if rnn.reshape else [])
+    names = ["hidden_size", "nonlinearity", "num_layers", "bias", "dropout"]
+    names += ["bidirectional"]
+    for name in ("normalization", "ff_normalization"):
+        names += [name] if hasattr(rnn, name) else []
+    if hasattr(rnn, "recurrent_elementwise_affine"):
+        names.append("recurrent_elementwise_affine")
+    arguments = {name: getattr(rnn, name) for name in names}
+    return {**arguments, "input_shape": shape, "re_init": False}
+
+
+def _move_weights(source, target):
+    """Gives ``target`` the very parameter tensors of ``source``."""
+    for old, new in zip(source.rnn, target.rnn):
+        for name in ("w", "u", "norm", "layer_norm"):
+            if hasattr(old, name):
+                setattr(new, name, getattr(old, name))
+        new.h_init = old.h_init
+    target.re_init = source.re_init
+    target.to(source.rnn[0].u.weight.device)
+    target.train(source.training)
+
+
+def _swap(module, classes, build):
+    """Replaces every instance of ``classes`` in ``module``."""
+    if type(module) in classes:
+        return build(module)
+    for name, child in module.named_children():
+        swapped = _swap(child, classes, build)
+        if swapped is not child:
+            if hasattr(child, "takes_lengths"):
+                swapped.takes_lengths = True
+            setattr(module, name, swapped)
+    return module
+
+
+def accelerate(module: torch.nn.Module, backend="auto"):
+    """Swaps every stock LiGRU and SLiGRU inside a model for a fast one.
+
+    Arguments
+    ---------
+    module : torch.nn.Module
+        A model, changed in place, or a stock layer itself. Parameters stay
+        the same objects, so that optimizers and checkpoints go on.
+    backend : str
+        Backend of the fast layers.
+
+    Returns
+    -------
+    torch.nn.Module
+        ``module``, or its replacement if it was a stock layer itself.
+
+    Example
+    -------
+    >>> from speechbrain.nnet.RNN import LiGRU as Stock
+    >>> stock = Stock(hidden_size=4, input_shape=[2, 5, 3])
+    >>> type(accelerate(stock)).__module__
+    'speechbrain_ligru_fast.layers'
+    """
+
+    def build(stock):
+        fast = _FAST[type(stock).__name__](**_arguments(stock), backend=backend)
+        _move_weights(stock, fast)
+        return fast
+
+    return _swap(module, tuple(_STOCK.values()), build)
+
+
+def restore(module: torch.nn.Module):
+    """Swaps every fast layer inside a model back for SpeechBrain's.
+
+    Arguments
+    ---------
+    module : torch.nn.Module
+        A model, changed in place, or a fast layer itself.
+
+    Returns
+    -------
+    torch.nn.Module
+        ``module``, or its replacement if it was a fast layer itself.
+
+    Raises
+    ------
+    ValueError
+        For a layer that stock can't express (normalization="identity").
+
+    Example
+    -------
+    >>> fast = SLiGRU(hidden_size=4, input_shape=[2, 5, 3])
+    >>> type(restore(fast)).__module__
+    'speechbrain.nnet.RNN'
+    """
+
+    def build(fast):
+        arguments = _arguments(fast)
+        if "identity" in arguments.values():
+            raise ValueError(
+                "normalization: got 'identity', which SpeechBrain's layer "
+                "does not have; allowed are batchnorm and layernorm"
+            )
+        stock = _STOCK[type(fast).__name__](**arguments)
+        _move_weights(fast, stock)
+        return stock
+
+    return _swap(module, tuple(_FAST.values()), build)

@@ -1,0 +1,279 @@
+"""The one operator of this package, ``ligru_scan``.
+
+Two custom operators are registered with torch: ``scan`` and
+``scan_backward``. They carry schema, fake kernels, autograd and autocast, so
+that eager mode, torch.jit.script, torch.compile and torch.export all see one
+opaque call per layer instead of a loop over time.
+"""
+
+from typing import Optional, Tuple
+
+import torch
+from torch import Tensor
+
+from speechbrain_ligru_fast import backends
+from speechbrain_ligru_fast.rows import accumulate_dtype, previous_hidden
+from speechbrain_ligru_fast.spec import ScanSpec, check_scan
+
+NAMESPACE = "speechbrain_ligru_fast"
+
+
+@torch.library.custom_op(f"{NAMESPACE}::scan", mutates_args=())
+def scan(
+    w: Tensor,
+    u: Tensor,
+    h0: Optional[Tensor],
+    mask: Optional[Tensor],
+    lengths: Optional[Tensor],
+    ln_weight: Optional[Tensor],
+    ln_bias: Optional[Tensor],
+    nonlinearity: str,
+    directions: int,
+    layernorm: bool,
+    eps: float,
+    backend: str,
+    save: bool,
+) -> Tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Output and what the backward needs; see backends/reference.py."""
+    spec = ScanSpec(nonlinearity, directions, layernorm, eps)
+    module = backends.choose(backend, w.device.type, u.dtype, spec)
+    return module.scan_forward(
+        spec, w, u, h0, mask, lengths, ln_weight, ln_bias, save
+    )
+
+
+@scan.register_fake
+def _(
+    w, u, h0, mask, lengths, ln_weight, ln_bias,
+    nonlinearity, directions, layernorm, eps, backend, save,
+):  # fmt: skip
+    batch, steps, width = w.shape
+    dtype = accumulate_dtype(w.dtype)
+
+    def saved(kept, *shape):
+        return w.new_empty(shape if kept else (0,), dtype=dtype)
+
+    return (
+        w.new_empty(batch, steps, directions * (width // 2)),
+        saved(save, directions, batch, steps, width),
+        saved(save and layernorm, directions, batch, steps, width),
+        saved(save and layernorm, directions, batch, steps),
+    )
+
+
+@torch.library.custom_op(f"{NAMESPACE}::scan_backward", mutates_args=())
+def scan_backward(
+    grad: Tensor,
+    output: Tensor,
+    gates: Tensor,
+    normed: Tensor,
+    rstd: Tensor,
+    u: Tensor,
+    h0: Optional[Tensor],
+    mask: Optional[Tensor],
+    lengths: Optional[Tensor],
+    ln_weight: Optional[Tensor],
+    nonlinearity: str,
+    directions: int,
+    layernorm: bool,
+    eps: float,
+    backend: str,
+) -> Tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+    """Gradients of w, u, h0, ln_weight and ln_bias."""
+    spec = ScanSpec(nonlinearity, directions, layernorm, eps)
+    module = backends.choose(backend, grad.device.type, u.dtype, spec)
+    previous = previous_hidden(output, h0, directions, lengths)
+    dgates, dprojected, dh0 = module.scan_backward(
+        spec, grad, previous, gates, normed, rstd, u, mask, lengths, ln_weight
+    )
+    dw = dgates[0].clone() if directions == 1 else dgates[0] + dgates[1]
+    width = dgates.size(3)
+    # All of U's gradient is one GEMM over every row and step.
+    du = dprojected.reshape(-1, width).t() @ previous.to(
+        dprojected.dtype
+    ).reshape(-1, width // 2)
+    dln_weight, dln_bias = normed.new_empty(0), normed.new_empty(0)
+    if layernorm:
+        dln_weight = (dgates * normed).sum((0, 1, 2))
+        dln_bias = dgates.sum((0, 1, 2))
+    return dw.to(grad.dtype), du.to(u.dtype), dh0, dln_weight, dln_bias
+
+
+@scan_backward.register_fake
+def _(
+    grad, output, gates, normed, rstd, u, h0, mask, lengths, ln_weight,
+    nonlinearity, directions, layernorm, eps, backend,
+):  # fmt: skip
+    batch, steps, width = grad.size(0), grad.size(1), u.size(0)
+    norm_shape = (width,) if layernorm else (0,)
+    return (
+        grad.new_empty(batch, steps, width),
+        torch.empty_like(u),
+        gates.new_empty(directions * batch, width // 2),
+        gates.new_empty(norm_shape),
+        gates.new_empty(norm_shape),
+    )
+
+
+def _setup_context(ctx, inputs, output):
+    w, u, h0, mask, lengths, ln_weight, ln_bias, *options, _ = inputs
+    result, gates, normed, rstd = output
+    ctx.save_for_backward(
+        result, gates, normed, rstd, u, h0, mask, lengths, ln_weight
+    )
+    ctx.mark_non_differentiable(gates, normed, rstd)
+    ctx.options = options
+    ctx.dtypes = [
+        None if x is None else x.dtype for x in (h0, ln_weight, ln_bias)
+    ]
+
+
+def _backward(ctx, grad, *_):
+    dw, du, dh0, dln_weight, dln_bias = scan_backward(
+        grad.contiguous(), *ctx.saved_tensors, *ctx.options
+    )
+    optional = [
+        None if dtype is None else x.to(dtype)
+        for x, dtype in zip((dh0, dln_weight, dln_bias), ctx.dtypes)
+    ]
+    return (
+        dw, du, optional[0], None, None, optional[1], optional[2],
+        None, None, None, None, None, None,
+    )  # fmt: skip
+
+
+def _no_double_backward(ctx, *grads):
+    raise RuntimeError(
+        "ligru_scan: its backward is not differentiable a second time; "
+        "call backward without create_graph=True, or use SpeechBrain's own "
+        "layer (speechbrain_ligru_fast.restore) where double backward is "
+        "needed"
+    )
+
+
+scan.register_autograd(_backward, setup_context=_setup_context)
+scan_backward.register_autograd(_no_double_backward)
+
+
+def _autocast(device_type, keyset):
+    """Autocast: operands in the autocast dtype, state in float32."""
+
+    def kernel(w, u, h0, mask, lengths, ln_weight, ln_bias, *options):
+        dtype = torch.get_autocast_dtype(device_type)
+        if w.dtype != torch.float64:
+            w = w.float()
+            u = u.to(dtype)
+        with torch._C._ExcludeDispatchKeyGuard(keyset):
+            return torch.ops.speechbrain_ligru_fast.scan(
+                w, u, h0, mask, lengths, ln_weight, ln_bias, *options
+            )
+
+    return kernel
+
+
+_library = torch.library.Library(NAMESPACE, "FRAGMENT")
+for _device_type, _key in (("cpu", "AutocastCPU"), ("cuda", "AutocastCUDA")):
+    _library.impl(
+        "scan",
+        _autocast(
+            _device_type,
+            torch._C.DispatchKeySet(getattr(torch._C.DispatchKey, _key)),
+        ),
+        _key,
+    )
+
+
+def ligru_scan(
+    w: Tensor,
+    u: Tensor,
+    h0: Optional[Tensor] = None,
+    mask: Optional[Tensor] = None,
+    lengths: Optional[Tensor] = None,
+    nonlinearity: str = "relu",
+    directions: int = 1,
+    layernorm: bool = False,
+    ln_weight: Optional[Tensor] = None,
+    ln_bias: Optional[Tensor] = None,
+    eps: float = 1e-5,
+    backend: str = "auto",
+) -> Tensor:
+    """The LiGRU recurrence over a whole sequence, in one or two directions.
+
+    For each row, with ``a`` and ``z`` the two halves of the gates::
+
+        g_t = w_t + U h_{t-1}       (SLiGRU: w_t + LayerNorm(U h_{t-1}))
+        z_t = sigmoid(z_t)
+        h_t = z_t * h_{t-1} + (1 - z_t) * act(a_t) * mask
+
+    Equations 9 to 12 of arXiv 1803.10225; SLiGRU: arXiv 2302.10144. The
+    function also runs under torch.jit.script and torch.compile.
+
+    Arguments
+    ---------
+    w : Tensor
+        (B, T, 2H) input projection, candidate half first, shared by both
+        directions. float32, float64, bfloat16 or float16.
+    u : Tensor
+        (2H, H) recurrent weights. Their dtype is the precision of the
+        matrix product's operands; state and sums are float32 (float64 for
+        float64).
+    h0 : Tensor | None
+        (D * B, H) initial state, forward rows first; None means zeros.
+    mask : Tensor | None
+        (D * B, H) recurrent dropout mask, constant over time. It receives
+        no gradient.
+    lengths : Tensor | None
+        (B,) int64 frames in 0 to T. The backward direction starts at an
+        utterance's own last frame and padded outputs are 0.
+    nonlinearity : str
+        relu, tanh, sin or leaky_relu.
+    directions : int
+        D: 1, or 2 for a bidirectional scan.
+    layernorm : bool
+        SLiGRU's LayerNorm on the recurrent projection.
+    ln_weight : Tensor | None
+        (2H,) its weight.
+    ln_bias : Tensor | None
+        (2H,) its bias.
+    eps : float
+        Its epsilon.
+    backend : str
+        A backend's name, or ``auto`` for the fastest that can run.
+
+    Returns
+    -------
+    Tensor
+        (B, T, D * H) of w's dtype: forward states, then backward states.
+
+    Raises
+    ------
+    ValueError
+        For a wrong shape, device or option.
+    TypeError
+        For a dtype that is not floating point.
+    RuntimeError
+        If the named backend can't run, with the reason; in a second
+        backward.
+
+    Example
+    -------
+    >>> w, u = torch.randn(4, 50, 12), torch.randn(12, 6)
+    >>> ligru_scan(w, u, directions=2).shape
+    torch.Size([4, 50, 12])
+    """
+    check_scan(
+        w, u, h0, mask, lengths, nonlinearity, directions, layernorm,
+        ln_weight, ln_bias,
+    )  # fmt: skip
+    save = w.requires_grad or u.requires_grad
+    if h0 is not None:
+        save = save or h0.requires_grad
+    if ln_weight is not None:
+        save = save or ln_weight.requires_grad
+    if ln_bias is not None:
+        save = save or ln_bias.requires_grad
+    result = torch.ops.speechbrain_ligru_fast.scan(
+        w, u, h0, mask, lengths, ln_weight, ln_bias, nonlinearity, directions,
+        layernorm, eps, backend, save and torch.is_grad_enabled(),
+    )  # fmt: skip
+    return result[0]
