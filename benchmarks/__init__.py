@@ -1,0 +1,1 @@
+"""Timing, parity and memory of the recurrent layers, and what they report."""
