@@ -1,0 +1,91 @@
+"""Data augmentation of waveforms."""
+
+import csv
+import logging
+from pathlib import Path
+
+import soundfile
+from speechbrain.augment.augmenter import Augmenter
+from speechbrain.augment.time_domain import AddNoise
+from speechbrain.utils.distributed import run_on_main
+
+logger = logging.getLogger(__name__)
+
+_AUDIO = {".wav", ".flac"}
+
+
+def build_augmenter(
+    augmentations,
+    sample_rate,
+    noise_folder=None,
+    noise_csv=None,
+    snr_low=0,
+    snr_high=15,
+    concat_original=False,
+):
+    """Apply every augmentation to every batch, after noise if there is some.
+
+    Arguments
+    ---------
+    augmentations : list of torch.nn.Module
+        None or an empty list for no augmentation.
+    sample_rate : int
+    noise_folder : path-like, optional
+        Noise recordings (.wav, .flac), searched for in sub-folders too.
+    noise_csv : path-like, optional
+        Where to write their list.
+    snr_low, snr_high : float
+        Signal to noise ratio in dB.
+    concat_original : bool
+        Train on the unchanged batch as well, which doubles it.
+
+    Returns
+    -------
+    speechbrain.augment.augmenter.Augmenter | None
+
+    Raises
+    ------
+    FileNotFoundError
+        If `noise_folder` holds no audio.
+
+    Example
+    -------
+    >>> build_augmenter([], 16000) is None
+    True
+    """
+    augmentations = list(augmentations or [])
+    if noise_folder:
+        run_on_main(_list_noise, args=(noise_folder, noise_csv))
+        noise = AddNoise(
+            csv_file=noise_csv,
+            snr_low=snr_low,
+            snr_high=snr_high,
+            noise_sample_rate=sample_rate,
+            clean_sample_rate=sample_rate,
+        )
+        augmentations.insert(0, noise)
+    if not augmentations:
+        return None
+    return Augmenter(
+        concat_original=concat_original,
+        min_augmentations=len(augmentations),
+        max_augmentations=len(augmentations),
+        augmentations=augmentations,
+    )
+
+
+def _list_noise(folder, csv_file):
+    paths = sorted(
+        p for p in Path(folder).rglob("*") if p.suffix.lower() in _AUDIO
+    )
+    if not paths:
+        raise FileNotFoundError(
+            f"noise_folder={str(folder)!r} holds no .wav or .flac file"
+        )
+    Path(csv_file).parent.mkdir(parents=True, exist_ok=True)
+    with open(csv_file, "w", newline="", encoding="utf-8") as file:
+        rows = csv.writer(file)
+        rows.writerow(["ID", "duration", "wav", "wav_format", "wav_opts"])
+        for i, path in enumerate(paths):
+            duration = soundfile.info(path).duration
+            rows.writerow([i, duration, path, path.suffix[1:], ""])

@@ -1,0 +1,166 @@
+"""Training, validation and test of a CTC + attention recogniser."""
+
+import time
+
+import speechbrain as sb
+import torch
+from speechbrain.utils.checkpoints import average_checkpoints
+
+from speechbrain_ligru_fast.asr.metrics import ErrorRate
+from speechbrain_ligru_fast.asr.timing import EpochTimer, peak_rss_mb
+
+
+class ASR(sb.Brain):
+    """CTC + attention, for words or phones.
+
+    `hparams` needs the keys of hparams/common/ctc_attention.yaml. The
+    metric that selects checkpoints and drives the learning rate is the token
+    error rate of the transcripts, named by ``hparams.metric`` (WER or PER).
+    """
+
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, **kwargs)
+        self.timer = EpochTimer()
+        if self.checkpointer is not None:
+            self.checkpointer.add_recoverable("timer", self.timer)
+        scorer = self.hparams.test_search.scorer
+        if scorer is not None and "rnnlm" in scorer.full_scorers:
+            # The scorer is no module: nobody else moves its model.
+            scorer.full_scorers["rnnlm"].lm.to(self.device).eval()
+
+    def compute_forward(self, batch, stage):
+        """From waveforms to log-probabilities and, not in training, ids."""
+        batch = batch.to(self.device)
+        wavs, lengths = batch.sig
+        tokens_bos, _ = batch.tokens_bos
+        augment = self._augment(stage)
+        if augment:
+            wavs, lengths = augment(wavs, lengths)
+            tokens_bos = augment.replicate_labels(tokens_bos)
+
+        epoch = self.hparams.epoch_counter.current
+        features = self.hparams.compute_features(wavs)
+        features = self.modules.normalize(features, lengths, epoch=epoch)
+        encoded = self.modules.enc(features.detach(), lengths)
+        decoded, _ = self.modules.dec(
+            self.modules.emb(tokens_bos), encoded, lengths
+        )
+        p_seq = self.hparams.log_softmax(self.modules.seq_lin(decoded))
+        p_ctc, ids = None, None
+        if stage == sb.Stage.TRAIN:
+            if epoch <= self.hparams.number_of_ctc_epochs:
+                p_ctc = self.hparams.log_softmax(self.modules.ctc_lin(encoded))
+        elif stage == sb.Stage.VALID:
+            ids, *_ = self.hparams.valid_search(encoded, lengths)
+        else:
+            ids, *_ = self.hparams.test_search(encoded, lengths)
+        return p_ctc, p_seq, lengths, ids
+
+    def compute_objectives(self, predictions, batch, stage):
+        """The loss; not in training, the transcripts are scored too."""
+        p_ctc, p_seq, lengths, ids = predictions
+        tokens, tokens_eos = batch.tokens, batch.tokens_eos
+        augment = self._augment(stage)
+        if augment:
+            tokens, tokens_eos = (
+                augment.replicate_multiple_labels(*labels)
+                for labels in (tokens, tokens_eos)
+            )
+        loss = self.hparams.seq_cost(p_seq, tokens_eos[0], tokens_eos[1])
+        if p_ctc is not None:
+            ctc = self.hparams.ctc_cost(p_ctc, tokens[0], lengths, tokens[1])
+            weight = self.hparams.ctc_weight
+            loss = weight * ctc + (1 - weight) * loss
+        if stage != sb.Stage.TRAIN:
+            texts = [self.hparams.tokenizer.decode_ids(i) for i in ids]
+            for metric in self.metrics.values():
+                metric.append(batch.id, batch.text, texts)
+        return loss
+
+    def on_fit_batch_end(self, batch, outputs, loss, should_step):
+        """Move a learning rate that changes by the step."""
+        if should_step and self.hparams.step_schedule:
+            self.hparams.step_schedule(self.optimizer)
+
+    def evaluate_batch(self, batch, stage):
+        """Evaluate a batch; a test's decoding time is taken."""
+        if stage != sb.Stage.TEST:
+            return super().evaluate_batch(batch, stage)
+        start = time.perf_counter()
+        loss = super().evaluate_batch(batch, stage)
+        self.decode_s += time.perf_counter() - start
+        samples = batch.sig.lengths.sum() * batch.sig.data.shape[1]
+        self.audio_s += float(samples) / self.hparams.sample_rate
+        return loss
+
+    def on_stage_start(self, stage, epoch=None):
+        """Reset what the stage collects."""
+        if stage == sb.Stage.TRAIN:
+            # An epoch resumed in its middle gives no time of an epoch.
+            self.timer.start(complete=self.step == 0)
+            return
+        self.decode_s = self.audio_s = 0.0
+        self.metrics = {self.hparams.metric: ErrorRate("word")}
+        if self.hparams.metric == "WER":
+            self.metrics["CER"] = ErrorRate("char")
+
+    def on_stage_end(self, stage, stage_loss, epoch=None):
+        """Log, anneal, save; a test keeps its scores in `test_stats`."""
+        if stage == sb.Stage.TRAIN:
+            self.train_stats = {"loss": stage_loss, "s": self.timer.stop()}
+            return
+        stats = {"loss": stage_loss} | {
+            name: metric.summarize() for name, metric in self.metrics.items()
+        }
+        if stage == sb.Stage.TEST:
+            self.test_stats = stats
+            return
+        error = stats[self.hparams.metric]
+        lr = self.optimizer.param_groups[0]["lr"]
+        if self.hparams.lr_annealing:
+            _, new_lr = self.hparams.lr_annealing(error)
+            sb.nnet.schedulers.update_learning_rate(self.optimizer, new_lr)
+        self.hparams.train_logger.log_stats(
+            stats_meta={"epoch": epoch, "lr": lr},
+            train_stats=self.train_stats,
+            valid_stats=stats,
+        )
+        self.checkpointer.save_and_keep_only(
+            meta={self.hparams.metric: error, "epoch": epoch},
+            num_to_keep=self.hparams.avg_checkpoints,
+            min_keys=[self.hparams.metric],
+            importance_keys=[],
+        )
+
+    def on_evaluate_start(self, max_key=None, min_key=None):
+        """Load the best checkpoint, or the mean of the best ones.
+
+        Raises
+        ------
+        FileNotFoundError
+            If nothing was trained yet.
+        """
+        best = self.checkpointer.find_checkpoints(
+            max_key=max_key,
+            min_key=min_key,
+            max_num_checkpoints=self.hparams.avg_checkpoints,
+        )
+        if not best:
+            raise FileNotFoundError(
+                f"no checkpoint with a {min_key or max_key} in "
+                f"{self.checkpointer.checkpoints_dir}: train first"
+            )
+        self.checkpointer.load_checkpoint(best[0])
+        if len(best) > 1:
+            self.hparams.model.load_state_dict(
+                average_checkpoints(best, "model")
+            )
+
+    def peak_mb(self):
+        """Most memory this process has used, in MiB, of its device."""
+        if self.device_type == "cuda":
+            return torch.cuda.max_memory_allocated(self.device) / 2**20
+        return peak_rss_mb()
+
+    def _augment(self, stage):
+        return self.hparams.wav_augment if stage == sb.Stage.TRAIN else None

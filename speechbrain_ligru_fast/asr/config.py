@@ -1,0 +1,133 @@
+"""Reads an experiment's YAML: HyperPyYAML, and one file on top of another.
+
+A file whose root carries HyperPyYAML's own ``!include:`` tag is the included
+file with the keys below changed or added, so that a variant holds only what
+differs:
+
+    --- !include:ligru_fast.yaml
+    rnn_neurons: 256
+
+Command-line overrides come last and must name a key that exists.
+"""
+
+import io
+import os
+import shutil
+import sys
+from pathlib import Path
+
+import ruamel.yaml
+import speechbrain as sb
+from hyperpyyaml import load_hyperpyyaml, resolve_references
+from speechbrain.utils.distributed import ddp_init_group, run_on_main
+
+_INCLUDE = "!include:"
+
+
+def compose(path):
+    """Resolve the chain of included files.
+
+    Arguments
+    ---------
+    path : path-like
+        The YAML file of an experiment.
+
+    Returns
+    -------
+    str
+        One HyperPyYAML document with every key.
+
+    Raises
+    ------
+    FileNotFoundError
+        If a file of the chain is missing.
+
+    Example
+    -------
+    >>> folder = getfixture("tmp_path")
+    >>> _ = (folder / "full.yaml").write_text("units: 512\\nlayers: 4\\n")
+    >>> _ = (folder / "small.yaml").write_text(
+    ...     "--- !include:full.yaml\\nunits: 8\\n"
+    ... )
+    >>> print(compose(folder / "small.yaml"))
+    units: 8
+    layers: 4
+    <BLANKLINE>
+    """
+    stream = io.StringIO()
+    ruamel.yaml.YAML().dump(_tree(Path(path), ()), stream)
+    return stream.getvalue()
+
+
+def _tree(path, chain):
+    if not path.is_file():
+        by = f", included by {chain[-1]}" if chain else ""
+        raise FileNotFoundError(f"no such YAML file: {path}{by}")
+    if path.resolve() in chain:
+        raise ValueError(f"{path} includes itself")
+    tree = ruamel.yaml.YAML().load(path.read_text(encoding="utf-8"))
+    if not isinstance(tree, dict):
+        raise ValueError(f"{path} is not a YAML mapping")
+    tag = tree.tag.value or ""
+    if not tag.startswith(_INCLUDE):
+        return tree
+    included = path.parent / tag[len(_INCLUDE) :]
+    base = _tree(included, (*chain, path.resolve()))
+    # HyperPyYAML resolves references from top to bottom: a new key goes where
+    # the key after it is, counted from the end to keep the order of several.
+    position = len(base)
+    for key, value in reversed(list(tree.items())):
+        if key in base:
+            base[key] = value
+            position = list(base).index(key)
+        else:
+            base.insert(position, key, value)
+    return base
+
+
+def load_experiment(arguments=None):
+    """Parse a recipe's command line and set the experiment up.
+
+    Creates the output folder with the resolved YAML, the recipe, the
+    environment and the log, as SpeechBrain's recipes do.
+
+    Arguments
+    ---------
+    arguments : list of str, optional
+        Default: those of the running script.
+
+    Returns
+    -------
+    hparams : dict
+    run_opts : speechbrain.utils.run_opts.RunOptions
+
+    Raises
+    ------
+    KeyError
+        If an override names a key the YAML does not have.
+    """
+    arguments = sys.argv[1:] if arguments is None else arguments
+    path, run_opts, overrides = sb.parse_arguments(arguments)
+    document = compose(path)
+    hparams = load_hyperpyyaml(_stream(document, path), overrides)
+    ddp_init_group(run_opts)
+    folder = hparams["output_folder"]
+    sb.create_experiment_directory(folder)
+    run_on_main(
+        _keep, args=(folder, resolve_references(document, overrides).read())
+    )
+    return hparams, run_opts
+
+
+def _stream(document, path):
+    stream = io.StringIO(document)
+    # HyperPyYAML looks for nested !include: files beside stream.name.
+    stream.name = os.fspath(path)
+    return stream
+
+
+def _keep(folder, resolved):
+    Path(folder, "hyperparams.yaml").write_text(resolved, encoding="utf-8")
+    script = Path(sys.argv[0])
+    if script.suffix == ".py" and script.is_file():
+        shutil.copy(script, folder)

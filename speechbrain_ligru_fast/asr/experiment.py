@@ -1,0 +1,103 @@
+"""The part of a recipe that does not depend on the corpus."""
+
+import logging
+from pathlib import Path
+
+import speechbrain as sb
+from speechbrain.utils.distributed import if_main_process, run_on_main
+
+from speechbrain_ligru_fast.asr.brain import ASR
+from speechbrain_ligru_fast.asr.data import loader_options, make_dataset
+from speechbrain_ligru_fast.asr.recurrent import describe_recurrent
+from speechbrain_ligru_fast.asr.results import append_row, describe_run
+
+logger = logging.getLogger(__name__)
+
+
+def run(hparams, run_opts, test_manifests):
+    """Train, test on each set, append a result row for each, export.
+
+    Arguments
+    ---------
+    hparams : dict
+        Of the experiment, its tokenizer ready for use.
+    run_opts : speechbrain.utils.run_opts.RunOptions
+    test_manifests : dict
+        Name of a test set -> its manifest.
+
+    Returns
+    -------
+    list of dict
+        The rows.
+    """
+    stages = sb.Stage
+    train = make_dataset(hparams["train_annotation"], hparams, stages.TRAIN)
+    valid = make_dataset(hparams["valid_annotation"], hparams, stages.VALID)
+    tests = {
+        name: make_dataset(manifest, hparams, stages.TEST)
+        for name, manifest in test_manifests.items()
+    }
+    brain = ASR(
+        modules=hparams["modules"],
+        opt_class=hparams["opt_class"],
+        hparams=hparams,
+        run_opts=run_opts,
+        checkpointer=hparams["checkpointer"],
+    )
+    brain.fit(
+        hparams["epoch_counter"],
+        train,
+        valid,
+        train_loader_kwargs=loader_options(train, hparams, stages.TRAIN),
+        valid_loader_kwargs=loader_options(valid, hparams, stages.VALID),
+    )
+    rows = []
+    for name, dataset in tests.items():
+        brain.evaluate(
+            dataset,
+            min_key=hparams["metric"],
+            test_loader_kwargs=loader_options(dataset, hparams, stages.TEST),
+        )
+        rows.append(_row(brain, hparams, name))
+        run_on_main(_record, args=(brain, hparams, rows[-1]))
+    return rows
+
+
+def _row(brain, hparams, split):
+    """The result row of the test just made."""
+    rates = {name.lower(): value for name, value in brain.test_stats.items()}
+    row = describe_run(hparams, brain.device_type)
+    row |= describe_recurrent(hparams, brain.device_type, brain.jit)
+    return row | {
+        "split": split,
+        "lm": "rnnlm" if hparams["lm_folder"] else "none",
+        "epochs": hparams["epoch_counter"].current,
+        "params": sum(p.numel() for p in hparams["model"].parameters()),
+        "wer": _rounded(rates.get("wer")),
+        "cer": _rounded(rates.get("cer")),
+        "per": _rounded(rates.get("per")),
+        "epoch_s": _rounded(brain.timer.median()),
+        "decode_rtf": _rounded(brain.decode_s / brain.audio_s, 4),
+        "peak_mb": _rounded(brain.peak_mb(), 0),
+        "precision": brain.precision,
+    }
+
+
+def _record(brain, hparams, row):
+    if not if_main_process():
+        return
+    split = row["split"]
+    hparams["train_logger"].log_stats(
+        stats_meta={"split": split, "epoch": row["epochs"]},
+        test_stats=brain.test_stats,
+    )
+    for name, metric in brain.metrics.items():
+        metric.write(
+            Path(hparams["output_folder"], f"{name.lower()}_{split}.txt")
+        )
+    append_row(hparams["results_csv"], row)
+    logger.info("Result row appended to %s", hparams["results_csv"])
+
+
+def _rounded(value, digits=2):
+    return "" if value is None else round(value, digits)

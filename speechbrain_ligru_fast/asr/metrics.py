@@ -1,0 +1,68 @@
+"""Word, character and phone error rates, by jiwer."""
+
+import jiwer
+
+
+class ErrorRate:
+    """Error rate of a whole set: all errors over all reference tokens.
+
+    Arguments
+    ---------
+    unit : {"word", "char"}
+        What is counted. Phones are words of their transcript; a character
+        error rate counts the spaces too, as SpeechBrain's does.
+
+    Example
+    -------
+    >>> wer = ErrorRate("word")
+    >>> wer.append(["utt1"], ["THE CAT SAT"], ["THE CAT"])
+    >>> round(wer.summarize(), 2)
+    33.33
+    """
+
+    def __init__(self, unit="word"):
+        units = {"word": jiwer.process_words, "char": jiwer.process_characters}
+        if unit not in units:
+            raise ValueError(f"unit must be word or char, got {unit!r}")
+        self.unit = unit
+        self._process = units[unit]
+        self.clear()
+
+    def clear(self):
+        """Forget every utterance."""
+        self.ids, self.references, self.hypotheses = [], [], []
+
+    def append(self, ids, references, hypotheses):
+        """Add a batch.
+
+        Arguments
+        ---------
+        ids, references, hypotheses : list of str
+            One of each an utterance.
+        """
+        self.ids += ids
+        self.references += [" ".join(text.split()) for text in references]
+        self.hypotheses += [" ".join(text.split()) for text in hypotheses]
+
+    def summarize(self):
+        """The error rate in percent; nan without any utterance."""
+        if not self.ids:
+            return float("nan")
+        output = self._process(self.references, self.hypotheses)
+        errors = output.substitutions + output.deletions + output.insertions
+        tokens = output.hits + output.substitutions + output.deletions
+        return 100.0 * errors / tokens
+
+    def write(self, path):
+        """Write the error rate and every alignment.
+
+        Arguments
+        ---------
+        path : path-like
+        """
+        output = self._process(self.references, self.hypotheses)
+        with open(path, "w", encoding="utf-8") as file:
+            file.write(f"{self.unit} error rate {self.summarize():.2f} %\n")
+            for i, name in enumerate(self.ids, 1):
+                file.write(f"sentence {i}: {name}\n")
+            file.write(jiwer.visualize_alignment(output))

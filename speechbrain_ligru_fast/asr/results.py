@@ -1,0 +1,195 @@
+"""One row for each run and test set, in a CSV that only grows."""
+
+import csv
+import datetime
+import fcntl
+import os
+import platform
+import shlex
+import subprocess
+import sys
+from contextlib import contextmanager
+from importlib.metadata import version
+from pathlib import Path
+
+import torch
+
+COLUMNS = (
+    "date commit device corpus split recipe rnn impl lm seed epochs params "
+    "wer cer per epoch_s decode_rtf peak_mb command "
+    "backend threads precision torch speechbrain"
+).split()
+
+
+def append_row(path, row):
+    """Add a row; two processes may do so at once.
+
+    A file with other columns keeps every cell: columns it lacks are added to
+    its right, columns the row lacks stay empty in it.
+
+    Arguments
+    ---------
+    path : path-like
+        The CSV; made if absent.
+    row : dict
+        Column -> value.
+
+    Raises
+    ------
+    ValueError
+        If the file is not a CSV with named columns. It is left alone.
+
+    Example
+    -------
+    >>> path = getfixture("tmp_path") / "rows.csv"
+    >>> append_row(path, {"wer": 9.1})
+    >>> append_row(path, {"wer": 8.7, "seed": 1})
+    >>> print(path.read_text())
+    wer,seed
+    9.1,
+    8.7,1
+    <BLANKLINE>
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with _lock(path.parent):
+        columns, rows = read_rows(path) if path.exists() else ([], [])
+        new = [name for name in row if name not in columns]
+        if new:
+            unfinished = path.with_name(f".{path.name}.{os.getpid()}")
+            with open(unfinished, "w", newline="", encoding="utf-8") as file:
+                writer = csv.DictWriter(
+                    file, columns + new, restval="", lineterminator="\n"
+                )
+                writer.writeheader()
+                writer.writerows(rows + [row])
+            unfinished.replace(path)
+            return
+        with open(path, "a", newline="", encoding="utf-8") as file:
+            csv.DictWriter(
+                file, columns, restval="", lineterminator="\n"
+            ).writerow(row)
+
+
+def read_rows(path):
+    """Column names and rows of a result file.
+
+    Arguments
+    ---------
+    path : path-like
+
+    Returns
+    -------
+    columns : list of str
+    rows : list of dict
+
+    Raises
+    ------
+    ValueError
+        If a row has more or fewer cells than there are columns.
+    """
+    with open(path, newline="", encoding="utf-8") as file:
+        columns, *cells = list(csv.reader(file)) or [[]]
+    for line, row in enumerate(cells, 2):
+        if len(row) != len(columns):
+            raise ValueError(
+                f"{path}, line {line}: {len(row)} cells for {len(columns)} "
+                f"columns ({', '.join(columns)})"
+            )
+    return columns, [dict(zip(columns, row)) for row in cells]
+
+
+def describe_run(hparams, device_type):
+    """The cells of a row that do not depend on the test set.
+
+    Arguments
+    ---------
+    hparams : dict
+        Of the experiment.
+    device_type : str
+        ``cpu`` or ``cuda``.
+
+    Returns
+    -------
+    dict
+    """
+    return {
+        "date": datetime.date.today().isoformat(),
+        "commit": describe_commit(),
+        "device": describe_device(device_type),
+        "corpus": hparams["corpus"],
+        "recipe": hparams["recipe"],
+        "seed": hparams["seed"],
+        "command": describe_command(sys.argv),
+        "backend": hparams["backend"],
+        "threads": torch.get_num_threads(),
+        "torch": torch.__version__,
+        "speechbrain": version("speechbrain"),
+    }
+
+
+def describe_device(device_type):
+    """Name of the processor.
+
+    Example
+    -------
+    >>> describe_device("cpu") != ""
+    True
+    """
+    if device_type == "cuda":
+        return torch.cuda.get_device_name()
+    cpuinfo = Path("/proc/cpuinfo")
+    if cpuinfo.exists():
+        for line in cpuinfo.read_text().splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()
+
+
+def describe_commit():
+    """Commit of this package's repository, with + if files were changed."""
+    folder = Path(__file__).parent
+
+    def git(*arguments):
+        return subprocess.run(
+            ["git", *arguments],
+            cwd=folder,
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout.strip()
+
+    try:
+        changed = git("status", "--porcelain", "--untracked-files=no")
+        return git("rev-parse", "--short", "HEAD") + ("+" if changed else "")
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"
+
+
+def describe_command(arguments):
+    """A command line that names no machine's folders.
+
+    Example
+    -------
+    >>> describe_command(["train.py", "--data_folder", "../data"])
+    'python train.py --data_folder ../data'
+    """
+
+    def shorten(argument):
+        key, equals, value = argument.rpartition("=")
+        if os.path.isabs(value):
+            value = os.path.relpath(value)
+        return key + equals + value
+
+    return shlex.join(["python", *map(shorten, arguments)])
+
+
+@contextmanager
+def _lock(folder):
+    """Exclusive among processes; the folder itself is what is locked."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)
