@@ -1,0 +1,188 @@
+"""Speech with timed phones from eSpeak NG, through ctypes."""
+
+import ctypes
+import functools
+import importlib.util
+from typing import NamedTuple
+
+import numpy as np
+
+# From espeak-ng/speak_lib.h.
+_AUDIO_OUTPUT_SYNCHRONOUS = 2
+_INITIALIZE_PHONEME_EVENTS = 0x0001
+_INITIALIZE_DONT_EXIT = 0x8000
+_CHARS_UTF8 = 1
+_POS_CHARACTER = 1
+_EVENT_LIST_TERMINATED = 0
+_EVENT_WORD = 1
+_EVENT_PHONEME = 7
+_RATE = 1
+_PITCH = 3
+
+
+class _Id(ctypes.Union):
+    _fields_ = [
+        ("number", ctypes.c_int),
+        ("name", ctypes.c_char_p),
+        ("string", ctypes.c_char * 8),
+    ]
+
+
+class _Event(ctypes.Structure):
+    _fields_ = [
+        ("type", ctypes.c_int),
+        ("unique_identifier", ctypes.c_uint),
+        ("text_position", ctypes.c_int),
+        ("length", ctypes.c_int),
+        ("audio_position", ctypes.c_int),
+        ("sample", ctypes.c_int),
+        ("user_data", ctypes.c_void_p),
+        ("id", _Id),
+    ]
+
+
+_CALLBACK = ctypes.CFUNCTYPE(
+    ctypes.c_int,
+    ctypes.POINTER(ctypes.c_short),
+    ctypes.c_int,
+    ctypes.POINTER(_Event),
+)
+
+
+class Spoken(NamedTuple):
+    """One synthesised text.
+
+    Arguments
+    ---------
+    signal : (samples,) int16 array
+        At `rate` Hz.
+    rate : int
+        Sample rate.
+    phones : list of (int, str)
+        First sample and eSpeak mnemonic, without stress marks.
+    words : list of (int, int)
+        Index of the first phone and position in the text, both from 0. The
+        odd word has no entry, when an accent draws it to its neighbour.
+    """
+
+    signal: np.ndarray
+    rate: int
+    phones: list
+    words: list
+
+
+def require_espeak():
+    """Check that eSpeak NG is installed, without loading it.
+
+    Raises
+    ------
+    ModuleNotFoundError
+        If it is not.
+    """
+    if importlib.util.find_spec("espeakng_loader") is None:
+        raise ModuleNotFoundError(
+            "the demo corpus needs espeakng-loader: "
+            "pip install 'speechbrain-ligru-fast[demo]'"
+        )
+
+
+@functools.cache
+def _engine():
+    """Load the library once; it can't be reset afterwards."""
+    require_espeak()
+    import espeakng_loader
+
+    library = ctypes.CDLL(espeakng_loader.get_library_path())
+    rate = library.espeak_Initialize(
+        _AUDIO_OUTPUT_SYNCHRONOUS,
+        0,
+        espeakng_loader.get_data_path().encode(),
+        _INITIALIZE_PHONEME_EVENTS | _INITIALIZE_DONT_EXIT,
+    )
+    if rate <= 0:
+        raise RuntimeError("espeak_Initialize failed")
+    # It seeds itself from the clock.
+    library.espeak_ng_SetRandSeed.argtypes = [ctypes.c_long]
+    library.espeak_ng_SetRandSeed(0)
+    return library, rate
+
+
+def speak(voice, text, words_per_minute, pitch):
+    """Synthesise one text.
+
+    Arguments
+    ---------
+    voice : str
+        eSpeak voice, with or without a variant.
+    text : str
+        What to say.
+    words_per_minute : int
+        Rate, from 80.
+    pitch : int
+        0 to 100.
+
+    Returns
+    -------
+    Spoken
+
+    Raises
+    ------
+    ValueError
+        If eSpeak does not know the voice.
+    """
+    library, rate = _engine()
+    if library.espeak_SetVoiceByName(voice.encode()) != 0:
+        raise ValueError(f"eSpeak has no voice {voice!r}")
+    library.espeak_SetParameter(_RATE, words_per_minute, 0)
+    library.espeak_SetParameter(_PITCH, pitch, 0)
+    chunks, phones, words = [], [], []
+
+    @_CALLBACK
+    def receive(wav, samples, events):
+        if wav and samples > 0:
+            chunks.append(np.ctypeslib.as_array(wav, (samples,)).copy())
+        for event in events:
+            if event.type == _EVENT_LIST_TERMINATED:
+                return 0
+            if event.type == _EVENT_PHONEME:
+                name = event.id.string.decode().lstrip("',%=")
+                phones.append((event.sample, name))
+            elif event.type == _EVENT_WORD:
+                words.append((len(phones), event.text_position - 1))
+        return 0
+
+    library.espeak_SetSynthCallback(receive)
+    encoded = text.encode()
+    status = library.espeak_Synth(
+        encoded, len(encoded) + 1, 0, _POS_CHARACTER, 0, _CHARS_UTF8, None, None
+    )
+    if status != 0 or not chunks:
+        raise RuntimeError(f"eSpeak could not say {text!r} (status {status})")
+    return Spoken(np.concatenate(chunks), rate, phones, words)
+
+
+def speak_until(voice, requests, seconds):
+    """Synthesise texts in turn until there is enough audio.
+
+    Arguments
+    ---------
+    voice : str
+        As in `speak`.
+    requests : list of (str, int, int, float)
+        Text, words per minute, pitch; seconds of silence to be added later.
+    seconds : float
+        How much is enough.
+
+    Returns
+    -------
+    list of Spoken
+        At least one, at most one a request.
+    """
+    spoken, total = [], 0.0
+    for request in requests:
+        *what, silence = request
+        spoken.append(speak(voice, *what))
+        total += silence + len(spoken[-1].signal) / spoken[-1].rate
+        if total >= seconds:
+            break
+    return spoken
