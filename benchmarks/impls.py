@@ -6,7 +6,7 @@ import speechbrain.nnet.RNN as stock
 import torch
 
 import speechbrain_ligru_fast as fast
-from benchmarks.cases import LIGRU_MODELS, TORCH_MODELS
+from benchmarks.cases import TORCH_MODELS
 from speechbrain_ligru_fast.backends import choose
 from speechbrain_ligru_fast.spec import ScanSpec
 
@@ -52,9 +52,7 @@ def check_names(chosen):
 def auto_backend(case):
     """Name of the backend that `auto` takes on the CPU for a case."""
     dtype = torch.bfloat16 if case.dtype == "bf16" else _dtype(case)
-    spec = ScanSpec(
-        case.nonlinearity, case.directions, case.model == "SLiGRU"
-    )
+    spec = ScanSpec(case.nonlinearity, case.directions, case.model == "SLiGRU")
     return choose("auto", "cpu", dtype, spec).__name__.rpartition(".")[2]
 
 
@@ -206,9 +204,9 @@ def _randomise(layer, case):
         elif case.bias or "layer_norm" in name:
             value.copy_(noise)
             if case.dtype != "fp64" and "layer_norm" not in name:
-                value[: case.hidden] += KINK_DISTANCE * noise[
-                    : case.hidden
-                ].sign()
+                value[: case.hidden] += (
+                    KINK_DISTANCE * noise[: case.hidden].sign()
+                )
 
 
 def _scan(impl, case):

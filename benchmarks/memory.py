@@ -41,7 +41,7 @@ def growth(call):
     Returns
     -------
     float
-        Megabytes (10^6 bytes).
+        MiB.
     """
     gc.collect()
     ctypes.CDLL(None).malloc_trim(0)
@@ -50,7 +50,7 @@ def growth(call):
     kept = call()
     peak = _kilobytes("VmHWM")
     del kept
-    return (peak - before) * 1024 / 1e6
+    return (peak - before) / 1024
 
 
 def _measure(connection, impl, case, threads):
@@ -83,7 +83,7 @@ def peak_mb(impl, case, threads):
     Returns
     -------
     float
-        Megabytes (10^6 bytes).
+        MiB.
 
     Raises
     ------

@@ -19,13 +19,15 @@ GEMM = "gemm"
 class Gemm:
     """The machine's own large float32 matrix product, as a yardstick."""
 
-    def __init__(self, size=GEMM_SIZE):
+    flops = 2 * GEMM_SIZE**3
+
+    def __init__(self):
         generator = torch.Generator().manual_seed(SEED)
         self.a, self.b = (
-            torch.randn(size, size, generator=generator) for _ in range(2)
+            torch.randn(GEMM_SIZE, GEMM_SIZE, generator=generator)
+            for _ in range(2)
         )
-        self.out = torch.empty(size, size)
-        self.flops = 2 * size**3
+        self.out = torch.empty(GEMM_SIZE, GEMM_SIZE)
 
     def prepare(self):
         """Nothing to forget between calls."""
@@ -56,7 +58,7 @@ def interleave(steps, warmups, rounds, min_seconds):
 
     Example
     -------
-    >>> times = interleave({GEMM: Gemm(8)}, {GEMM: 1}, 3, 0.0)
+    >>> times = interleave({GEMM: Gemm()}, {GEMM: 1}, 3, 0.0)
     >>> len(times[GEMM])
     3
     """

@@ -211,3 +211,40 @@ def check_timed(chosen, cases):
             if impl != impls.STOCK and impls.runs(impl, case):
                 found += _compare(impl, case, want, limits)
     return found
+
+
+def summarise(comparisons):
+    """The worst error per implementation, model and type.
+
+    Arguments
+    ---------
+    comparisons : list of Comparison
+        What was found.
+
+    Returns
+    -------
+    list
+        One dict of result columns each.
+    """
+    groups = {}
+    for found in comparisons:
+        key = found.impl, found.case.model, found.case.op, found.case.dtype
+        groups.setdefault(key, []).append(found)
+    return [
+        {
+            "model": model,
+            "impl": impl,
+            "op": op,
+            "dtype": dtype,
+            "cases": len({found.case for found in group}),
+            "output_error": _worst(group, gradients=False),
+            "gradient_error": _worst(group, gradients=True),
+            "share_of_limit": f"{max(c.error / c.limit for c in group):.3g}",
+        }
+        for (impl, model, op, dtype), group in groups.items()
+    ]
+
+
+def _worst(comparisons, gradients):
+    errors = [c.error for c in comparisons if c.is_gradient == gradients]
+    return f"{max(errors):.3g}" if errors else ""
