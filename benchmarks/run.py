@@ -171,9 +171,11 @@ def main(argv=None):
         )
         return 1
     print(f"all {len(comparisons)} comparisons passed")
+    scope = "all" if args.cases == list(TIMING_CASES) else "part"
     for summary in verify.summarise(comparisons):
         results.append_row(
-            args.out.with_name("parity.csv"), {**stamp, **summary, **origin}
+            args.out.with_name("parity.csv"),
+            {**stamp, **summary, "scope": scope, **origin},
         )
     for group in _groups(args.cases):
         for measured in measure(group, args):

@@ -1,0 +1,138 @@
+"""Figures made from result rows."""
+
+import matplotlib
+
+matplotlib.use("Agg")
+
+import matplotlib.pyplot as plt  # noqa: E402
+import pandas as pd  # noqa: E402
+
+from benchmarks.cases import LIGRU_MODELS  # noqa: E402
+from benchmarks.impls import STOCK, STOCK_JIT, TORCH  # noqa: E402
+from benchmarks.rows import (  # noqa: E402
+    CASE,
+    LAYER_KEY,
+    MACHINE,
+    newest,
+    ratio,
+    where,
+)
+
+GEMM_TARGET = 0.7
+
+
+def draw(data, folder):
+    """Draws what the rows allow, of the machine measured last.
+
+    Arguments
+    ---------
+    data : Data
+        The result rows.
+    folder : pathlib.Path
+        Where the PNG files go.
+
+    Returns
+    -------
+    list
+        The files written.
+    """
+    if data.layers.empty:
+        return []
+    last = data.layers.iloc[-1]
+    rows = where(data.layers, **{key: last[key] for key in MACHINE})
+    caption = f"{last['device']}, {last['threads']} threads"
+    folder.mkdir(parents=True, exist_ok=True)
+    written = []
+    for name, plot in (
+        ("speedup", _speedup),
+        ("time_vs_steps", _time_vs_steps),
+        ("gemm_ratio", _gemm_ratio),
+    ):
+        figure, axes = plt.subplots(figsize=(8, 4.5), layout="constrained")
+        if plot(rows, axes):
+            axes.set_title(f"{axes.get_title()}\n{caption}", fontsize=10)
+            written.append(folder / f"{name}.png")
+            # Without the version, equal rows give equal files.
+            figure.savefig(written[-1], dpi=120, metadata={"Software": None})
+        plt.close(figure)
+    return written
+
+
+def _speedup(rows, axes):
+    """Train step: our time against the others'."""
+    rows = where(rows, op="layer", mode="train", dtype="fp32")
+    bars = {}
+    for model in LIGRU_MODELS:
+        ours = where(rows, auto="yes", model=model)
+        for _, last in (
+            newest(ours, CASE).sort_values(["hidden", "steps"]).iterrows()
+        ):
+            same = {key: last[key] for key in CASE}
+            label = f"{model}\nH={last['hidden']}\nT={last['steps']}"
+            bars[label] = {
+                name: ratio(
+                    where(ours, **same),
+                    where(rows, **{**same, "model": other, "impl": impl}),
+                    "p50_ms",
+                )
+                for name, other, impl in (
+                    ("SpeechBrain", model, STOCK),
+                    ("SpeechBrain jit", model, STOCK_JIT),
+                    ("torch.nn.LSTM", "LSTM", TORCH),
+                )
+            }
+    if not bars:
+        return False
+    frame = pd.DataFrame.from_dict(bars, orient="index").astype(float)
+    frame.plot.bar(ax=axes, rot=0, fontsize=8)
+    axes.axhline(1, color="black", linewidth=0.8)
+    axes.set_ylabel("times faster")
+    axes.set_title("Train step, fp32, bidirectional: speed-up over")
+    return True
+
+
+def _time_vs_steps(rows, axes):
+    """Train step's time over the sequence length, largest set of lengths."""
+    rows = where(rows, op="layer", mode="train", dtype="fp32")
+    ours = where(rows, auto="yes", model="LiGRU")
+    if ours.empty:
+        return False
+    lengths = ours.groupby(["hidden", "batch"])["steps"].nunique()
+    hidden, batch = lengths.idxmax()
+    rows = newest(where(rows, hidden=hidden, batch=batch), LAYER_KEY)
+    rows = rows[rows["model"] != "SLiGRU"]
+    for (model, impl), line in rows.groupby(["model", "impl"]):
+        line = line.sort_values("steps")
+        axes.plot(
+            line["steps"], line["p50_ms"], marker="o", label=f"{model}, {impl}"
+        )
+    axes.set_xscale("log", base=2)
+    axes.set_yscale("log")
+    axes.set_xlabel("frames")
+    axes.set_ylabel("ms")
+    axes.legend(fontsize=8)
+    axes.set_title(f"Train step, fp32, H={hidden}, B={batch}, bidirectional")
+    return True
+
+
+def _gemm_ratio(rows, axes):
+    """The recurrence's rate as a share of the large GEMM's."""
+    rows = newest(where(rows, op="scan", dtype="fp32"), LAYER_KEY)
+    if rows.empty:
+        return False
+    rows = rows.assign(
+        label=[
+            f"{mode}, {batch * directions} rows"
+            for mode, batch, directions in zip(
+                rows["mode"], rows["batch"], rows["directions"], strict=True
+            )
+        ]
+    ).sort_values(["mode", "batch"])
+    labels = rows["label"].drop_duplicates()
+    frame = rows.pivot(index="label", columns="impl", values="gemm_ratio")
+    frame.loc[labels].plot.bar(ax=axes, rot=0, fontsize=8)
+    axes.axhline(GEMM_TARGET, color="black", linewidth=0.8, linestyle="--")
+    axes.set_xlabel("")
+    axes.set_ylabel("share of the large fp32 GEMM's rate")
+    axes.set_title(f"The recurrence alone, H={rows['hidden'].iloc[0]}")
+    return True

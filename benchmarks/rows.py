@@ -1,0 +1,133 @@
+"""Reads result rows and picks those that tables and figures show."""
+
+import pandas as pd
+
+CASE = [
+    "model",
+    "op",
+    "directions",
+    "layers",
+    "features",
+    "hidden",
+    "batch",
+    "steps",
+    "dtype",
+    "mode",
+]
+MACHINE = ["device", "threads"]
+LAYER_KEY = [*MACHINE, "impl", *CASE]
+PARITY_KEY = ["device", "impl", "model", "op", "dtype"]
+RECIPE_KEY = [
+    "device",
+    "corpus",
+    "split",
+    "recipe",
+    "rnn",
+    "impl",
+    "lm",
+    "seed",
+]
+
+_NUMBERS = {
+    "threads",
+    "directions",
+    "layers",
+    "features",
+    "hidden",
+    "batch",
+    "steps",
+    "p20_ms",
+    "p50_ms",
+    "p80_ms",
+    "peak_mb",
+    "scan_gflops",
+    "gemm_gflops",
+    "gemm_ratio",
+    "cases",
+    "output_error",
+    "gradient_error",
+    "share_of_limit",
+    "epochs",
+    "params",
+    "wer",
+    "cer",
+    "per",
+    "epoch_s",
+    "decode_rtf",
+}
+
+
+def load(path):
+    """Reads a result file; without the file, no rows.
+
+    Arguments
+    ---------
+    path : path-like
+        A CSV that the tools append to.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Oldest row first; numbers as numbers, an empty cell of them as NaN.
+    """
+    try:
+        frame = pd.read_csv(path, dtype=str, keep_default_na=False)
+    except FileNotFoundError:
+        return pd.DataFrame()
+    for column in _NUMBERS.intersection(frame.columns):
+        frame[column] = pd.to_numeric(frame[column])
+    return frame.sort_values("date", kind="stable", ignore_index=True)
+
+
+def newest(frame, key):
+    """The last row of each key.
+
+    Example
+    -------
+    >>> frame = pd.DataFrame({"a": [1, 2, 1], "b": [3, 4, 5]})
+    >>> newest(frame, ["a"])["b"].tolist()
+    [4, 5]
+    """
+    return frame.drop_duplicates(key, keep="last") if len(frame) else frame
+
+
+def where(frame, **cells):
+    """Rows whose columns hold the given values, or pass the given tests.
+
+    Example
+    -------
+    >>> frame = pd.DataFrame({"a": [1, 2, 3]})
+    >>> where(frame, a=lambda value: value > 1)["a"].tolist()
+    [2, 3]
+    """
+    for column, value in cells.items():
+        if column not in frame:
+            return frame.iloc[:0]
+        cell = frame[column]
+        frame = frame[cell.map(value) if callable(value) else cell == value]
+    return frame
+
+
+def ratio(ours, theirs, column):
+    """Their figure over ours, both from the newest run that holds both.
+
+    Arguments
+    ---------
+    ours, theirs : pandas.DataFrame
+        Rows to divide by, and rows to divide.
+    column : str
+        The figure.
+
+    Returns
+    -------
+    float | None
+        None if no run holds both.
+    """
+    if ours.empty or theirs.empty:
+        return None
+    pairs = ours.merge(theirs, on="run", suffixes=("_ours", "_theirs"))
+    pairs = pairs.dropna(subset=[f"{column}_ours", f"{column}_theirs"])
+    if pairs.empty:
+        return None
+    last = pairs.sort_values("date_ours", kind="stable").iloc[-1]
+    return last[f"{column}_theirs"] / last[f"{column}_ours"]

@@ -1,0 +1,286 @@
+"""Markdown tables made from result rows."""
+
+import pandas as pd
+
+from benchmarks.cases import LIGRU_MODELS, TORCH_MODELS
+from benchmarks.impls import STOCK, STOCK_JIT, TORCH
+from benchmarks.rows import (
+    CASE,
+    LAYER_KEY,
+    MACHINE,
+    PARITY_KEY,
+    RECIPE_KEY,
+    newest,
+    ratio,
+    where,
+)
+from benchmarks.targets import TARGETS, THREADS
+
+NOTHING = "No rows yet."
+
+_MODELS = {name: i for i, name in enumerate(LIGRU_MODELS + TORCH_MODELS)}
+_ORDER = ["op", "model", "dtype", "hidden", "steps", "batch", "mode", "impl"]
+
+
+def markdown(header, rows):
+    """A markdown table.
+
+    Example
+    -------
+    >>> print(markdown(["a", "b"], [[1, "x"]]))
+    | a | b |
+    | --- | --- |
+    | 1 | x |
+    """
+    lines = [header, ["---"] * len(header), *rows]
+    return "\n".join("| " + " | ".join(map(str, line)) + " |" for line in lines)
+
+
+def _number(value, digits=3):
+    """Significant digits, or an empty cell.
+
+    Example
+    -------
+    >>> _number(123.456), _number(0.01234), _number(float("nan"))
+    ('123', '0.0123', '')
+    """
+    if value is None or pd.isna(value):
+        return ""
+    text = f"{value:.{digits}g}"
+    if "e" in text and 1e-3 < abs(value) < 1e9:
+        return f"{value:.0f}"
+    return text
+
+
+def _times(value):
+    return "" if value is None else f"{value:.2f}x"
+
+
+def _sorted(frame):
+    """Layers before scans, our models before torch's."""
+
+    def key(column):
+        return column.map(_MODELS) if column.name == "model" else column
+
+    return frame.sort_values(_ORDER, key=key)
+
+
+def _machines(frame, **only):
+    """Each machine with its rows, under a caption that says where from."""
+    if frame.empty:
+        return
+    for (device, threads), rows in where(frame, **only).groupby(
+        MACHINE, sort=True
+    ):
+        last = rows.iloc[-1]
+        yield (
+            f"{device}, {threads} threads, torch {last['torch']}; newest rows "
+            f"of {last['date']}, commit {last['commit']}, made by "
+            f"`{last['command']}`.",
+            rows,
+        )
+
+
+def _per_machine(frame, make, **only):
+    parts = [
+        f"{caption}\n\n{make(rows)}"
+        for caption, rows in _machines(frame, **only)
+    ]
+    return "\n\n".join(parts) or NOTHING
+
+
+def layers(data):
+    """Milliseconds of the layer that `auto` picks, and what it wins."""
+
+    def make(rows):
+        lines = []
+        ours = where(rows, op="layer", auto="yes")
+        for _, last in _sorted(newest(ours, [*MACHINE, *CASE])).iterrows():
+            if last["mode"] == "forward":
+                continue
+            same = {key: last[key] for key in CASE}
+            mine = where(ours, **same)
+
+            def against(model, impl, same=same, mine=mine):
+                cells = {**same, "model": model, "impl": impl}
+                return _times(ratio(mine, where(rows, **cells), "p50_ms"))
+
+            lines.append(
+                [
+                    last["model"],
+                    last["hidden"],
+                    last["steps"],
+                    last["dtype"],
+                    last["mode"],
+                    last["impl"],
+                    _number(last["p50_ms"]),
+                    against(last["model"], STOCK),
+                    against(last["model"], STOCK_JIT),
+                    against("LSTM", TORCH),
+                    against("GRU", TORCH),
+                ]
+            )
+        header = (
+            "layer|H|T|type|mode|backend|ms|SpeechBrain|SpeechBrain jit|LSTM|"
+            "GRU"
+        )
+        return markdown(header.split("|"), lines)
+
+    return _per_machine(data.layers, make)
+
+
+def all_layers(data):
+    """Every newest row of a layer."""
+
+    def make(rows):
+        rows = _sorted(newest(where(rows, op="layer"), LAYER_KEY))
+        return markdown(
+            "layer|impl|H|B|T|type|mode|p20 ms|p50 ms|p80 ms|peak MiB".split(
+                "|"
+            ),
+            [
+                [
+                    row["model"],
+                    row["impl"],
+                    row["hidden"],
+                    row["batch"],
+                    row["steps"],
+                    row["dtype"],
+                    row["mode"],
+                    *(_number(row[f"p{q}_ms"]) for q in (20, 50, 80)),
+                    _number(row["peak_mb"]),
+                ]
+                for _, row in rows.iterrows()
+            ],
+        )
+
+    return _per_machine(data.layers, make)
+
+
+def scan(data):
+    """The recurrence alone: rate, and share of the large GEMM's rate."""
+
+    def make(rows):
+        rows = _sorted(newest(where(rows, op="scan"), LAYER_KEY))
+        return markdown(
+            "impl|H|rows|mode|ms|GFLOP/s|GEMM GFLOP/s|share".split("|"),
+            [
+                [
+                    row["impl"],
+                    row["hidden"],
+                    row["batch"] * row["directions"],
+                    row["mode"],
+                    _number(row["p50_ms"]),
+                    _number(row["scan_gflops"]),
+                    _number(row["gemm_gflops"]),
+                    f"{row['gemm_ratio']:.0%}",
+                ]
+                for _, row in rows.iterrows()
+            ],
+        )
+
+    return _per_machine(data.layers, make, op="scan")
+
+
+def parity(data):
+    """The worst error per implementation and type, of the newest run."""
+    rows = newest(where(data.parity, scope="all"), PARITY_KEY)
+    if rows.empty:
+        return NOTHING
+    return markdown(
+        "impl|model|what|type|cases|output error|gradient error|share of "
+        "limit|commit".split("|"),
+        [
+            [
+                row["impl"],
+                row["model"],
+                row["op"],
+                row["dtype"],
+                row["cases"],
+                _number(row["output_error"], 2),
+                _number(row["gradient_error"], 2),
+                _number(row["share_of_limit"], 2),
+                row["commit"],
+            ]
+            for _, row in rows.sort_values(PARITY_KEY).iterrows()
+        ],
+    )
+
+
+def targets(data):
+    """What had to be reached, what was measured, and whether it was."""
+
+    def make(rows):
+        device = rows["device"].iloc[0]
+        sources = {
+            "layers": rows,
+            "parity": where(data.parity, device=device, threads=THREADS),
+        }
+        lines = []
+        for target in TARGETS:
+            figure = target.measure(sources[target.source])
+            missing = figure is None or pd.isna(figure)
+            sign = "at most" if target.at_most else "at least"
+            met = "" if missing else "yes" if target.met(figure) else "NO"
+            lines.append(
+                [
+                    target.text,
+                    f"{sign} {target.bound:g}",
+                    "not measured" if missing else _number(figure),
+                    met,
+                ]
+            )
+        return markdown(["what", "target", "measured", "met"], lines)
+
+    return _per_machine(data.layers, make, threads=THREADS)
+
+
+def recipes(data, prefix=""):
+    """Newest row of every trained system, with the command that made it.
+
+    Arguments
+    ---------
+    data : Data
+        The result rows.
+    prefix : str
+        Start of the recipe's name; all recipes without.
+    """
+    rows = where(data.recipes, recipe=lambda name: name.startswith(prefix))
+    rows = newest(rows, RECIPE_KEY)
+    if rows.empty:
+        return NOTHING
+    return markdown(
+        "recipe|corpus|split|rnn|impl|lm|seed|epochs|params|WER %|CER %|PER %|"
+        "s/epoch|RTF|peak MiB|device|date|commit|command".split("|"),
+        [
+            [
+                *(
+                    row[key]
+                    for key in "recipe corpus split rnn impl lm seed".split()
+                ),
+                _number(row["epochs"]),
+                _number(row["params"], 9),
+                *(_number(row[key]) for key in ("wer", "cer", "per")),
+                *(_number(row[key]) for key in ("epoch_s", "decode_rtf")),
+                _number(row["peak_mb"]),
+                row["device"],
+                row["date"],
+                row["commit"],
+                f"`{row['command']}`",
+            ]
+            for _, row in rows.sort_values(RECIPE_KEY).iterrows()
+        ],
+    )
+
+
+TABLES = {
+    "layers": layers,
+    "layers-all": all_layers,
+    "scan": scan,
+    "parity": parity,
+    "targets": targets,
+    "recipes": recipes,
+    "recipes-timit": lambda data: recipes(data, "timit"),
+    "recipes-librispeech": lambda data: recipes(data, "librispeech"),
+    "recipes-demo": lambda data: recipes(data, "demo"),
+}
