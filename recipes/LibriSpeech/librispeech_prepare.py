@@ -9,10 +9,12 @@ python librispeech_prepare.py --data_folder LibriSpeech \
 """
 
 import argparse
+import logging
 
 from speechbrain_ligru_fast.asr.corpora.librispeech import prepare_librispeech
 
 if __name__ == "__main__":
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data_folder", required=True)
     parser.add_argument("--save_folder", required=True)

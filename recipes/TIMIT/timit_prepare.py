@@ -7,12 +7,14 @@ python timit_prepare.py --data_folder TIMIT --save_folder prepared
 """
 
 import argparse
+import logging
 from pathlib import Path
 
 from speechbrain_ligru_fast.asr.corpora.timit import prepare_timit
 from speechbrain_ligru_fast.asr.corpora.timit_phones import PHN_SETS
 
 if __name__ == "__main__":
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data_folder", required=True)
     parser.add_argument("--save_folder", required=True, type=Path)

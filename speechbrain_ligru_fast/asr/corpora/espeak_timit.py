@@ -94,7 +94,8 @@ def phone_segments(phones, accent, samples):
     """Label a signal with TIMIT's phones, from its first to its last sample.
 
     A phone that eSpeak gives no time of its own shares that of the phone
-    before it. Silence is h# at the two ends and pau between.
+    before it or, after silence, behind it. Silence is h# at the two ends and
+    pau between.
 
     Arguments
     ---------
@@ -126,18 +127,24 @@ def phone_segments(phones, accent, samples):
         labels = _labels(name, following, accent)
         groups.append((min(max(start, groups[-1][0]), samples), labels))
     ends = [start for start, _ in groups[1:]] + [samples]
-    timed = []
+    timed, waiting = [], []
     for (start, labels), end in zip(groups, ends, strict=True):
+        sounding = bool(timed) and timed[-1][2] != ["pau"]
+        if not labels and not sounding:
+            labels = ["pau"]
         if labels == ["pau"]:
-            if end > start and timed and timed[-1][2] == ["pau"]:
+            if end > start and timed and not sounding:
                 timed[-1][1] = end
             elif end > start:
-                timed.append([start, end, ["pau"]])
-        elif timed and (end == start or not labels):
+                timed.append([start, end, labels])
+        elif labels and end > start:
+            timed.append([start, end, waiting + labels])
+            waiting = []
+        elif sounding:
             timed[-1][1] = end
             timed[-1][2] = timed[-1][2] + labels
         else:
-            timed.append([start, end, labels])
+            waiting += labels
 
     segments = []
     for start, end, labels in timed:

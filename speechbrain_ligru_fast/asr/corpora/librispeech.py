@@ -12,6 +12,7 @@ from .manifest import (
     check_fraction,
     collect,
     is_prepared,
+    subfolders,
     write_manifests,
 )
 
@@ -133,16 +134,13 @@ def _find_root(data_folder, splits):
     missing = [split for split in splits if not (root / split).is_dir()]
     if not missing:
         return root
-    found = []
-    if root.is_dir():
-        found = sorted(path.name for path in root.iterdir() if path.is_dir())
     if len(missing) < len(splits):
         roots = [root]
     looked = [str(root / split) for root in roots for split in missing]
     raise FileNotFoundError(
         f"data_folder={str(data_folder)!r} lacks {', '.join(missing)}. "
         f"Looked for: {', '.join(looked)}. "
-        f"Folders found in {root}: {', '.join(found) or 'none'}"
+        f"Folders found in {root}: {subfolders(root)}"
     )
 
 

@@ -89,6 +89,24 @@ def audio_duration(path):
     return frames / SAMPLE_RATE
 
 
+def subfolders(folder):
+    """Name the folders in a folder, for messages.
+
+    Arguments
+    ---------
+    folder : Path
+        May be absent.
+
+    Returns
+    -------
+    str
+    """
+    if not folder.is_dir():
+        return "none"
+    names = sorted(path.name for path in folder.iterdir() if path.is_dir())
+    return ", ".join(names) or "none"
+
+
 def check_fraction(max_bad_fraction):
     """Refuse a threshold that is not a fraction.
 

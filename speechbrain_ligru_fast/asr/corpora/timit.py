@@ -11,6 +11,7 @@ from .manifest import (
     check_fraction,
     collect,
     is_prepared,
+    subfolders,
     write_manifests,
 )
 from .timit_phones import LABELS_61, PHN_SETS, fold_phones
@@ -198,7 +199,8 @@ def _find_split_folders(data_folder, uppercase):
             looked += [str(folder) for folder in folders.values()]
     raise FileNotFoundError(
         f"data_folder={str(data_folder)!r} does not hold TIMIT "
-        f"(uppercase={uppercase}). Looked for: {', '.join(looked)}"
+        f"(uppercase={uppercase}). Looked for: {', '.join(looked)}. "
+        f"Folders found in {data_folder}: {subfolders(data_folder)}"
     )
 
 
