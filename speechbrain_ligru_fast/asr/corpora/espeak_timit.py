@@ -123,7 +123,7 @@ def phone_segments(phones, accent, samples):
     """
     groups = [(0, ["pau"])]
     names = [name for _, name in phones]
-    for (start, name), following in zip(phones, [*names[1:], ""], strict=True):
+    for (start, name), following in zip(phones, [*names[1:], ""], strict=False):
         labels = _labels(name, following, accent)
         groups.append((min(max(start, groups[-1][0]), samples), labels))
     ends = [start for start, _ in groups[1:]] + [samples]

@@ -143,8 +143,8 @@ def collect(name, utterances, read, max_bad_fraction):
     Raises
     ------
     ValueError
-        If more than `max_bad_fraction` of the utterances are bad, or none
-        is left.
+        If there is no utterance, none is left, or more than
+        `max_bad_fraction` of them are bad.
     """
 
     def attempt(item):
@@ -160,6 +160,8 @@ def collect(name, utterances, read, max_bad_fraction):
     bad = [f"{key}: {reason}" for key, _, reason in results if reason]
     for line in bad:
         logger.warning("%s: skipping %s", name, line)
+    if not results:
+        raise ValueError(f"{name}: no utterance found")
     if not entries or len(bad) > max_bad_fraction * len(results):
         listed = "".join(f"\n  {line}" for line in bad[:_LISTED])
         if len(bad) > _LISTED:
