@@ -27,9 +27,10 @@ _SCRIPTED = (STOCK_JIT, "torchscript")
 
 
 def names():
-    """Implementations that can run here, ours first."""
-    states = fast.available_backends()
-    ours = [name for name, state in states.items() if state == "ok"]
+    """Implementations that can run on the CPU here, ours first."""
+    ours = [
+        name for name in fast.available_backends() if _refusal(name) is None
+    ]
     return [*ours, STOCK, STOCK_JIT, TORCH]
 
 
@@ -42,27 +43,41 @@ def check_names(chosen):
     """Raises ValueError when a chosen implementation cannot run here."""
     for name in chosen:
         if name not in names():
-            reason = fast.available_backends().get(name, "unknown name")
             raise ValueError(
-                f"impls: {name!r} cannot run ({reason}); allowed: "
+                f"impls: {name!r} cannot run ({_refusal(name)}); allowed: "
                 + ", ".join(names())
             )
 
 
+def _refusal(backend, dtype=torch.float32, spec=None):
+    """Why a backend cannot run on the CPU, or None if it can."""
+    try:
+        choose(backend, "cpu", dtype, spec or ScanSpec())
+    except (RuntimeError, ValueError) as error:
+        return str(error)
+    return None
+
+
+def _scan_options(case):
+    """Operand type and options of a case's scan, as backends are asked."""
+    dtype = torch.bfloat16 if case.dtype == "bf16" else _dtype(case)
+    stabilised = case.model == "SLiGRU"
+    return dtype, ScanSpec(case.nonlinearity, case.directions, stabilised)
+
+
 def auto_backend(case):
     """Name of the backend that `auto` takes on the CPU for a case."""
-    dtype = torch.bfloat16 if case.dtype == "bf16" else _dtype(case)
-    spec = ScanSpec(case.nonlinearity, case.directions, case.model == "SLiGRU")
-    return choose("auto", "cpu", dtype, spec).__name__.rpartition(".")[2]
+    module = choose("auto", "cpu", *_scan_options(case))
+    return module.__name__.rpartition(".")[2]
 
 
 def runs(impl, case):
     """Whether an implementation offers a case at all."""
     if case.model in TORCH_MODELS:
         return impl == TORCH
-    if case.op == "scan" and impl == STOCK_JIT:
-        return False
-    return impl != TORCH
+    if is_ours(impl):
+        return _refusal(impl, *_scan_options(case)) is None
+    return impl == STOCK or (impl == STOCK_JIT and case.op == "layer")
 
 
 def warmup_calls(impl):

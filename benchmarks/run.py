@@ -17,7 +17,6 @@ import pathlib
 import platform
 import sys
 import uuid
-import warnings
 from importlib.metadata import version
 
 import torch
@@ -79,14 +78,22 @@ def _parse(argv):
                 f"allowed are {least} and more"
             )
     try:
-        args.cases = select(
-            QUICK_TIMING_CASES if args.quick else TIMING_CASES, args.cases
-        )
+        if args.quick and args.cases is None:
+            args.cases = list(QUICK_TIMING_CASES)
+        else:
+            args.cases = select(TIMING_CASES, args.cases)
         args.impls = args.impls or impls.names()
         impls.check_names(args.impls)
+        for path in (args.out, _parity_out(args.out)):
+            if path.exists():
+                results.read_rows(path)
     except ValueError as error:
         parser.error(str(error))
     return args
+
+
+def _parity_out(out):
+    return out.with_name(f"parity{out.suffix}")
 
 
 def select(cases, patterns):
@@ -132,31 +139,9 @@ def main(argv=None):
     """Runs the tool; returns the exit status."""
     args = _parse(argv)
     torch.set_num_threads(args.threads)
-    # Under bf16 autocast and at deprecation time, once per call otherwise.
-    warnings.filterwarnings("ignore", module="torch")
-    command = [
-        "-m",
-        "benchmarks.run",
-        *(sys.argv[1:] if argv is None else argv),
-    ]
-    stamp = {
-        "date": datetime.datetime.now(datetime.timezone.utc).isoformat(
-            timespec="seconds"
-        ),
-        "commit": results.describe_commit(),
-        "device": results.describe_device("cpu"),
-        "driver": "",
-        "torch": torch.__version__,
-    }
-    origin = {
-        "run": uuid.uuid4().hex[:12],
-        "threads": args.threads,
-        "isa": torch.backends.cpu.get_cpu_capability(),
-        "python": platform.python_version(),
-        "speechbrain": version("speechbrain"),
-        "numba": version("numba"),
-        "command": results.describe_command(command),
-    }
+    stamp, origin = _provenance(
+        args.threads, sys.argv[1:] if argv is None else argv
+    )
     print(f"parity of {', '.join(args.impls)}", flush=True)
     comparisons = verify.check_options(
         args.impls, QUICK_PARITY_CASES if args.quick else PARITY_CASES
@@ -171,16 +156,39 @@ def main(argv=None):
         )
         return 1
     print(f"all {len(comparisons)} comparisons passed")
-    scope = "all" if args.cases == list(TIMING_CASES) else "part"
+    complete = args.cases == list(TIMING_CASES) and not args.quick
+    origin["scope"] = "all" if complete else "part"
     for summary in verify.summarise(comparisons):
         results.append_row(
-            args.out.with_name("parity.csv"),
-            {**stamp, **summary, "scope": scope, **origin},
+            _parity_out(args.out), {**stamp, **summary, **origin}
         )
     for group in _groups(args.cases):
         for measured in measure(group, args):
             results.append_row(args.out, {**stamp, **measured, **origin})
     return 0
+
+
+def _provenance(threads, argv):
+    """Columns that say when, on what and from what rows were made."""
+    now = datetime.datetime.now(datetime.timezone.utc)
+    stamp = {
+        "date": now.isoformat(timespec="seconds"),
+        "commit": results.describe_commit(),
+        "device": results.describe_device("cpu"),
+        "driver": "",
+        "torch": torch.__version__,
+    }
+    command = ["-m", "benchmarks.run", *argv]
+    origin = {
+        "run": uuid.uuid4().hex[:12],
+        "threads": threads,
+        "isa": torch.backends.cpu.get_cpu_capability(),
+        "python": platform.python_version(),
+        "speechbrain": version("speechbrain"),
+        "numba": version("numba"),
+        "command": results.describe_command(command),
+    }
+    return stamp, origin
 
 
 def _groups(cases):

@@ -173,7 +173,8 @@ def check_options(chosen, cases):
             for name in want
         }
         for impl in filter(impls.is_ours, chosen):
-            found += _compare(impl, case, want, limits)
+            if impls.runs(impl, case):
+                found += _compare(impl, case, want, limits)
     return found
 
 
