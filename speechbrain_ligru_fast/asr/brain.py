@@ -135,6 +135,8 @@ class ASR(sb.Brain):
     def on_evaluate_start(self, max_key=None, min_key=None):
         """Load the best checkpoint, or the mean of the best ones.
 
+        The number and times of epochs are those of the last one.
+
         Raises
         ------
         FileNotFoundError
@@ -151,6 +153,9 @@ class ASR(sb.Brain):
                 f"{self.checkpointer.checkpoints_dir}: train first"
             )
         self.checkpointer.load_checkpoint(best[0])
+        last = self.checkpointer.find_checkpoint(max_key="epoch")
+        self.trained_epochs = last.meta["epoch"]
+        self.timer.load(last.paramfiles["timer"])
         if len(best) > 1:
             self.hparams.model.load_state_dict(
                 average_checkpoints(best, "model")

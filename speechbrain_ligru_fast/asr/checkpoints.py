@@ -1,9 +1,12 @@
 """Checkpoints that are complete or not there."""
 
+import logging
 import shutil
 
 from speechbrain.utils.checkpoints import Checkpoint, Checkpointer
 from speechbrain.utils.distributed import if_main_process
+
+logger = logging.getLogger(__name__)
 
 _UNFINISHED = "unfinished-"
 
@@ -32,7 +35,9 @@ class AtomicCheckpointer(Checkpointer):
     9.0
     """
 
-    def save_checkpoint(self, *args, **kwargs):
+    def save_checkpoint(
+        self, meta=None, end_of_epoch=True, name=None, verbosity=logging.INFO
+    ):
         """Save a checkpoint; see Checkpointer.
 
         Raises
@@ -44,7 +49,9 @@ class AtomicCheckpointer(Checkpointer):
             for leftover in self.checkpoints_dir.glob(_UNFINISHED + "*"):
                 shutil.rmtree(leftover)
         try:
-            saved = super().save_checkpoint(*args, **kwargs)
+            saved = super().save_checkpoint(
+                meta or {}, end_of_epoch, name, verbosity=logging.DEBUG
+            )
         # torch.save reports a full disk as RuntimeError.
         except (OSError, RuntimeError) as error:
             best = self.find_checkpoint()
@@ -58,6 +65,7 @@ class AtomicCheckpointer(Checkpointer):
             return None
         path = saved.path.with_name(saved.path.name[len(_UNFINISHED) :])
         saved.path.rename(path)
+        logger.log(verbosity, "Saved a checkpoint in %s", path)
         files = {n: path / f.name for n, f in saved.paramfiles.items()}
         return Checkpoint(path, saved.meta, files)
 

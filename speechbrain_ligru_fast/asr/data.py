@@ -7,54 +7,11 @@ import torch
 from speechbrain.dataio.dataset import DynamicItemDataset
 from speechbrain.dataio.sampler import DynamicBatchSampler
 
-from speechbrain_ligru_fast.asr.text import (
-    few,
-    read_texts,
-    unknown_characters,
-)
+from speechbrain_ligru_fast.asr.text import check_tokens, few, read_texts
 
 logger = logging.getLogger(__name__)
 
 _SORTINGS = ("random", "ascending", "descending")
-
-
-def check_tokens(tokenizer, texts, manifest, fatal=True):
-    """Tell which transcripts the tokenizer can't spell.
-
-    Arguments
-    ---------
-    tokenizer : LabelTokenizer | SentencePieceProcessor
-    texts : dict
-        Utterance id -> transcript.
-    manifest : path-like
-        Named in the message.
-    fatal : bool
-        Raise, or warn: at test time an unknown character is but an error of
-        the recogniser.
-
-    Raises
-    ------
-    ValueError
-        Naming the characters or labels and the utterances.
-    """
-    bad, unknown = [], set()
-    for name, text in texts.items():
-        if hasattr(tokenizer, "unk_id"):
-            strange = unknown_characters(tokenizer, text)
-        else:
-            strange = set(text.split()) - set(tokenizer.labels)
-        if strange:
-            bad.append(name)
-            unknown.update(strange)
-    if not bad:
-        return
-    message = (
-        f"manifest {manifest}: the tokenizer does not know "
-        f"{sorted(unknown)}, which is in {few(bad)}"
-    )
-    if fatal:
-        raise ValueError(message)
-    logger.warning(message)
 
 
 def make_dataset(manifest, hparams, stage):

@@ -4,10 +4,11 @@ import logging
 from pathlib import Path
 
 import speechbrain as sb
-from speechbrain.utils.distributed import if_main_process, run_on_main
+from speechbrain.utils.distributed import run_on_main
 
 from speechbrain_ligru_fast.asr.brain import ASR
 from speechbrain_ligru_fast.asr.data import loader_options, make_dataset
+from speechbrain_ligru_fast.asr.export import export
 from speechbrain_ligru_fast.asr.recurrent import describe_recurrent
 from speechbrain_ligru_fast.asr.results import append_row, describe_run
 
@@ -30,6 +31,7 @@ def run(hparams, run_opts, test_manifests):
     list of dict
         The rows.
     """
+    _check(hparams)
     stages = sb.Stage
     train = make_dataset(hparams["train_annotation"], hparams, stages.TRAIN)
     valid = make_dataset(hparams["valid_annotation"], hparams, stages.VALID)
@@ -60,7 +62,24 @@ def run(hparams, run_opts, test_manifests):
         )
         rows.append(_row(brain, hparams, name))
         run_on_main(_record, args=(brain, hparams, rows[-1]))
+    brain.on_evaluate_start(min_key=hparams["metric"])
+    run_on_main(export, args=(hparams,))
     return rows
+
+
+def _check(hparams):
+    found, wanted = (
+        hparams["tokenizer"].get_piece_size(),
+        hparams["output_neurons"],
+    )
+    if found != wanted:
+        raise ValueError(
+            f"output_neurons={wanted}, but the tokenizer has {found} tokens"
+        )
+    if hparams["metric"] not in ("WER", "PER"):
+        raise ValueError(
+            f"metric must be WER or PER, got {hparams['metric']!r}"
+        )
 
 
 def _row(brain, hparams, split):
@@ -71,7 +90,7 @@ def _row(brain, hparams, split):
     return row | {
         "split": split,
         "lm": "rnnlm" if hparams["lm_folder"] else "none",
-        "epochs": hparams["epoch_counter"].current,
+        "epochs": brain.trained_epochs,
         "params": sum(p.numel() for p in hparams["model"].parameters()),
         "wer": _rounded(rates.get("wer")),
         "cer": _rounded(rates.get("cer")),
@@ -84,11 +103,9 @@ def _row(brain, hparams, split):
 
 
 def _record(brain, hparams, row):
-    if not if_main_process():
-        return
     split = row["split"]
     hparams["train_logger"].log_stats(
-        stats_meta={"split": split, "epoch": row["epochs"]},
+        stats_meta={"split": split, "epochs": row["epochs"]},
         test_stats=brain.test_stats,
     )
     for name, metric in brain.metrics.items():

@@ -1,18 +1,161 @@
-"""The RNN language model of recipes/LibriSpeech/LM, as a scorer."""
+"""The RNN language model: its training, its export and its return."""
 
+import shutil
 from pathlib import Path
 
+import ruamel.yaml
+import speechbrain as sb
 import torch
 from hyperpyyaml import load_hyperpyyaml
+from speechbrain.dataio.dataset import DynamicItemDataset
+
+from speechbrain_ligru_fast.asr.text import check_tokens, read_texts
+
+# What a trained language model's folder holds for others.
+_FILES = ("lm.yaml", "lm.ckpt", "tokenizer.model")
 
 
-def load_lm(folder):
-    """Load an exported language model, ready to score.
+class LM(sb.Brain):
+    """Predicts the next token; `hparams` as in hparams/librispeech/lm.yaml."""
+
+    def compute_forward(self, batch, stage):
+        """Log-probabilities of the next tokens."""
+        batch = batch.to(self.device)
+        return self.hparams.log_softmax(
+            self.modules.model(batch.tokens_bos.data)
+        )
+
+    def compute_objectives(self, predictions, batch, stage):
+        """Negative log-likelihood of a token."""
+        tokens, lengths = batch.tokens_eos
+        return self.hparams.compute_cost(predictions, tokens, lengths)
+
+    def on_stage_end(self, stage, stage_loss, epoch=None):
+        """Log, anneal, save."""
+        if stage == sb.Stage.TRAIN:
+            self.train_loss = stage_loss
+        if stage != sb.Stage.VALID:
+            return
+        old_lr, new_lr = self.hparams.lr_annealing(stage_loss)
+        sb.nnet.schedulers.update_learning_rate(self.optimizer, new_lr)
+        self.hparams.train_logger.log_stats(
+            stats_meta={"epoch": epoch, "lr": old_lr},
+            train_stats={"loss": self.train_loss},
+            valid_stats={
+                "loss": stage_loss,
+                "perplexity": float(torch.tensor(stage_loss).exp()),
+            },
+        )
+        self.checkpointer.save_and_keep_only(
+            meta={"loss": stage_loss}, min_keys=["loss"], importance_keys=[]
+        )
+
+
+def text_dataset(texts, hparams, name):
+    """A dataset of ``id, tokens_bos, tokens_eos``.
+
+    Arguments
+    ---------
+    texts : dict
+        Id -> transcript.
+    hparams : dict
+        Of the experiment: tokenizer, bos_index, eos_index.
+    name : path-like
+        Where the texts are from, for messages.
+
+    Returns
+    -------
+    DynamicItemDataset
+
+    Raises
+    ------
+    ValueError
+        For text that the tokenizer does not know.
+    """
+    tokenizer = hparams["tokenizer"]
+    check_tokens(tokenizer, texts, name)
+    dataset = DynamicItemDataset(
+        {key: {"text": text} for key, text in texts.items()}
+    )
+
+    @sb.utils.data_pipeline.takes("text")
+    @sb.utils.data_pipeline.provides("tokens_bos", "tokens_eos")
+    def text_pipeline(text):
+        tokens = tokenizer.encode_as_ids(text)
+        yield torch.LongTensor([hparams["bos_index"], *tokens])
+        yield torch.LongTensor([*tokens, hparams["eos_index"]])
+
+    dataset.add_dynamic_item(text_pipeline)
+    dataset.set_output_keys(["id", "tokens_bos", "tokens_eos"])
+    return dataset
+
+
+def train_lm(hparams, run_opts):
+    """Train a language model on transcripts and other text, and export it.
+
+    Arguments
+    ---------
+    hparams : dict
+        See hparams/librispeech/lm.yaml.
+    run_opts : speechbrain.utils.run_opts.RunOptions
+    """
+    tokenizer, wanted = hparams["tokenizer"], hparams["output_neurons"]
+    if not Path(hparams["tokenizer_file"]).is_file():
+        raise FileNotFoundError(
+            f"no tokenizer {hparams['tokenizer_file']}: train the recogniser "
+            "of asr_folder first, or give its tokenizer_file"
+        )
+    tokenizer.Load(hparams["tokenizer_file"])
+    if tokenizer.get_piece_size() != wanted:
+        raise ValueError(
+            f"output_neurons={wanted}, but {hparams['tokenizer_file']} has "
+            f"{tokenizer.get_piece_size()} tokens"
+        )
+    texts = read_texts(hparams["train_annotation"], hparams["text"])
+    if hparams["extra_text"]:
+        lines = Path(hparams["extra_text"]).read_text("utf-8").splitlines()
+        texts |= {f"line-{i}": t for i, t in enumerate(lines) if t.strip()}
+    valid = read_texts(hparams["valid_annotation"], hparams["text"])
+    brain = LM(
+        modules=hparams["modules"],
+        opt_class=hparams["opt_class"],
+        hparams=hparams,
+        run_opts=run_opts,
+        checkpointer=hparams["checkpointer"],
+    )
+    brain.fit(
+        hparams["epoch_counter"],
+        text_dataset(texts, hparams, hparams["train_annotation"]),
+        text_dataset(valid, hparams, hparams["valid_annotation"]),
+        train_loader_kwargs=hparams["train_dataloader_opts"],
+        valid_loader_kwargs=hparams["valid_dataloader_opts"],
+    )
+    hparams["checkpointer"].recover_if_possible(min_key="loss")
+    sb.utils.distributed.run_on_main(_export, args=(hparams,))
+
+
+def _export(hparams):
+    folder = Path(hparams["output_folder"])
+    yaml = ruamel.yaml.YAML()
+    tree = yaml.load((folder / "hyperparams.yaml").read_text("utf-8"))
+    # The beam search carries the hidden state from token to token.
+    tree["model"]["return_hidden"] = True
+    with open(folder / "lm.yaml", "w", encoding="utf-8") as file:
+        yaml.dump({"model": tree["model"]}, file)
+    shutil.copy(hparams["tokenizer_file"], folder / "tokenizer.model")
+    state = {k: v.cpu() for k, v in hparams["model"].state_dict().items()}
+    torch.save(state, folder / "lm.ckpt")
+
+
+def load_lm(folder, tokenizer_file=None):
+    """Load a trained language model, ready to score.
 
     Arguments
     ---------
     folder : path-like | None
         An output folder of recipes/LibriSpeech/LM/train.py.
+    tokenizer_file : path-like, optional
+        The recogniser's, which must be the language model's too.
 
     Returns
     -------
@@ -23,6 +166,8 @@ def load_lm(folder):
     ------
     FileNotFoundError
         If the folder holds no trained model.
+    ValueError
+        If the tokenizers differ.
 
     Example
     -------
@@ -31,17 +176,23 @@ def load_lm(folder):
     """
     if not folder:
         return None
-    folder = Path(folder)
-    files = [folder / "lm.yaml", folder / "lm.ckpt"]
+    files = [Path(folder, name) for name in _FILES]
     missing = [str(path) for path in files if not path.is_file()]
     if missing:
         raise FileNotFoundError(
             f"lm_folder={str(folder)!r} holds no trained language model: "
             f"looked for {', '.join(missing)}"
         )
-    with open(files[0], encoding="utf-8") as file:
+    config, weights, tokenizer = files
+    if tokenizer_file and Path(tokenizer_file).exists():
+        if Path(tokenizer_file).read_bytes() != tokenizer.read_bytes():
+            raise ValueError(
+                f"lm_folder={str(folder)!r} was trained with another "
+                f"tokenizer than {tokenizer_file}"
+            )
+    with open(config, encoding="utf-8") as file:
         model = load_hyperpyyaml(file)["model"]
-    state = torch.load(files[1], map_location="cpu", weights_only=True)
-    model.load_state_dict(state)
-    model.return_hidden = True
+    model.load_state_dict(
+        torch.load(weights, map_location="cpu", weights_only=True)
+    )
     return model.eval().requires_grad_(False)

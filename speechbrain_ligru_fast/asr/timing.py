@@ -54,11 +54,13 @@ class EpochTimer:
         return statistics.median(self.seconds or [float("nan")])
 
     @mark_as_saver
-    def _save(self, path):
+    def save(self, path):
+        """Save the times."""
         Path(path).write_text(json.dumps(self.seconds))
 
     @mark_as_loader
-    def _load(self, path, end_of_epoch):
+    def load(self, path, end_of_epoch=True):
+        """Load the times."""
         del end_of_epoch
         self.seconds = json.loads(Path(path).read_text())
 

@@ -1,0 +1,34 @@
+#!/usr/bin/env python3
+"""Recipe for training a CTC + attention phone recogniser on TIMIT.
+
+Or on a corpus in its layout: name its development and test speakers.
+
+Example
+-------
+> python train.py hparams/ligru_fast.yaml --data_folder TIMIT
+"""
+
+from speechbrain.utils.distributed import run_on_main
+
+from speechbrain_ligru_fast.asr.config import load_experiment
+from speechbrain_ligru_fast.asr.corpora.timit import prepare_timit
+from speechbrain_ligru_fast.asr.experiment import run
+
+if __name__ == "__main__":
+    hparams, run_opts = load_experiment()
+    run_on_main(
+        prepare_timit,
+        kwargs={
+            "data_folder": hparams["data_folder"],
+            "train_annotation": hparams["train_annotation"],
+            "valid_annotation": hparams["valid_annotation"],
+            "test_annotation": hparams["test_annotation"],
+            "uppercase": hparams["uppercase"],
+            "phn_set": hparams["phn_set"],
+            "dev_speakers": hparams["dev_speakers"],
+            "test_speakers": hparams["test_speakers"],
+            "max_bad_fraction": hparams["max_bad_fraction"],
+            "skip_prep": hparams["skip_prep"],
+        },
+    )
+    run(hparams, run_opts, {"test": hparams["test_annotation"]})

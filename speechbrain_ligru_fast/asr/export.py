@@ -1,0 +1,105 @@
+"""From a trained experiment to a folder for SpeechBrain's inference."""
+
+import io
+import shutil
+from pathlib import Path
+
+import ruamel.yaml
+import torch
+
+_MODULES = ("enc", "emb", "dec", "ctc_lin", "seq_lin")
+_KEPT = ("compute_features", "normalize", *_MODULES, "tokenizer", "test_search")
+
+_INTERFACE = """
+encoder: !new:speechbrain.nnet.containers.LengthsCapableSequential
+   compute_features: !ref <compute_features>
+   normalize: !ref <normalize>
+   enc: !ref <enc>
+audio_normalizer: !new:speechbrain.dataio.preprocess.AudioNormalizer
+   sample_rate: {sample_rate}
+modules:
+   encoder: !ref <encoder>
+   decoder: !ref <test_search>
+   ctc_lin: !ref <ctc_lin>
+{more_modules}
+pretrainer: !new:speechbrain.utils.parameter_transfer.Pretrainer
+   loadables:
+{loadables}
+"""
+
+
+def export(hparams):
+    """Write the folder that ``EncoderDecoderASR.from_hparams`` reads.
+
+    It holds the weights that the modules have now, in ``export/`` of the
+    experiment's output folder, and needs nothing outside itself.
+
+    Arguments
+    ---------
+    hparams : dict
+        Of the experiment, trained.
+
+    Returns
+    -------
+    pathlib.Path
+        The folder.
+    """
+    output_folder = Path(hparams["output_folder"])
+    folder = output_folder / "export"
+    unfinished = output_folder / "unfinished-export"
+    shutil.rmtree(unfinished, ignore_errors=True)
+    unfinished.mkdir()
+
+    document = (output_folder / "hyperparams.yaml").read_text("utf-8")
+    modules = {name: hparams[name] for name in _MODULES}
+    loadables = ["normalize"]
+    hparams["normalize"]._save(unfinished / "normalize.ckpt")
+    if hparams["tokenizer_file"]:
+        loadables.append("tokenizer")
+        shutil.copy(hparams["tokenizer_file"], unfinished / "tokenizer.ckpt")
+    if hparams["language_model"] is not None:
+        modules["language_model"] = hparams["language_model"]
+    for name, module in modules.items():
+        loadables.append(name)
+        state = {k: v.cpu() for k, v in module.state_dict().items()}
+        torch.save(state, unfinished / f"{name}.ckpt")
+    with open(unfinished / "hyperparams.yaml", "w", encoding="utf-8") as file:
+        _write_yaml(document, hparams, loadables, file)
+
+    shutil.rmtree(folder, ignore_errors=True)
+    unfinished.rename(folder)
+    return folder
+
+
+def _write_yaml(document, hparams, loadables, file):
+    """The experiment's own YAML, resolved, less what inference does not use.
+
+    What the experiment changed on the command line is thus kept, and the
+    recipe's file may change later.
+    """
+    yaml = ruamel.yaml.YAML()
+    tree = yaml.load(document)
+    kept = {name: tree[name] for name in _KEPT}
+    if "language_model" in loadables:
+        lm = yaml.load(Path(hparams["lm_folder"], "lm.yaml").read_text("utf-8"))
+        kept = {"language_model": lm["model"], **kept}
+    # A node used twice is dumped once, with an alias.
+    tree["scorer"]["language_model"] = kept.get("language_model")
+    stream = io.StringIO()
+    yaml.dump(kept, stream)
+    # ruamel keeps the comments, but not where they belong.
+    lines = stream.getvalue().splitlines(keepends=True)
+    file.writelines(line for line in lines if not line.startswith("#"))
+    file.write(
+        _INTERFACE.format(
+            sample_rate=hparams["sample_rate"],
+            more_modules="".join(
+                f"   {name}: !ref <{name}>\n"
+                for name in loadables
+                if name == "language_model"
+            ),
+            loadables="".join(
+                f"      {name}: !ref <{name}>\n" for name in loadables
+            ),
+        )
+    )

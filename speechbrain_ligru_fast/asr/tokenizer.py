@@ -1,0 +1,159 @@
+"""From text to tokens and back."""
+
+import logging
+from pathlib import Path
+
+import sentencepiece
+
+from speechbrain_ligru_fast.asr.corpora.timit_phones import (
+    LABELS_61,
+    fold_phones,
+)
+
+logger = logging.getLogger(__name__)
+
+
+class LabelTokenizer:
+    """Space-separated labels, phones say, after a few special ids.
+
+    It has sentencepiece's methods; like there, id 0 stands for what is
+    unknown and is CTC's blank.
+
+    Arguments
+    ---------
+    labels : list of str
+        All that may occur.
+    special : int
+        How many of the first ids are blank, bos, eos and the like.
+
+    Example
+    -------
+    >>> tokenizer = LabelTokenizer(["aa", "b", "sil"])
+    >>> tokenizer.encode_as_ids("sil b aa sil")
+    [5, 4, 3, 5]
+    >>> tokenizer.decode_ids([5, 4, 2])
+    'sil b'
+    """
+
+    def __init__(self, labels, special=3):
+        self.labels = list(labels)
+        self.special = special
+        self._ids = {label: i for i, label in enumerate(labels, special)}
+
+    def get_piece_size(self):
+        """Number of ids, special ones included."""
+        return self.special + len(self.labels)
+
+    def unk_id(self):
+        """The id of what is unknown."""
+        return 0
+
+    def piece_to_id(self, piece):
+        """The id of one label."""
+        return self._ids.get(piece, self.unk_id())
+
+    def encode_as_pieces(self, text):
+        """The labels of a text."""
+        return text.split()
+
+    def encode_as_ids(self, text):
+        """The ids of a text."""
+        return [self.piece_to_id(p) for p in self.encode_as_pieces(text)]
+
+    def decode_ids(self, ids):
+        """The text of ids; special ones are left out."""
+        return " ".join(
+            self.labels[i - self.special] for i in ids if i >= self.special
+        )
+
+
+def phone_tokenizer(phn_set=39, special=3):
+    """The tokenizer of TIMIT's phones.
+
+    Arguments
+    ---------
+    phn_set : {39, 48, 61}
+    special : int
+        See LabelTokenizer.
+
+    Returns
+    -------
+    LabelTokenizer
+
+    Example
+    -------
+    >>> phone_tokenizer(39).get_piece_size()
+    42
+    """
+    folded = fold_phones([(0, 0, label) for label in LABELS_61], phn_set)[0]
+    return LabelTokenizer(sorted(set(folded)), special)
+
+
+def train_sentencepiece(
+    texts, model_file, vocab_size, model_type, blank, bos, eos, seed
+):
+    """Train a sub-word model. A model that exists is kept.
+
+    Arguments
+    ---------
+    texts : iterable of str
+        Transcripts of the training set.
+    model_file : path-like
+        Where to write the model.
+    vocab_size : int
+        Number of ids, special ones included.
+    model_type : str
+        unigram, bpe, char or word.
+    blank, bos, eos : int
+        Ids; blank is sentencepiece's unknown, which no known text contains.
+    seed : int
+        Makes training repeatable.
+
+    Raises
+    ------
+    ValueError
+        If the texts do not give `vocab_size` tokens.
+    """
+    model_file = Path(model_file)
+    if model_file.exists():
+        return
+    model_file.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = model_file.with_name("unfinished-" + model_file.stem)
+    sentencepiece.set_random_generator_seed(seed)
+    try:
+        sentencepiece.SentencePieceTrainer.train(
+            sentence_iterator=iter(texts),
+            model_prefix=str(unfinished),
+            vocab_size=vocab_size,
+            model_type=model_type,
+            character_coverage=1.0,
+            unk_id=blank,
+            bos_id=bos,
+            eos_id=eos,
+            pad_id=-1,
+            minloglevel=2,
+        )
+    except RuntimeError as error:
+        raise ValueError(
+            f"output_neurons={vocab_size} does not suit these transcripts "
+            f"with token_type={model_type!r}: {error}"
+        ) from error
+    Path(f"{unfinished}.vocab").rename(model_file.with_suffix(".vocab"))
+    Path(f"{unfinished}.model").rename(model_file)
+    logger.info("Trained a %s tokenizer: %s", model_type, model_file)
+
+
+def unknown_pieces(tokenizer, text):
+    """The characters or labels of a text that a tokenizer does not know.
+
+    Arguments
+    ---------
+    tokenizer : LabelTokenizer | SentencePieceProcessor
+    text : str
+
+    Returns
+    -------
+    list of str
+    """
+    pieces = tokenizer.encode_as_pieces(text)
+    return [p for p in pieces if tokenizer.piece_to_id(p) == tokenizer.unk_id()]
