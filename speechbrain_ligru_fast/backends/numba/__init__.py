@@ -81,6 +81,7 @@ def _run(direction, dtype, spec, batch, steps, hidden, padded, tensors):
         "state": operand,
         "scratch": threads * kernels.SCRATCH_BYTES,
         "sums": sums if spec.layernorm else 0,
+        "table": threads * rows * kernels.ROW_BYTES,
     }
     line = 128
     workspace = torch.empty(

@@ -31,7 +31,7 @@ from speechbrain_ligru_fast.backends.numba.simd import (
 ARGUMENTS = (
     "w h0 mask lengths ln_weight ln_bias output gates normed rstd u "
     "grad previous dgates dprojected dh0 "
-    "packed operand state scratch sums "
+    "packed operand state scratch sums table "
     "barrier rank_function size_function "
     "batch steps hidden true_hidden directions code layernorm save eps"
 ).split()
@@ -44,8 +44,8 @@ OUTPUT, GATES, NORMED, RSTD, U = (
 )
 GRAD, PREVIOUS = _AT["grad"], _AT["previous"]
 DGATES, DPROJECTED, DH0 = _AT["dgates"], _AT["dprojected"], _AT["dh0"]
-PACKED, OPERAND, STATE, SCRATCH, SUMS = (
-    _AT[n] for n in ("packed", "operand", "state", "scratch", "sums")
+PACKED, OPERAND, STATE, SCRATCH, SUMS, TABLE = (
+    _AT[n] for n in ("packed", "operand", "state", "scratch", "sums", "table")
 )
 BARRIER = _AT["barrier"]
 RANK, SIZE = _AT["rank_function"], _AT["size_function"]
@@ -59,6 +59,8 @@ LAYERNORM, SAVE, EPS = _AT["layernorm"], _AT["save"], _AT["eps"]
 # that nobody asked for.
 SCRATCH_BYTES = (TILE_VECTORS * TILE_ROWS + 4) * VECTOR_BYTES
 _SINK = TILE_VECTORS * TILE_ROWS * VECTOR_BYTES
+# A row in a thread's table of addresses: four int64.
+ROW_BYTES = 32
 # Spins before a waiting thread offers its core to others.
 _SPINS = 4096
 
@@ -160,14 +162,14 @@ def _pack_backward(real, p, panel, lanes, size):
 
 
 @njit
-def _frame(p, row, step):
+def _frame(p, direction, utterance, step):
     """The frame that a row reads at a step, or -1 past its end."""
     length = p[STEPS]
     if p[LENGTHS] != 0:
-        length = simd.load_int(p[LENGTHS] + (row % p[BATCH]) * 8)
+        length = simd.load_int(p[LENGTHS] + utterance * 8)
     if step >= length:
         return -1
-    if row < p[BATCH]:
+    if direction == 0:
         return step
     return length - 1 - step
 
@@ -184,62 +186,69 @@ def _reduce(real, sums, threads, per_thread, index, lanes, size):
 
 
 @njit
-def _step_unit(real, p, q, row, frame, tile, half, dst, sink, lanes, size):
-    """Applies the gate equations to one vector of units of one row."""
-    hidden = p[HIDDEN]
-    batch, steps = p[BATCH], p[STEPS]
-    row_bytes = padded_rows_of(p) * VECTOR_BYTES
-    at = q * row_bytes + row * VECTOR_BYTES
-    state = p[STATE] + at
-    if frame < 0:
-        simd.copy_vector(real, dst + at, state)
-        return
-    unit = q * lanes
-    cell = ((row % batch) * steps + frame) * hidden
-    w = p[W] + (2 * cell + unit) * size
-    out = (
-        p[OUTPUT]
-        + (p[DIRECTIONS] * cell + (row // batch) * hidden + unit) * size
-    )
-    ga = gz = sink
-    if p[SAVE] != 0:
-        ga = p[GATES] + ((row * steps + frame) * 2 * hidden + unit) * size
-        gz = ga + hidden * size
-    simd.forward_point(
-        real,
-        p[CODE],
-        tile,
-        tile + half,
-        w,
-        w + hidden * size,
-        state,
-        p[MASK] + (row * hidden + unit) * size,
-        out,
-        state,
-        ga,
-        gz,
-    )
-    simd.copy_vector(real, dst + at, state)
+def _locate_inputs(p, table, step, size):
+    """Fills a thread's table of row addresses for a step of the forward.
+
+    Per row: its input projection (0 past its end), its output, its saved
+    gates and its saved normalised products.
+    """
+    batch, steps, hidden = p[BATCH], p[STEPS], p[HIDDEN]
+    directions = p[DIRECTIONS]
+    for direction in range(directions):
+        for utterance in range(batch):
+            row = direction * batch + utterance
+            at = table + row * ROW_BYTES
+            frame = _frame(p, direction, utterance, step)
+            if frame < 0:
+                simd.store_int(at, 0)
+                continue
+            cell = utterance * steps + frame
+            saved = (row * steps + frame) * 2 * hidden * size
+            simd.store_int(at, p[W] + cell * 2 * hidden * size)
+            simd.store_int(
+                at + 8,
+                p[OUTPUT] + (cell * directions + direction) * hidden * size,
+            )
+            simd.store_int(at + 16, p[GATES] + saved)
+            simd.store_int(at + 24, p[NORMED] + saved)
+
+
+@njit
+def _step_unit(
+    real, code, save, mask, w, row, state, operand, tile, half, sink, unit,
+    other,
+):  # fmt: skip
+    """Applies the gate equations to one vector of units of one row.
+
+    ``row`` is the row's place in the table, ``unit`` the vector's offset in
+    bytes and ``other`` the distance from candidate to gate.
+    """
+    if w != 0:
+        ga = gz = sink
+        if save != 0:
+            ga = simd.load_int(row + 16) + unit
+            gz = ga + other
+        simd.forward_point(
+            real,
+            code,
+            tile,
+            tile + half,
+            w + unit,
+            w + unit + other,
+            state,
+            mask + unit,
+            simd.load_int(row + 8) + unit,
+            state,
+            ga,
+            gz,
+        )
+    simd.copy_vector(real, operand, state)
 
 
 @njit
 def padded_rows_of(p):
     rows = p[BATCH] * p[DIRECTIONS]
     return -(-rows // SMALL_TILE_ROWS) * SMALL_TILE_ROWS
-
-
-@njit
-def _prefetch_inputs(p, q, row, block, step, lanes, size):
-    """Asks for the input projections of a tile before its product."""
-    hidden = p[HIDDEN]
-    rows = p[BATCH] * p[DIRECTIONS]
-    for r in range(row, min(row + block, rows)):
-        frame = _frame(p, r, step)
-        if frame >= 0:
-            cell = ((r % p[BATCH]) * p[STEPS] + frame) * hidden
-            at = p[W] + (2 * cell + q * lanes) * size
-            simd.prefetch(at)
-            simd.prefetch(at + hidden * size)
 
 
 @njit
@@ -252,193 +261,235 @@ def _forward(real, p, size):
     row_bytes = all_rows * VECTOR_BYTES
     buffer_bytes = vectors * row_bytes
     panel_bytes = hidden * TILE_VECTORS * VECTOR_BYTES
+    other = hidden * size
+    code, save, layernorm = p[CODE], p[SAVE], p[LAYERNORM]
+    packed, operand, mask = p[PACKED], p[OPERAND], p[MASK]
     first = vectors * rank // threads
     last = vectors * (rank + 1) // threads
     scratch = p[SCRATCH] + rank * SCRATCH_BYTES
     sink = scratch + _SINK
     sums = p[SUMS] + rank * row_bytes
+    table = p[TABLE] + rank * rows * ROW_BYTES
     # With LayerNorm, the products wait in a buffer behind the operands.
-    waiting = p[OPERAND] + 2 * buffer_bytes
+    waiting = operand + 2 * buffer_bytes
 
     for q in range(first, last):
         _pack_forward(real, p, q, lanes, size)
         for r in range(all_rows):
             at = q * row_bytes + r * VECTOR_BYTES
-            simd.zero_vector(real, p[OPERAND] + buffer_bytes + at)
+            simd.zero_vector(real, operand + buffer_bytes + at)
             if r < rows and p[H0] != 0:
                 source = p[H0] + (r * hidden + q * lanes) * size
                 simd.copy_vector(real, p[STATE] + at, source)
             else:
                 simd.zero_vector(real, p[STATE] + at)
-            simd.copy_vector(real, p[OPERAND] + at, p[STATE] + at)
+            simd.copy_vector(real, operand + at, p[STATE] + at)
     phase = 1
     _wait_for_all(p[BARRIER], threads, phase)
 
     for step in range(p[STEPS]):
-        src = p[OPERAND] + (step & 1) * buffer_bytes
-        dst = p[OPERAND] + ((step + 1) & 1) * buffer_bytes
-        if p[LAYERNORM] != 0:
+        src = operand + (step & 1) * buffer_bytes
+        dst = operand + ((step + 1) & 1) * buffer_bytes
+        _locate_inputs(p, table, step, size)
+        if layernorm != 0:
             for r in range(all_rows):
                 simd.zero_vector(real, sums + r * VECTOR_BYTES)
         for i in range(first, last):
             # Turning round at the ends keeps what the cache holds in use.
             q = i if step & 1 == 0 else first + last - 1 - i
-            weights = p[PACKED] + q * panel_bytes
+            unit = q * VECTOR_BYTES
             row = 0
             while row < all_rows:
                 block = TILE_ROWS
                 if all_rows - row < TILE_ROWS:
                     block = SMALL_TILE_ROWS
                 half = block * VECTOR_BYTES
-                if p[LAYERNORM] == 0:
-                    _prefetch_inputs(p, q, row, block, step, lanes, size)
-                    tile = scratch
-                else:
+                used = min(block, rows - row)
+                tile = scratch
+                if layernorm != 0:
                     tile = waiting + 2 * (q * row_bytes + row * VECTOR_BYTES)
+                else:
+                    # The product takes as long as memory needs to answer.
+                    for r in range(row, row + used):
+                        w = simd.load_int(table + r * ROW_BYTES)
+                        simd.prefetch(w + unit)
+                        simd.prefetch(w + unit + other)
                 _multiply(
-                    real, weights, src, row, block, tile, vectors, row_bytes
-                )
-                for j in range(min(block, rows - row)):
+                    real, packed + q * panel_bytes, src, row, block, tile,
+                    vectors, row_bytes,
+                )  # fmt: skip
+                for j in range(used):
                     at = tile + j * VECTOR_BYTES
-                    if p[LAYERNORM] == 0:
-                        frame = _frame(p, row + j, step)
-                        _step_unit(
-                            real, p, q, row + j, frame, at, half, dst, sink,
-                            lanes, size,
-                        )  # fmt: skip
-                    else:
+                    r = row + j
+                    if layernorm != 0:
                         simd.square_point(
-                            real, at, at + half, sums + (row + j) * VECTOR_BYTES
+                            real, at, at + half, sums + r * VECTOR_BYTES
                         )
+                        continue
+                    state = q * row_bytes + r * VECTOR_BYTES
+                    entry = table + r * ROW_BYTES
+                    _step_unit(
+                        real, code, save, mask + r * other,
+                        simd.load_int(entry), entry, p[STATE] + state,
+                        dst + state, at, half, sink, unit, other,
+                    )  # fmt: skip
                 row += block
         phase += 1
         _wait_for_all(p[BARRIER], threads, phase)
-        if p[LAYERNORM] == 0:
-            continue
-        _normalise_step(
-            real, p, step, first, last, threads, dst, waiting, sink, lanes,
-            size,
-        )  # fmt: skip
-        phase += 1
-        _wait_for_all(p[BARRIER], threads, phase)
+        if layernorm != 0:
+            _normalise_step(
+                real, p, step, first, last, threads, dst, waiting, sink,
+                table, lanes, size,
+            )  # fmt: skip
+            phase += 1
+            _wait_for_all(p[BARRIER], threads, phase)
 
 
 @njit
 def _normalise_step(
-    real, p, step, first, last, threads, dst, waiting, sink, lanes, size
-):
+    real, p, step, first, last, threads, dst, waiting, sink, table, lanes,
+    size,
+):  # fmt: skip
     """SLiGRU's second half of a step: LayerNorm, then the gates."""
-    hidden, steps = p[HIDDEN], p[STEPS]
-    rows = p[BATCH] * p[DIRECTIONS]
+    hidden, steps, batch = p[HIDDEN], p[STEPS], p[BATCH]
+    rows = batch * p[DIRECTIONS]
     all_rows = padded_rows_of(p)
     row_bytes = all_rows * VECTOR_BYTES
+    other = hidden * size
+    code, save = p[CODE], p[SAVE]
     eps = simd.load_real(real, p[EPS])
-    row = 0
-    while row < all_rows:
+    for r in range(rows):
+        row = r // TILE_ROWS * TILE_ROWS
         block = TILE_ROWS if all_rows - row >= TILE_ROWS else SMALL_TILE_ROWS
         half = block * VECTOR_BYTES
-        for j in range(min(block, rows - row)):
-            r = row + j
-            frame = _frame(p, r, step)
+        entry = table + r * ROW_BYTES
+        w = simd.load_int(entry)
+        rstd = real
+        if w != 0:
             total = _reduce(real, p[SUMS], threads, row_bytes, r, lanes, size)
             # U's columns are centred, so that the products' mean is 0.
-            rstd = 1 / np.sqrt(total / (2 * p[TRUE_HIDDEN]) + eps)
-            rstd = real * 0 + rstd
-            if frame >= 0 and p[SAVE] != 0 and first == 0:
+            rstd = real + 1 / np.sqrt(total / (2 * p[TRUE_HIDDEN]) + eps)
+            if save != 0 and first == 0:
+                frame = _frame(p, r // batch, r % batch, step)
                 simd.store_real(
                     real, p[RSTD] + (r * steps + frame) * size, rstd
                 )
-            for q in range(first, last):
-                tile = (
-                    waiting
-                    + 2 * (q * row_bytes + row * VECTOR_BYTES)
-                    + j * VECTOR_BYTES
-                )
-                if frame >= 0:
-                    for gate in range(2):
-                        unit = (gate * hidden + q * lanes) * size
-                        n = sink
-                        if p[SAVE] != 0:
-                            n = (
-                                p[NORMED]
-                                + unit
-                                + ((r * steps + frame) * 2 * hidden * size)
-                            )
-                        simd.norm_point(
-                            real,
-                            rstd,
-                            tile + gate * half,
-                            p[LN_WEIGHT] + unit,
-                            p[LN_BIAS] + unit,
-                            n,
-                        )
-                _step_unit(
-                    real, p, q, r, frame, tile, half, dst, sink, lanes, size
-                )
-        row += block
+        for q in range(first, last):
+            unit = q * VECTOR_BYTES
+            tile = (
+                waiting
+                + 2 * (q * row_bytes + row * VECTOR_BYTES)
+                + (r - row) * VECTOR_BYTES
+            )
+            if w != 0:
+                for gate in range(2):
+                    n = sink
+                    if save != 0:
+                        n = simd.load_int(entry + 24) + unit + gate * other
+                    simd.norm_point(
+                        real,
+                        rstd,
+                        tile + gate * half,
+                        p[LN_WEIGHT] + unit + gate * other,
+                        p[LN_BIAS] + unit + gate * other,
+                        n,
+                    )
+            state = q * row_bytes + r * VECTOR_BYTES
+            _step_unit(
+                real, code, save, p[MASK] + r * other, w, entry,
+                p[STATE] + state, dst + state, tile, half, sink, unit, other,
+            )  # fmt: skip
 
 
 @njit
-def _gate_gradients(real, p, unit_vector, step, dst, sums, lanes, size):
+def _locate_saved(p, table, step, size):
+    """Fills a thread's table of row addresses for a step of the backward.
+
+    Per row: its output's gradient (0 past its end), the offset of its gates
+    and its previous state.
+    """
+    batch, steps, hidden = p[BATCH], p[STEPS], p[HIDDEN]
+    directions = p[DIRECTIONS]
+    for direction in range(directions):
+        for utterance in range(batch):
+            row = direction * batch + utterance
+            at = table + row * ROW_BYTES
+            frame = _frame(p, direction, utterance, step)
+            if frame < 0:
+                simd.store_int(at, 0)
+                continue
+            cell = (utterance * steps + frame) * directions + direction
+            saved = (row * steps + frame) * hidden * size
+            simd.store_int(at, p[GRAD] + cell * hidden * size)
+            simd.store_int(at + 8, 2 * saved)
+            simd.store_int(at + 16, p[PREVIOUS] + saved)
+
+
+@njit
+def _gate_gradients(real, p, unit_vector, table, dst, sums, size):
     """Gate gradients of one vector of units at one step, for all rows."""
+    rows = p[BATCH] * p[DIRECTIONS]
+    row_bytes = padded_rows_of(p) * VECTOR_BYTES
+    other = p[HIDDEN] * size
+    unit = unit_vector * VECTOR_BYTES
+    carries = p[STATE] + unit_vector * row_bytes
+    oa = dst + unit_vector * row_bytes
+    oz = oa + other // VECTOR_BYTES * row_bytes
+    code, mask, layernorm = p[CODE], p[MASK] + unit, p[LAYERNORM]
+    dgates, gates = p[DGATES] + unit, p[GATES] + unit
+    weight, normed = p[LN_WEIGHT] + unit, p[NORMED] + unit
+    for r in range(rows):
+        at = r * VECTOR_BYTES
+        entry = table + r * ROW_BYTES
+        grad = simd.load_int(entry)
+        if grad == 0:
+            simd.zero_vector(real, oa + at)
+            simd.zero_vector(real, oz + at)
+            continue
+        saved = simd.load_int(entry + 8)
+        da = dgates + saved
+        simd.backward_point(
+            real,
+            code,
+            grad + unit,
+            carries + at,
+            gates + saved,
+            gates + saved + other,
+            simd.load_int(entry + 16) + unit,
+            mask + r * other,
+            da,
+            da + other,
+        )
+        if layernorm == 0:
+            simd.copy_vector(real, oa + at, da)
+            simd.copy_vector(real, oz + at, da + other)
+            continue
+        for gate in range(2):
+            simd.norm_sums_point(
+                real,
+                da + gate * other,
+                weight + gate * other,
+                normed + saved + gate * other,
+                sums + 2 * at,
+                sums + 2 * at + VECTOR_BYTES,
+            )
+
+
+@njit
+def _norm_gradients(
+    real, p, first, last, step, threads, table, dst, lanes, size
+):
+    """SLiGRU: from the gates' gradients to those of the products."""
     hidden, steps, batch = p[HIDDEN], p[STEPS], p[BATCH]
     rows = batch * p[DIRECTIONS]
     row_bytes = padded_rows_of(p) * VECTOR_BYTES
     vectors = hidden // lanes
-    unit = unit_vector * lanes
-    for r in range(rows):
-        frame = _frame(p, r, step)
-        carry = p[STATE] + unit_vector * row_bytes + r * VECTOR_BYTES
-        oa = dst + unit_vector * row_bytes + r * VECTOR_BYTES
-        oz = oa + vectors * row_bytes
-        if frame < 0:
-            simd.zero_vector(real, oa)
-            simd.zero_vector(real, oz)
-            continue
-        cell = r * steps + frame
-        out = ((r % batch) * steps + frame) * p[DIRECTIONS] + r // batch
-        gates = (cell * 2 * hidden + unit) * size
-        da = p[DGATES] + gates
-        dz = da + hidden * size
-        simd.backward_point(
-            real,
-            p[CODE],
-            p[GRAD] + (out * hidden + unit) * size,
-            carry,
-            p[GATES] + gates,
-            p[GATES] + gates + hidden * size,
-            p[PREVIOUS] + (cell * hidden + unit) * size,
-            p[MASK] + (r * hidden + unit) * size,
-            da,
-            dz,
-        )
-        if p[LAYERNORM] == 0:
-            simd.copy_vector(real, oa, da)
-            simd.copy_vector(real, oz, dz)
-        else:
-            for gate in range(2):
-                offset = gate * hidden * size
-                simd.norm_sums_point(
-                    real,
-                    da + offset,
-                    p[LN_WEIGHT] + unit * size + offset,
-                    p[NORMED] + gates + offset,
-                    sums + 2 * r * VECTOR_BYTES,
-                    sums + (2 * r + 1) * VECTOR_BYTES,
-                )
-
-
-@njit
-def _norm_gradients(real, p, first, last, step, threads, dst, lanes, size):
-    """SLiGRU: from the gates' gradients to those of the products."""
-    hidden, steps = p[HIDDEN], p[STEPS]
-    rows = p[BATCH] * p[DIRECTIONS]
-    row_bytes = padded_rows_of(p) * VECTOR_BYTES
-    vectors = hidden // lanes
     count = 2 * p[TRUE_HIDDEN]
+    dgates, dprojected = p[DGATES], p[DPROJECTED]
+    weight, normed = p[LN_WEIGHT], p[NORMED]
     for r in range(rows):
-        frame = _frame(p, r, step)
-        if frame < 0:
+        entry = table + r * ROW_BYTES
+        if simd.load_int(entry) == 0:
             continue
         mean = _reduce(
             real, p[SUMS], threads, 2 * row_bytes, 2 * r, lanes, size
@@ -446,44 +497,39 @@ def _norm_gradients(real, p, first, last, step, threads, dst, lanes, size):
         product = _reduce(
             real, p[SUMS], threads, 2 * row_bytes, 2 * r + 1, lanes, size
         )
-        mean = real * 0 + mean / count
-        product = real * 0 + product / count
-        cell = r * steps + frame
-        rstd = simd.load_real(real, p[RSTD] + cell * size)
+        mean = real + mean / count
+        product = real + product / count
+        frame = _frame(p, r // batch, r % batch, step)
+        rstd = simd.load_real(real, p[RSTD] + (r * steps + frame) * size)
+        saved = simd.load_int(entry + 8)
         for v in range(first, last):
             for gate in range(2):
-                unit = (gate * hidden + v * lanes) * size
-                at = cell * 2 * hidden * size + unit
+                unit = (gate * vectors + v) * VECTOR_BYTES
                 simd.norm_backward_point(
                     real,
                     rstd,
                     mean,
                     product,
-                    p[DGATES] + at,
-                    p[LN_WEIGHT] + unit,
-                    p[NORMED] + at,
-                    p[DPROJECTED] + at,
+                    dgates + saved + unit,
+                    weight + unit,
+                    normed + saved + unit,
+                    dprojected + saved + unit,
                     dst + (gate * vectors + v) * row_bytes + r * VECTOR_BYTES,
                 )
 
 
 @njit
-def _prefetch_saved(p, unit_vector, row, block, step, lanes, size):
+def _prefetch_saved(p, unit_vector, row, used, table, size):
     """Asks for what the gate gradients of the next step read."""
-    hidden, steps = p[HIDDEN], p[STEPS]
-    rows = p[BATCH] * p[DIRECTIONS]
-    for r in range(row, min(row + block, rows)):
-        frame = _frame(p, r, step)
-        if frame >= 0:
-            cell = r * steps + frame
-            unit = unit_vector * lanes
-            out = ((r % p[BATCH]) * steps + frame) * p[DIRECTIONS]
-            out += r // p[BATCH]
-            gates = p[GATES] + (cell * 2 * hidden + unit) * size
-            simd.prefetch(gates)
-            simd.prefetch(gates + hidden * size)
-            simd.prefetch(p[PREVIOUS] + (cell * hidden + unit) * size)
-            simd.prefetch(p[GRAD] + (out * hidden + unit) * size)
+    other = p[HIDDEN] * size
+    unit = unit_vector * VECTOR_BYTES
+    for r in range(row, row + used):
+        entry = table + r * ROW_BYTES
+        gates = p[GATES] + simd.load_int(entry + 8) + unit
+        simd.prefetch(gates)
+        simd.prefetch(gates + other)
+        simd.prefetch(simd.load_int(entry + 16) + unit)
+        simd.prefetch(simd.load_int(entry) + unit)
 
 
 @njit
@@ -517,6 +563,8 @@ def _backward(real, p, size):
     phase = 1
     _wait_for_all(p[BARRIER], threads, phase)
 
+    table = p[TABLE] + rank * rows * ROW_BYTES
+    _locate_saved(p, table, p[STEPS] - 1, size)
     for i in range(p[STEPS]):
         step = p[STEPS] - 1 - i
         dst = p[OPERAND] + (i & 1) * buffer_bytes
@@ -524,44 +572,44 @@ def _backward(real, p, size):
             for r in range(2 * all_rows):
                 simd.zero_vector(real, sums + r * VECTOR_BYTES)
         for v in range(first_vector, last_vector):
-            _gate_gradients(real, p, v, step, dst, sums, lanes, size)
+            _gate_gradients(real, p, v, table, dst, sums, size)
         phase += 1
         _wait_for_all(p[BARRIER], threads, phase)
         if p[LAYERNORM] != 0:
             _norm_gradients(
-                real, p, first_vector, last_vector, step, threads, dst,
+                real, p, first_vector, last_vector, step, threads, table, dst,
                 lanes, size,
             )  # fmt: skip
             phase += 1
             _wait_for_all(p[BARRIER], threads, phase)
+        if step > 0:
+            _locate_saved(p, table, step - 1, size)
         for j in range(first, last):
             q = j if step & 1 == 0 else first + last - 1 - j
+            columns = min(TILE_VECTORS, vectors - q * TILE_VECTORS)
             row = 0
             while row < all_rows:
                 block = TILE_ROWS
                 if all_rows - row < TILE_ROWS:
                     block = SMALL_TILE_ROWS
-                for v in range(TILE_VECTORS):
-                    column = q * TILE_VECTORS + v
-                    if step > 0 and column < vectors:
-                        _prefetch_saved(
-                            p, column, row, block, step - 1, lanes, size
-                        )
+                used = min(block, rows - row)
+                for v in range(columns):
+                    _prefetch_saved(
+                        p, q * TILE_VECTORS + v, row, used, table, size
+                    )
                 _multiply(
                     real, p[PACKED] + q * panel_bytes, dst, row, block,
                     scratch, 2 * vectors, row_bytes,
                 )  # fmt: skip
-                for v in range(TILE_VECTORS):
-                    column = q * TILE_VECTORS + v
-                    if column >= vectors:
-                        continue
-                    for r in range(row, min(row + block, rows)):
+                for v in range(columns):
+                    carries = p[STATE] + (q * TILE_VECTORS + v) * row_bytes
+                    for r in range(used):
                         # A row past its end has zero gate gradients, so
                         # its carry stays as it is.
                         simd.add_vector(
                             real,
-                            p[STATE] + column * row_bytes + r * VECTOR_BYTES,
-                            scratch + (v * block + r - row) * VECTOR_BYTES,
+                            carries + (row + r) * VECTOR_BYTES,
+                            scratch + (v * block + r) * VECTOR_BYTES,
                         )
                 row += block
 

@@ -524,6 +524,18 @@ def load_int(typingctx, address):
 
 
 @intrinsic
+def store_int(typingctx, address, value):
+    """Writes an int64 to an address."""
+
+    def generate(context, builder, signature, arguments):
+        pointer = _pointer(builder, arguments[0], 0, _I64)
+        builder.store(arguments[1], pointer)
+        return context.get_dummy_value()
+
+    return types.void(types.int64, types.int64), generate
+
+
+@intrinsic
 def prefetch(typingctx, address):
     """Asks the caches for the line at an address."""
 
