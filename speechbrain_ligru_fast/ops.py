@@ -36,7 +36,7 @@ def scan(
 ) -> Tuple[Tensor, Tensor, Tensor, Tensor]:
     """Output and what the backward needs; see backends/reference.py."""
     spec = ScanSpec(nonlinearity, directions, layernorm, eps)
-    module = backends.choose(backend, w.device.type, u.dtype, spec)
+    module = backends.choose(backend, w.device.type, u.dtype, spec, w.size(1))
     return module.scan_forward(
         spec, w, u, h0, mask, lengths, ln_weight, ln_bias, save
     )
@@ -81,7 +81,9 @@ def scan_backward(
 ) -> Tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
     """Gradients of w, u, h0, ln_weight and ln_bias."""
     spec = ScanSpec(nonlinearity, directions, layernorm, eps)
-    module = backends.choose(backend, grad.device.type, u.dtype, spec)
+    module = backends.choose(
+        backend, grad.device.type, u.dtype, spec, grad.size(1)
+    )
     previous = previous_hidden(output, h0, directions, lengths)
     dgates, dprojected, dh0 = module.scan_backward(
         spec, grad, previous, gates, normed, rstd, u, mask, lengths, ln_weight

@@ -43,8 +43,12 @@ def _reason(name, device_type, dtype, spec):
     return module.unavailable(device_type, dtype, spec)
 
 
-@functools.cache
-def choose(name, device_type, dtype, spec):
+# Steps below which packing weights for a compiled loop costs more than the
+# loop saves (measured on a CPU: docs/backends.md).
+_SHORT = 4
+
+
+def choose(name, device_type, dtype, spec, steps=_SHORT):
     """The module that runs a scan.
 
     Arguments
@@ -57,6 +61,8 @@ def choose(name, device_type, dtype, spec):
         dtype of the recurrent weights.
     spec : ScanSpec
         Options of the scan.
+    steps : int
+        Length of the sequence; ``auto`` runs a few steps without packing.
 
     Returns
     -------
@@ -69,6 +75,11 @@ def choose(name, device_type, dtype, spec):
     RuntimeError
         If the named backend can't run, with the reason.
     """
+    return _choose(name, device_type, dtype, spec, steps < _SHORT)
+
+
+@functools.cache
+def _choose(name, device_type, dtype, spec, short):
     check_backend_name(name)
     if name != "auto":
         reason = _reason(name, device_type, dtype, spec)
@@ -82,6 +93,8 @@ def choose(name, device_type, dtype, spec):
     # BACKENDS lists the fastest first; reference runs everywhere.
     for candidate in BACKENDS[1:]:
         reason = _reason(candidate, device_type, dtype, spec)
+        if candidate == "numba" and device_type == "cpu" and short:
+            reason = f"fewer than {_SHORT} steps don't repay packing"
         if reason is None:
             logger.info(
                 "LiGRU backend on %s with %s: %s%s",

@@ -125,19 +125,18 @@ def _multiply(real, weights, operand, row, rows, out, groups, row_bytes):
 def _pack_forward(real, p, panel, lanes, size):
     """Interleaves a panel's candidate and gate weights, k outermost."""
     hidden = p[HIDDEN]
-    target = p[PACKED] + panel * hidden * TILE_VECTORS * VECTOR_BYTES
+    stride = TILE_VECTORS * VECTOR_BYTES
+    target = p[PACKED] + panel * hidden * stride
     for gate in range(2):
-        for lane in range(lanes):
-            source = p[U] + (
-                (gate * hidden + panel * lanes + lane) * hidden * size
+        source = p[U] + (gate * hidden + panel * lanes) * hidden * size
+        for k in range(0, hidden, lanes):
+            simd.transpose_block(
+                real,
+                source + k * size,
+                hidden * size,
+                target + k * stride + gate * VECTOR_BYTES,
+                stride,
             )
-            at = target + gate * VECTOR_BYTES + lane * size
-            for k in range(hidden):
-                simd.store_real(
-                    real,
-                    at + k * TILE_VECTORS * VECTOR_BYTES,
-                    simd.load_real(real, source + k * size),
-                )
 
 
 @njit

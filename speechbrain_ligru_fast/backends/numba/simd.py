@@ -330,6 +330,48 @@ gemm_small_tile = _gemm(SMALL_TILE_ROWS)
 
 
 @intrinsic
+def transpose_block(typingctx, real, source, stride, target, target_stride):
+    """Transposes a square of ``lanes`` x ``lanes`` numbers.
+
+    Strides are the distances between vectors, in bytes.
+    """
+
+    def generate(context, builder, signature, arguments):
+        source, stride, target, target_stride = arguments[1:]
+        kind = _vector_type(real)
+        n = kind.count
+
+        def place(base, step, i):
+            return builder.add(base, builder.mul(step, ir.Constant(_I64, i)))
+
+        vectors = [
+            _load(builder, place(source, stride, i), kind).value
+            for i in range(n)
+        ]
+        # log2(n) rounds of interleaving the lower with the upper half.
+        order = ir.VectorType(_I32, n)
+        low = [lane // 2 + n * (lane % 2) for lane in range(n)]
+        high = [lane + n // 2 for lane in low]
+        for _ in range(n.bit_length() - 1):
+            mixed = []
+            for i in range(n // 2):
+                for lane_order in (low, high):
+                    mixed.append(
+                        builder.shuffle_vector(
+                            vectors[i],
+                            vectors[i + n // 2],
+                            ir.Constant(order, lane_order),
+                        )
+                    )
+            vectors = mixed
+        for i, value in enumerate(vectors):
+            _store(_Vector(builder, value), place(target, target_stride, i))
+        return context.get_dummy_value()
+
+    return types.void(real, *[types.int64] * 4), generate
+
+
+@intrinsic
 def forward_point(
     typingctx, real, code, pa, pz, wa, wz, h, mask, out, state, ga, gz
 ):
