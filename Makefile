@@ -23,5 +23,25 @@ lint: $(STAMP)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 
+# The demo: a synthetic corpus in TIMIT's layout, then the same recipe with
+# one key changed each time.
+DEMO := $(CURDIR)/build/demo
+DEMO_MINUTES ?= 6
+DEMO_SYSTEMS := speechbrain_ligru_fast.LiGRU speechbrain.nnet.RNN.LiGRU \
+	speechbrain.nnet.RNN.LSTM
+
+demo: $(STAMP)
+	$(BIN)/python -m speechbrain_ligru_fast.asr.corpora.demo \
+		--out $(DEMO)/corpus --minutes $(DEMO_MINUTES) --seed 0
+	rm -f $(DEMO)/results.csv
+	cd recipes/TIMIT && for system in $(DEMO_SYSTEMS); do \
+		$(abspath $(BIN))/python train.py ../../hparams/demo/timit.yaml \
+			--data_folder $(DEMO)/corpus/timit \
+			--output_folder $(DEMO)/$$system \
+			--results_csv $(DEMO)/results.csv \
+			--rnn_class="!name:$$system" || exit 1; \
+	done
+	$(BIN)/python -m speechbrain_ligru_fast.asr.report $(DEMO)/results.csv
+
 clean:
 	rm -rf $(VENV) build dist *.egg-info
