@@ -12,6 +12,7 @@ from speechbrain_ligru_fast.spec import ScanSpec
 
 STOCK = "speechbrain"
 STOCK_JIT = "speechbrain-jit"
+STOCK_PERTURBED = "speechbrain-perturbed"
 TORCH = "torch"
 
 SEED = 1234
@@ -36,7 +37,7 @@ def names():
 
 def is_ours(impl):
     """Whether an implementation is one of this package's backends."""
-    return impl not in (STOCK, STOCK_JIT, TORCH)
+    return impl not in (STOCK, STOCK_JIT, STOCK_PERTURBED, TORCH)
 
 
 def check_names(chosen):
@@ -67,7 +68,7 @@ def _scan_options(case):
 
 def auto_backend(case):
     """Name of the backend that `auto` takes on the CPU for a case."""
-    module = choose("auto", "cpu", *_scan_options(case))
+    module = choose("auto", "cpu", *_scan_options(case), case.steps)
     return module.__name__.rpartition(".")[2]
 
 
@@ -82,7 +83,7 @@ def runs(impl, case):
 
 def warmup_calls(impl):
     """Calls to make before an implementation runs at its own speed."""
-    return 5 if impl in _SCRIPTED else 2
+    return 3 if impl in _SCRIPTED else 2
 
 
 def autocast(case):

@@ -36,12 +36,13 @@ class Data:
 
     Arguments
     ---------
-    layers, parity, recipes : pandas.DataFrame
+    layers, parity, convergence, recipes : pandas.DataFrame
         Oldest row first.
     """
 
     layers: pd.DataFrame
     parity: pd.DataFrame
+    convergence: pd.DataFrame
     recipes: pd.DataFrame
 
 

@@ -17,6 +17,7 @@ CASE = [
 MACHINE = ["device", "threads"]
 LAYER_KEY = [*MACHINE, "impl", *CASE]
 PARITY_KEY = ["device", "impl", "model", "op", "dtype"]
+CONVERGENCE_KEY = ["device", "threads", "model", "impl", "dtype"]
 RECIPE_KEY = [
     "device",
     "corpus",
@@ -47,6 +48,10 @@ _NUMBERS = {
     "output_error",
     "gradient_error",
     "share_of_limit",
+    "step",
+    "stock_loss",
+    "loss",
+    "difference",
     "epochs",
     "params",
     "wer",

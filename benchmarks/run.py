@@ -1,7 +1,7 @@
 """Checks parity, then times every implementation in one process.
 
-    python -m benchmarks.run                  all cases, about ten minutes
-    python -m benchmarks.run --quick          the small ones, under a minute
+    python -m benchmarks.run                  all cases, at most ten minutes
+    python -m benchmarks.run --quick          a few small ones, under a minute
     python -m benchmarks.run --cases '*-t400-*' --impls numba speechbrain
 
 Rows are appended to the result file; when a parity check fails none is, and
@@ -56,21 +56,21 @@ def _parse(argv):
     parser.add_argument("--out", type=pathlib.Path, default=OUT)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument(
-        "--rounds", type=int, help="least rounds; default 7, quick 3"
+        "--rounds", type=int, help="least rounds; default 5, quick 3"
     )
     parser.add_argument(
         "--min-seconds",
         type=float,
-        help="least time on the rounds of one shape; default 6, quick 0",
+        help="least time on the rounds of one shape; default 5, quick 0",
     )
     parser.add_argument(
         "--quick", action="store_true", help="fewer cases and rounds"
     )
     args = parser.parse_args(argv)
     if args.rounds is None:
-        args.rounds = 3 if args.quick else 7
+        args.rounds = 3 if args.quick else 5
     if args.min_seconds is None:
-        args.min_seconds = 0.0 if args.quick else 6.0
+        args.min_seconds = 0.0 if args.quick else 5.0
     for name, least in (("threads", 1), ("rounds", 1), ("min_seconds", 0)):
         if getattr(args, name) < least:
             parser.error(

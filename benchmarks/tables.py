@@ -1,11 +1,14 @@
 """Markdown tables made from result rows."""
 
+from itertools import product
+
 import pandas as pd
 
 from benchmarks.cases import LIGRU_MODELS, TORCH_MODELS
 from benchmarks.impls import STOCK, STOCK_JIT, TORCH
 from benchmarks.rows import (
     CASE,
+    CONVERGENCE_KEY,
     LAYER_KEY,
     MACHINE,
     PARITY_KEY,
@@ -53,7 +56,7 @@ def _number(value, digits=3):
 
 
 def _times(value):
-    return "" if value is None else f"{value:.2f}x"
+    return "" if value is None or pd.isna(value) else f"{value:.2f}x"
 
 
 def _sorted(frame):
@@ -127,6 +130,63 @@ def layers(data):
         return markdown(header.split("|"), lines)
 
     return _per_machine(data.layers, make)
+
+
+# Mode, hidden units and frames of the few lines that a reader sees first.
+_HEADLINE = (
+    ("train", 256, 100),
+    ("train", 512, 100),
+    ("train", 512, 400),
+    ("train", 1024, 100),
+    ("infer", 512, 100),
+)
+_MODES = {"train": "train step", "infer": "inference"}
+
+
+def headline(data):
+    """The few lines that say it all, of the machine measured last."""
+    rows = where(
+        data.layers,
+        op="layer",
+        dtype="fp32",
+        threads=THREADS,
+        batch=8,
+        directions=2,
+        layers=1,
+    )
+    if rows.empty:
+        return NOTHING
+    rows = where(rows, device=rows["device"].iloc[-1])
+    lines = []
+    for model, (mode, hidden, steps) in product(LIGRU_MODELS, _HEADLINE):
+        same = where(rows, mode=mode, hidden=hidden, steps=steps)
+        ours = where(same, model=model, auto="yes")
+        if ours.empty:
+            continue
+        last = ours.iloc[-1]
+        same = where(same, run=last["run"])
+        stock = where(same, model=model, impl=STOCK)["p50_ms"]
+        lstm = where(same, model="LSTM", impl=TORCH)["p50_ms"]
+        lines.append(
+            [
+                f"{_MODES[mode]}, {model}, H={hidden}, T={steps}",
+                _number(last["p50_ms"]),
+                *(_number(cell.max()) for cell in (stock, lstm)),
+                *(
+                    _times(cell.max() / last["p50_ms"])
+                    for cell in (stock, lstm)
+                ),
+            ]
+        )
+    caption = (
+        f"Milliseconds, bidirectional, 8 utterances, float32, "
+        f"{rows['device'].iloc[-1]}, {THREADS} threads:"
+    )
+    header = (
+        "|this package|SpeechBrain's layer|torch.nn.LSTM|faster than "
+        "SpeechBrain's|faster than the LSTM"
+    )
+    return f"{caption}\n\n{markdown(header.split('|'), lines)}"
 
 
 def all_layers(data):
@@ -207,6 +267,36 @@ def parity(data):
     )
 
 
+def convergence(data):
+    """How far two trainings from one seed part, newest run of each kind."""
+    if data.convergence.empty:
+        return NOTHING
+    lines = []
+    for _, rows in data.convergence.groupby(CONVERGENCE_KEY, sort=True):
+        rows = rows[rows["run"] == rows["run"].iloc[-1]]
+        last = rows.iloc[-1]
+        lines.append(
+            [
+                last["model"],
+                last["impl"],
+                last["dtype"],
+                last["steps"],
+                f"{rows['difference'].max():.1e}",
+                _number(rows["stock_loss"].iloc[0], 4),
+                _number(last["stock_loss"], 4),
+                _number(last["loss"], 4),
+                last["device"],
+                last["commit"],
+                f"`{last['command']}`",
+            ]
+        )
+    header = (
+        "layer|against SpeechBrain's|type|steps|largest difference|first "
+        "loss|its last loss|last loss|device|commit|command"
+    )
+    return markdown(header.split("|"), lines)
+
+
 def targets(data):
     """What had to be reached, what was measured, and whether it was."""
 
@@ -214,7 +304,10 @@ def targets(data):
         device = rows["device"].iloc[0]
         sources = {
             "layers": rows,
-            "parity": where(data.parity, device=device, threads=THREADS),
+            **{
+                name: where(getattr(data, name), device=device, threads=THREADS)
+                for name in ("parity", "convergence")
+            },
         }
         lines = []
         for target in TARGETS:
@@ -274,10 +367,12 @@ def recipes(data, prefix=""):
 
 
 TABLES = {
+    "headline": headline,
     "layers": layers,
     "layers-all": all_layers,
     "scan": scan,
     "parity": parity,
+    "convergence": convergence,
     "targets": targets,
     "recipes": recipes,
     "recipes-timit": lambda data: recipes(data, "timit"),

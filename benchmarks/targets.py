@@ -33,7 +33,7 @@ class Target:
     at_most : bool
         True where smaller is better.
     source : str
-        layers or parity: the result file.
+        layers, parity or convergence: the result file.
     """
 
     text: str
@@ -196,6 +196,16 @@ def _targets():
         at_most=True,
         source="parity",
     )
+    for dtype in ("fp64", "fp32"):
+        yield Target(
+            f"CRDNN trained from one seed, {dtype}: largest difference of "
+            "the loss from SpeechBrain's layer in the first 50 steps",
+            {"dtype": dtype, "model": "LiGRU", "impl": is_ours, "steps": 50},
+            column="difference",
+            bound=1e-4,
+            at_most=True,
+            source="convergence",
+        )
 
 
 TARGETS = tuple(_targets())
