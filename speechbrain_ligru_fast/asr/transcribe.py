@@ -1,7 +1,6 @@
 """Audio files in, text out, with a trained experiment."""
 
 import argparse
-import logging
 import sys
 from pathlib import Path
 
@@ -92,7 +91,6 @@ def main(arguments=None):
     options = parser.parse_args(arguments)
     try:
         check_audio(options.audio)
-        logging.getLogger("speechbrain").setLevel(logging.WARNING)
         recognizer = load_recognizer(options.experiment, options.device)
     except (OSError, ValueError) as error:
         print(f"transcribe: {error}", file=sys.stderr)

@@ -1,0 +1,77 @@
+"""Prints the rows of a result file as a table.
+
+Example
+-------
+python -m speechbrain_ligru_fast.asr.report results.csv
+"""
+
+import argparse
+import sys
+
+from speechbrain_ligru_fast.asr.results import read_rows
+
+_COLUMNS = {
+    "corpus": "corpus",
+    "split": "split",
+    "rnn": "layer",
+    "impl": "by",
+    "lm": "LM",
+    "epochs": "epochs",
+    "wer": "WER %",
+    "cer": "CER %",
+    "per": "PER %",
+    "epoch_s": "s/epoch",
+    "decode_rtf": "RTF",
+    "params": "parameters",
+    "peak_mb": "MiB",
+}
+
+
+def table(rows):
+    """Lines of text, columns aligned; columns that are empty are left out.
+
+    Arguments
+    ---------
+    rows : list of dict
+        See speechbrain_ligru_fast.asr.results.read_rows.
+
+    Returns
+    -------
+    list of str
+
+    Example
+    -------
+    >>> print(*table([{"rnn": "LiGRU", "wer": "9.1", "cer": ""}]), sep="\\n")
+    layer  WER %
+    LiGRU    9.1
+    """
+    shown = [key for key in _COLUMNS if any(row.get(key) for row in rows)]
+    cells = [[_COLUMNS[key] for key in shown]]
+    cells += [[row.get(key, "") for key in shown] for row in rows]
+    widths = [max(map(len, column)) for column in zip(*cells)]
+    words = ("corpus", "split", "rnn", "impl", "lm")
+    return [
+        "  ".join(
+            cell.ljust(width) if key in words else cell.rjust(width)
+            for key, cell, width in zip(shown, line, widths)
+        ).rstrip()
+        for line in cells
+    ]
+
+
+def main(arguments=None):
+    """The command line; returns the exit status."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("results_csv")
+    path = parser.parse_args(arguments).results_csv
+    try:
+        _, rows = read_rows(path)
+    except (OSError, ValueError) as error:
+        print(f"report: {error}", file=sys.stderr)
+        return 1
+    print(*table(rows), sep="\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

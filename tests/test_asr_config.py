@@ -1,0 +1,163 @@
+"""YAML on top of YAML, and the recipes' own files."""
+
+import re
+from pathlib import Path
+
+import pytest
+import speechbrain as sb
+import torch
+from hyperpyyaml import load_hyperpyyaml, resolve_references
+
+from speechbrain_ligru_fast.asr.config import compose, load_experiment
+
+ROOT = Path(__file__).parent.parent
+HPARAMS = ROOT / "hparams"
+SYSTEMS = sorted(
+    path.relative_to(HPARAMS).as_posix()
+    for path in HPARAMS.glob("*/*.yaml")
+    if path.parent.name != "common" and not path.stem.startswith("lm")
+)
+
+
+def load(name, **overrides):
+    overrides = {"data_folder": "x", "output_folder": "x"} | overrides
+    stream = resolve_references(compose(HPARAMS / name), overrides)
+    # Without what would be built: the tags are not YAML's.
+    return {
+        line.split(":")[0]: re.sub(
+            "&id[0-9]+ | #.*", "", line.partition(":")[2]
+        ).strip()
+        for line in stream.read().splitlines()
+        if line[:1].isalpha()
+    }
+
+
+def write(folder, **files):
+    for name, text in files.items():
+        (folder / f"{name}.yaml").write_text(text)
+    return folder / f"{name}.yaml"
+
+
+def test_new_keys_stand_before_their_successor(tmp_path):
+    # A reference to a reference resolves from top to bottom only.
+    path = write(
+        tmp_path,
+        full="a: 2\nuse: !ref <a>\nlast: !ref <use>\n",
+        small="--- !include:full.yaml\nb: !ref <a> * 3\nuse: !ref <b>\nz: 1\n",
+    )
+    hparams = load_hyperpyyaml(compose(path))
+    assert hparams == {"a": 2, "b": 6, "use": 6, "last": 6, "z": 1}
+
+
+def test_chain_and_override(tmp_path):
+    path = write(
+        tmp_path,
+        a="x: 1\ny: 1\nz: 1\n",
+        b="--- !include:a.yaml\ny: 2\nz: 2\n",
+        c="--- !include:b.yaml\nz: 3\n",
+    )
+    assert load_hyperpyyaml(compose(path)) == {"x": 1, "y": 2, "z": 3}
+
+
+def test_missing_and_circular(tmp_path):
+    path = write(tmp_path, a="--- !include:none.yaml\nx: 1\n")
+    with pytest.raises(FileNotFoundError, match="none.yaml, included by .*a."):
+        compose(path)
+    path = write(tmp_path, a="--- !include:a.yaml\nx: 1\n")
+    with pytest.raises(ValueError, match="includes itself"):
+        compose(path)
+    path = write(tmp_path, a="- 1\n")
+    with pytest.raises(ValueError, match="not a YAML mapping"):
+        compose(path)
+
+
+def test_misspelt_key_on_the_command_line(tmp_path):
+    folder = tmp_path / "out"
+    with pytest.raises(KeyError, match="batch_sizes"):
+        load_experiment(
+            [
+                str(ROOT / "tests/hparams/tiny_timit.yaml"),
+                *["--data_folder", "x", "--output_folder", str(folder)],
+                *["--batch_sizes", "3"],
+            ]
+        )
+    assert not folder.exists()
+
+
+@pytest.mark.parametrize("name", SYSTEMS)
+def test_variants_change_keys_and_invent_none(name):
+    keys = set(load(name))
+    full = f"{Path(name).parent}/ligru_fast.yaml"
+    if name.startswith("demo/"):
+        full = f"{Path(name).stem}/ligru_fast.yaml"
+    # A schedule by steps needs to know how many there are.
+    assert keys - set(load(full)) <= {"total_steps"}
+
+
+def test_full_size_settings():
+    timit = load("timit/ligru_fast.yaml")
+    for key, value in {
+        "rnn_neurons": "512",
+        "rnn_layers": "4",
+        "rnn_bidirectional": "true",
+        "output_neurons": "42",
+        "batch_size": "8",
+        "lr": "0.0003",
+        "ctc_weight": "0.2",
+        "number_of_epochs": "50",
+        "beam_size": "16",
+        "rnn_class": "!name:speechbrain_ligru_fast.LiGRU",
+    }.items():
+        assert timit[key] == value, key
+    librispeech = load("librispeech/ligru_fast.yaml")
+    for key, value in {
+        "rnn_neurons": "1024",
+        "rnn_layers": "4",
+        "rnn_bidirectional": "true",
+        "output_neurons": "1000",
+        "dynamic_batching": "true",
+        "lm_folder": "",
+        "beam_size": "80",
+        "train_splits": "[train-clean-100, train-clean-360, train-other-500]",
+        "test_splits": "[test-clean, test-other]",
+    }.items():
+        assert librispeech[key] == value, key
+    assert librispeech["rnn_class"].endswith(".SLiGRU")
+
+
+@pytest.mark.parametrize("path", sorted(HPARAMS.rglob("*.yaml")), ids=str)
+def test_nothing_is_downloaded(path):
+    text = path.read_text()
+    assert "http" not in text and "speechbrain/" not in text
+
+
+@pytest.mark.parametrize(
+    ("rnn_class", "lengths_matter"),
+    [
+        ("speechbrain.nnet.RNN.LSTM", True),
+        ("speechbrain.nnet.RNN.GRU", True),
+        ("speechbrain.nnet.RNN.LiGRU", False),
+        ("speechbrain.nnet.RNN.SLiGRU", False),
+        ("speechbrain_ligru_fast.LiGRU", True),
+        ("speechbrain_ligru_fast.SLiGRU", True),
+    ],
+)
+def test_one_key_changes_the_layer(tmp_path, rnn_class, lengths_matter):
+    path = ROOT / "tests/hparams/tiny_librispeech.yaml"
+    _, _, overrides = sb.parse_arguments(
+        [
+            str(path),
+            *["--data_folder", "x", "--output_folder", str(tmp_path)],
+            *[f"--rnn_class=!name:{rnn_class}", "--backend", "reference"],
+        ]
+    )
+    hparams = load_hyperpyyaml(compose(path), overrides)
+    encoder = hparams["enc"].eval()
+    layer = encoder["RNN"]
+    assert type(layer).__name__ == rnn_class.rpartition(".")[2]
+    assert type(layer).__module__.startswith(rnn_class.partition(".")[0])
+    features = torch.randn(2, 20, 40)
+    lengths = torch.tensor([1.0, 0.5])
+    with torch.no_grad():
+        same = torch.equal(encoder(features, lengths), encoder(features))
+    assert same != lengths_matter

@@ -1,0 +1,193 @@
+"""What training could not use is refused, by name."""
+
+import json
+import logging
+
+import pytest
+import sentencepiece
+import speechbrain as sb
+import tiny_corpora
+from speechbrain.dataio.dataloader import make_dataloader
+
+from speechbrain_ligru_fast.asr.corpora.librispeech import prepare_librispeech
+from speechbrain_ligru_fast.asr.data import loader_options, make_dataset
+from speechbrain_ligru_fast.asr.text import prepare_tokenizer, read_texts
+from speechbrain_ligru_fast.asr.tokenizer import (
+    LabelTokenizer,
+    phone_tokenizer,
+)
+
+TRAIN, VALID, TEST = sb.Stage.TRAIN, sb.Stage.VALID, sb.Stage.TEST
+
+
+@pytest.fixture(scope="module")
+def prepared(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("prepared")
+    corpus = tiny_corpora.make_librispeech(folder / "corpus")
+    prepare_librispeech(
+        corpus, folder, ["train-tiny"], ["dev-tiny"], ["test-tiny"]
+    )
+    return folder
+
+
+@pytest.fixture
+def hparams(prepared):
+    letters = sorted(set("".join(tiny_corpora.WORDS)))
+    return {
+        "data_folder": str(prepared / "corpus"),
+        "train_annotation": str(prepared / "train.json"),
+        "text": "wrd",
+        "tokenizer": LabelTokenizer([*tiny_corpora.WORDS, *letters]),
+        "bos_index": 1,
+        "eos_index": 2,
+        "sample_rate": 16000,
+        "sorting": "ascending",
+        "max_duration": 30.0,
+        "max_bad_fraction": 0.05,
+        "feats_hop_size": 0.01,
+        "dynamic_batching": False,
+        "dynamic_batch_sampler": {"max_batch_length": 200, "num_buckets": 3},
+        "train_dataloader_opts": {"batch_size": 4, "num_workers": 0},
+    }
+
+
+def changed(prepared, tmp_path, change):
+    """A copy of the training manifest, changed."""
+    items = json.loads((prepared / "train.json").read_text())
+    change(items)
+    path = tmp_path / "changed.json"
+    path.write_text(json.dumps(items))
+    return path
+
+
+def test_items(hparams, prepared):
+    dataset = make_dataset(prepared / "train.json", hparams, TRAIN)
+    durations = [dataset.data[name]["duration"] for name in dataset.data_ids]
+    assert durations == sorted(durations) and len(durations) == 12
+    item = dataset[0]
+    ids = hparams["tokenizer"].encode_as_ids(item["text"])
+    assert item["tokens"].tolist() == ids
+    assert item["tokens_bos"].tolist() == [1, *ids]
+    assert item["tokens_eos"].tolist() == [*ids, 2]
+    assert len(item["sig"]) == round(durations[0] * 16000)
+
+
+@pytest.mark.parametrize("dynamic", [False, True])
+def test_every_utterance_once(hparams, prepared, dynamic):
+    hparams |= {"dynamic_batching": dynamic, "sorting": "random"}
+    dataset = make_dataset(prepared / "train.json", hparams, TRAIN)
+    options = loader_options(dataset, hparams, TRAIN)
+    seen = [
+        name
+        for batch in make_dataloader(dataset, **options)
+        for name in batch.id
+    ]
+    assert sorted(seen) == sorted(dataset.data_ids)
+
+
+def test_missing_and_empty_manifest(hparams, tmp_path):
+    with pytest.raises(FileNotFoundError, match="no manifest .*none.json"):
+        make_dataset(tmp_path / "none.json", hparams, TRAIN)
+    (tmp_path / "empty.json").write_text("{}")
+    with pytest.raises(ValueError, match="empty.json holds no utterance"):
+        make_dataset(tmp_path / "empty.json", hparams, TRAIN)
+
+
+@pytest.mark.parametrize("stage", [TRAIN, VALID, TEST])
+def test_empty_transcript(hparams, prepared, tmp_path, stage):
+    def change(items):
+        items["1-1-0003"]["wrd"] = " "
+
+    path = changed(prepared, tmp_path, change)
+    with pytest.raises(ValueError, match="empty transcript 'wrd' for 1-1-0003"):
+        make_dataset(path, hparams, stage)
+
+
+def test_no_phones(hparams, prepared):
+    hparams["text"] = "phn"
+    with pytest.raises(ValueError, match="no 'phn' for 1-1-0000, .* 7 more"):
+        make_dataset(prepared / "train.json", hparams, TRAIN)
+
+
+def test_unknown_characters(hparams, prepared, tmp_path, caplog):
+    def change(items):
+        items["1-1-0003"]["wrd"] = "ÉTÉ"
+
+    path = changed(prepared, tmp_path, change)
+    for stage in (TRAIN, VALID):
+        with pytest.raises(ValueError, match=r"\['ÉTÉ'\].* in 1-1-0003"):
+            make_dataset(path, hparams, stage)
+    with caplog.at_level(logging.WARNING):
+        make_dataset(path, hparams, TEST)
+    assert "'ÉTÉ'" in caplog.text
+
+
+def test_unknown_characters_of_sub_words(hparams, prepared, tmp_path):
+    hparams |= {
+        "tokenizer_file": str(tmp_path / "tokenizer.model"),
+        "output_neurons": 24,
+        "token_type": "unigram",
+        "blank_index": 0,
+        "seed": 1,
+    }
+    prepare_tokenizer(hparams)
+    tokenizer = sentencepiece.SentencePieceProcessor()
+    tokenizer.Load(hparams["tokenizer_file"])
+    assert tokenizer.get_piece_size() == 24
+    assert (tokenizer.unk_id(), tokenizer.bos_id(), tokenizer.eos_id()) == (
+        0,
+        1,
+        2,
+    )
+    hparams["tokenizer"] = tokenizer
+    for text in read_texts(prepared / "train.json", "wrd").values():
+        assert tokenizer.decode_ids(tokenizer.encode_as_ids(text)) == text
+
+    def change(items):
+        items["1-1-0003"]["wrd"] = "TWO ÉTÉ"
+
+    path = changed(prepared, tmp_path, change)
+    with pytest.raises(ValueError, match=r"\['É', 'É'\]|\['É'\].*1-1-0003"):
+        make_dataset(path, hparams, TRAIN)
+
+    hparams |= {
+        "output_neurons": 900,
+        "tokenizer_file": str(tmp_path / "more.model"),
+    }
+    with pytest.raises(ValueError, match="output_neurons=900 does not suit"):
+        prepare_tokenizer(hparams)
+    assert not (tmp_path / "more.model").exists()
+
+
+def test_too_long(hparams, prepared, caplog):
+    hparams |= {"max_duration": 0.5, "max_bad_fraction": 0.9}
+    with caplog.at_level(logging.WARNING):
+        dataset = make_dataset(prepared / "train.json", hparams, TRAIN)
+    assert 0 < len(dataset) < 12
+    assert f"{12 - len(dataset)} of 12" in caplog.text
+    # What is tested stays whole.
+    assert len(make_dataset(prepared / "train.json", hparams, TEST)) == 12
+    hparams["max_bad_fraction"] = 0.05
+    with pytest.raises(ValueError, match="longer than max_duration=0.5"):
+        make_dataset(prepared / "train.json", hparams, TRAIN)
+
+
+def test_unknown_sorting(hparams, prepared):
+    hparams["sorting"] = "asc"
+    with pytest.raises(ValueError, match="sorting must be one of .*'asc'"):
+        make_dataset(prepared / "train.json", hparams, TRAIN)
+
+
+def test_another_sample_rate(hparams, prepared):
+    hparams["sample_rate"] = 8000
+    with pytest.raises(ValueError, match="16000 samples.*sample_rate is 8000"):
+        make_dataset(prepared / "train.json", hparams, TRAIN)
+
+
+def test_phones():
+    tokenizer = phone_tokenizer(39)
+    assert tokenizer.get_piece_size() == 42
+    text = "sil dh ah k ae t sil"
+    ids = tokenizer.encode_as_ids(text)
+    assert min(ids) >= 3 and tokenizer.decode_ids([1, *ids, 2]) == text
+    assert tokenizer.encode_as_ids("ax") == [tokenizer.unk_id()]

@@ -1,0 +1,81 @@
+"""Result rows are never lost."""
+
+import multiprocessing
+
+import pytest
+
+from speechbrain_ligru_fast.asr import report
+from speechbrain_ligru_fast.asr.results import (
+    append_row,
+    describe_command,
+    read_rows,
+)
+
+
+def write(path, who):
+    for i in range(50):
+        # Now and then a column nobody had, which rewrites the file.
+        new = {f"{who}{i}": 1} if i % 9 == 0 else {}
+        append_row(path, {"who": who, "i": i} | new)
+
+
+def test_writers_at_once(tmp_path):
+    path = tmp_path / "rows.csv"
+    processes = multiprocessing.get_context("fork")
+    writers = [
+        processes.Process(target=write, args=(path, who)) for who in "ab"
+    ]
+    for writer in writers:
+        writer.start()
+    for writer in writers:
+        writer.join()
+        assert writer.exitcode == 0
+    columns, rows = read_rows(path)
+    for who in "ab":
+        mine = [row for row in rows if row["who"] == who]
+        assert [row["i"] for row in mine] == [str(i) for i in range(50)]
+        assert [row["i"] for row in mine if row[f"{who}9"]] == ["9"]
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_older_columns_keep_their_cells(tmp_path):
+    path = tmp_path / "rows.csv"
+    path.write_text('note,wer\n"a, b",9.1\n')
+    append_row(path, {"wer": 8.0, "cer": 2.5})
+    append_row(path, {"note": "x"})
+    assert read_rows(path) == (
+        ["note", "wer", "cer"],
+        [
+            {"note": "a, b", "wer": "9.1", "cer": ""},
+            {"note": "", "wer": "8.0", "cer": "2.5"},
+            {"note": "x", "wer": "", "cer": ""},
+        ],
+    )
+
+
+def test_what_is_no_table_is_left_alone(tmp_path):
+    path = tmp_path / "rows.csv"
+    path.write_text("wer,cer\n1,2,3\n")
+    with pytest.raises(ValueError, match="line 2: 3 cells for 2 columns"):
+        append_row(path, {"per": 1})
+    assert path.read_text() == "wer,cer\n1,2,3\n"
+
+
+def test_command_without_machine_paths(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    command = describe_command(
+        ["train.py", f"--a={tmp_path}/x y", "--b", f"{tmp_path}/z", "--c=!n:p"]
+    )
+    assert command == "python train.py '--a=x y' --b z '--c=!n:p'"
+
+
+def test_report(tmp_path, capsys):
+    path = tmp_path / "rows.csv"
+    append_row(path, {"rnn": "LiGRU", "per": 20.5, "wer": ""})
+    append_row(path, {"rnn": "LSTM", "per": 9, "wer": ""})
+    assert report.main([str(path)]) == 0
+    assert capsys.readouterr().out == (
+        "layer  PER %\nLiGRU   20.5\nLSTM       9\n"
+    )
+    assert report.main([str(tmp_path / "none.csv")]) == 1
+    assert "none.csv" in capsys.readouterr().err

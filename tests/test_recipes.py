@@ -1,0 +1,182 @@
+"""The recipes, end to end, on seconds of audio."""
+
+import csv
+import os
+import re
+import runpy
+import shlex
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import tiny_corpora
+from speechbrain.inference.ASR import EncoderDecoderASR
+
+from speechbrain_ligru_fast.asr import transcribe
+from speechbrain_ligru_fast.asr.metrics import ErrorRate
+from speechbrain_ligru_fast.asr.text import read_texts
+from speechbrain_ligru_fast.asr.tokenizer import phone_tokenizer
+
+ROOT = Path(__file__).parent.parent
+HPARAMS = ROOT / "tests" / "hparams"
+QUIET = ["--device", "cpu", "--noprogressbar", "--backend", "torchscript"]
+
+
+@pytest.fixture
+def recipe(monkeypatch):
+    """Runs a recipe's train.py in this process."""
+
+    def run(script, yaml, *arguments):
+        path = ROOT / "recipes" / script
+        command = [str(path), str(HPARAMS / yaml), *map(str, arguments)]
+        # SpeechBrain replaces the hook for the rest of the process.
+        monkeypatch.setattr(sys, "excepthook", sys.excepthook)
+        monkeypatch.setattr(sys, "argv", command)
+        return runpy.run_path(str(path), run_name="__main__")
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def librispeech(tmp_path_factory):
+    return tiny_corpora.make_librispeech(tmp_path_factory.mktemp("corpus"))
+
+
+def rows_of(path):
+    with open(path, newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def logged_epochs(folder):
+    log = (folder / "train_log.txt").read_text()
+    return [int(n) for n in re.findall(r"^epoch: (\d+)", log, re.MULTILINE)]
+
+
+def error_rate(recognizer, corpus, references):
+    """WER of what the inference interface returns for the test set."""
+    metric = ErrorRate("word")
+    for name, text in references.items():
+        path = next(corpus.rglob(f"{name}.flac"))
+        metric.append([name], [text], [recognizer.transcribe_file(str(path))])
+    return metric.summarize()
+
+
+def test_librispeech_killed_and_resumed(
+    recipe, librispeech, tmp_path, capsys, monkeypatch
+):
+    folder = tmp_path / "asr"
+    arguments = ["--data_folder", librispeech, "--output_folder", folder]
+    arguments += [*QUIET, "--ckpt_interval_minutes", "0"]
+    arguments += ["--ckpt_interval_steps", "1"]
+
+    # Enough epochs not to end before the kill.
+    command = [sys.executable, "train.py", HPARAMS / "tiny_librispeech.yaml"]
+    process = subprocess.Popen(
+        [*map(str, [*command, *arguments]), "--number_of_epochs", "1000"],
+        cwd=ROOT / "recipes" / "LibriSpeech",
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    deadline = time.monotonic() + 120
+    log = folder / "train_log.txt"
+    while not (log.exists() and "epoch: 2," in log.read_text()):
+        assert process.poll() is None, "training ended by itself"
+        assert time.monotonic() < deadline, "no second epoch"
+        time.sleep(0.05)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+
+    done = logged_epochs(folder)
+    total = done[-1] + 2
+    recipe(
+        "LibriSpeech/train.py",
+        "tiny_librispeech.yaml",
+        *arguments,
+        "--number_of_epochs",
+        total,
+    )
+    # The last epoch was logged before its checkpoint was complete, or not.
+    resumed = logged_epochs(folder)[len(done) :]
+    assert resumed[0] in (done[-1], done[-1] + 1)
+    assert resumed == list(range(resumed[0], total + 1))
+
+    (row,) = rows_of(folder / "results.csv")
+    assert row["split"] == "test-tiny"
+    assert row["lm"] == "none"
+    assert (row["rnn"], row["impl"]) == ("SLiGRU", "torchscript")
+    assert int(row["epochs"]) == total
+    assert float(row["epoch_s"]) > 0 and float(row["decode_rtf"]) > 0
+    assert float(row["peak_mb"]) > 100
+    assert float(row["cer"]) >= 0 and row["per"] == ""
+    assert not any(map(os.path.isabs, shlex.split(row["command"])))
+
+    # What was exported recognises what the test did.
+    references = read_texts(folder / "save" / "test-tiny.json", "wrd")
+    recognizer = EncoderDecoderASR.from_hparams(
+        source=str(folder / "export"), run_opts={"device": "cpu"}
+    )
+    wer = error_rate(recognizer, librispeech, references)
+    assert wer == pytest.approx(float(row["wer"]), abs=0.01)
+
+    path = next(librispeech.rglob("3-1-0001.flac"))
+    capsys.readouterr()
+    assert transcribe.main([str(folder), str(path)]) == 0
+    text = recognizer.transcribe_file(str(path))
+    # Training in this process has set logging up, so there are more lines.
+    assert capsys.readouterr().out.splitlines()[-1] == f"{path}: {text}"
+
+    # A language model with the same tokenizer changes the test, not the
+    # training, and is exported with it.
+    lm = tmp_path / "lm"
+    recipe(
+        "LibriSpeech/LM/train.py",
+        "tiny_lm.yaml",
+        *["--asr_folder", folder, "--output_folder", lm],
+        *["--device", "cpu", "--noprogressbar"],
+    )
+    recipe(
+        "LibriSpeech/train.py",
+        "tiny_librispeech.yaml",
+        *arguments,
+        *["--number_of_epochs", total, "--test_only", "--lm_folder", lm],
+    )
+    row = rows_of(folder / "results.csv")[1]
+    assert (row["lm"], int(row["epochs"])) == ("rnnlm", total)
+    recognizer = EncoderDecoderASR.from_hparams(
+        source=str(folder / "export"), run_opts={"device": "cpu"}
+    )
+    assert "rnnlm" in recognizer.mods["decoder"].scorer.full_scorers
+    wer = error_rate(recognizer, librispeech, references)
+    assert wer == pytest.approx(float(row["wer"]), abs=0.01)
+
+    # Another architecture in the same folder is refused.
+    with pytest.raises(ValueError, match="does not fit this model"):
+        recipe(
+            "LibriSpeech/train.py",
+            "tiny_librispeech.yaml",
+            *[*arguments, "--rnn_neurons", "8", "--number_of_epochs", "99"],
+        )
+
+
+def test_timit_with_jit(recipe, tmp_path, capsys):
+    corpus = tiny_corpora.make_timit(tmp_path / "TIMIT")
+    folder = tmp_path / "asr"
+    recipe(
+        "TIMIT/train.py",
+        "tiny_timit.yaml",
+        *["--data_folder", corpus, "--output_folder", folder, *QUIET, "--jit"],
+        *["--results_csv", tmp_path / "shared" / "results.csv"],
+    )
+    (row,) = rows_of(tmp_path / "shared" / "results.csv")
+    assert (row["rnn"], row["impl"]) == ("LiGRU", "torchscript")
+    assert float(row["per"]) > 0 and row["wer"] == ""
+
+    path = next(corpus.rglob("MTST0/SX0.WAV"))
+    capsys.readouterr()
+    assert transcribe.main([str(folder), str(path)]) == 0
+    _, _, phones = capsys.readouterr().out.splitlines()[-1].partition(": ")
+    assert set(phones.split()) <= set(phone_tokenizer(39).labels)
