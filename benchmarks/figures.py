@@ -103,6 +103,8 @@ def _time_vs_steps(rows, axes):
         )
     axes.set_xscale("log", base=2)
     axes.set_yscale("log")
+    ticks = sorted(rows["steps"].unique())
+    axes.set_xticks(ticks, labels=ticks)
     axes.set_xlabel("frames")
     axes.set_ylabel("ms")
     axes.legend(fontsize=8)

@@ -12,6 +12,7 @@ import torch
 from benchmarks import (
     cases,
     convergence,
+    impls,
     memory,
     report,
     run,
@@ -276,6 +277,27 @@ def test_memory_of_a_step_that_fails():
     case = Case("LSTM", 7, 3, 2, 5)
     with pytest.raises(RuntimeError, match="LSTM-h7.*status 1"):
         memory.peak_mb("speechbrain", case, 1)
+
+
+@pytest.fixture
+def poisoned_memory():
+    """Uninitialised tensors hold NaN."""
+    before = torch.are_deterministic_algorithms_enabled()
+    torch.use_deterministic_algorithms(True)
+    assert torch.utils.deterministic.fill_uninitialized_memory
+    assert torch.empty(3).isnan().all()
+    yield
+    torch.use_deterministic_algorithms(before)
+
+
+def test_every_backend_equals_stock_in_every_option(poisoned_memory):
+    ours = [name for name in impls.names() if impls.is_ours(name)]
+    assert {"reference", "torchscript", "numba"} <= set(ours)
+    found = verify.check_options(ours, cases.PARITY_CASES)
+    for name in ours:
+        covered = {c.case for c in found if c.impl == name}
+        assert covered == set(cases.PARITY_CASES)
+    assert [str(comparison) for comparison in found if not comparison.ok] == []
 
 
 def test_relative_errors_catch_what_is_missing():
