@@ -5,6 +5,7 @@ import time
 import speechbrain as sb
 import torch
 from speechbrain.utils.checkpoints import average_checkpoints
+from torch.nn.parallel import DistributedDataParallel
 
 from speechbrain_ligru_fast.asr.metrics import ErrorRate
 from speechbrain_ligru_fast.asr.timing import EpochTimer, peak_rss_mb
@@ -160,6 +161,18 @@ class ASR(sb.Brain):
             self.hparams.model.load_state_dict(
                 average_checkpoints(best, "model")
             )
+
+    def _wrap_distributed(self):
+        # SpeechBrain makes every batch norm a SyncBatchNorm, which torch has
+        # for GPUs only. On CPUs each process keeps its own statistics.
+        if self.device_type != "cpu" or not self.distributed_launch:
+            super()._wrap_distributed()
+            return
+        for name, module in self.modules.items():
+            if any(p.requires_grad for p in module.parameters()):
+                self.modules[name] = DistributedDataParallel(
+                    module, find_unused_parameters=self.find_unused_parameters
+                )
 
     def peak_mb(self):
         """Most memory this process has used, in MiB, of its device."""
