@@ -11,6 +11,7 @@ from speechbrain.nnet import RNN as stock_rnn
 from torch import Tensor
 
 from speechbrain_ligru_fast import layers
+from speechbrain_ligru_fast.cnn import keep_dynamic
 
 # What ``register`` answers to in a YAML file.
 LOBE_NAME = "speechbrain.lobes.models.ligru_fast"
@@ -72,6 +73,7 @@ class CRDNN(stock_crdnn.CRDNN):
         super().__init__(
             *args, rnn_class=_with_backend(rnn_class, backend), **kwargs
         )
+        keep_dynamic(self)
 
     def forward(self, x: Tensor, lengths: Optional[Tensor] = None) -> Tensor:
         """Returns the encoded features.
