@@ -35,12 +35,6 @@ def _make_norm(normalization, gates):
         return nn.BatchNorm1d(gates, momentum=0.05)
     if normalization == "identity":
         return nn.Identity()
-    if normalization != "layernorm":
-        logger.warning(
-            "normalization %r is unknown: LayerNorm is used, as SpeechBrain "
-            "does. Known are batchnorm, layernorm and identity (none).",
-            normalization,
-        )
     return nn.LayerNorm(gates)
 
 
@@ -253,6 +247,15 @@ class _LightGRU(nn.Module):
         super().__init__()
         check_nonlinearity(nonlinearity)
         check_backend_name(backend)
+        if not 0 <= dropout <= 1:
+            raise ValueError(f"dropout: got {dropout}, expected 0 to 1")
+        if normalization not in ("batchnorm", "layernorm", "identity"):
+            logger.warning(
+                "normalization %r is unknown: LayerNorm is used, as "
+                "SpeechBrain does. Known are batchnorm, layernorm and "
+                "identity (none).",
+                normalization,
+            )
         self.hidden_size = int(hidden_size)
         self.nonlinearity = nonlinearity
         self.num_layers = num_layers
@@ -317,7 +320,8 @@ class _LightGRU(nn.Module):
         ValueError
             For a wrong shape, a wrong device, lengths outside (0, 1].
         TypeError
-            For an input that is not floating point.
+            For an input that is not floating point or, unless autocast is
+            on, not of the parameters' dtype.
         """
         if self.reshape and x.dim() == 4:
             x = x.flatten(2)
@@ -325,6 +329,9 @@ class _LightGRU(nn.Module):
         frames: Optional[Tensor] = None
         if lengths is not None:
             frames = self._frames(lengths, x)
+            # Whatever is there, NaN too, must not reach W's gradient.
+            padding = ~valid_frames(frames, x.size(1))
+            x = x.masked_fill(padding.unsqueeze(2), 0.0)
         hidden = []
         d = self.directions
         for i, layer in enumerate(self.rnn):
@@ -371,6 +378,19 @@ class _LightGRU(nn.Module):
             raise TypeError(
                 f"x: got dtype {x.dtype}, expected a floating point type"
             )
+        weight = self.rnn[0].w.weight
+        if x.device != weight.device:
+            raise ValueError(
+                f"x: got device {x.device}, expected that of the "
+                f"parameters, {weight.device}"
+            )
+        if not torch.jit.is_scripting():
+            autocast = torch.is_autocast_enabled(x.device.type)
+            if x.dtype != weight.dtype and not autocast:
+                raise TypeError(
+                    f"x: got dtype {x.dtype}, expected that of the "
+                    f"parameters, {weight.dtype}"
+                )
         if hx is not None:
             want = [
                 self.num_layers * self.directions,
@@ -435,7 +455,7 @@ class LiGRU(_LightGRU):
     bias : bool
         If False, the normalisation's bias is frozen at 0.
     dropout : float
-        Recurrent dropout rate, in [0, 1).
+        Recurrent dropout rate, in [0, 1].
     re_init : bool
         Orthogonal recurrent and Xavier input weights.
     bidirectional : bool
@@ -447,7 +467,7 @@ class LiGRU(_LightGRU):
     Raises
     ------
     ValueError
-        For an unknown nonlinearity or backend.
+        For an unknown nonlinearity or backend, or a dropout outside [0, 1].
 
     Example
     -------
@@ -512,7 +532,7 @@ class SLiGRU(_LightGRU):
     bias : bool
         If False, the feed-forward normalisation's bias is frozen at 0.
     dropout : float
-        Recurrent dropout rate, in [0, 1).
+        Recurrent dropout rate, in [0, 1].
     re_init : bool
         Orthogonal recurrent and Xavier input weights.
     bidirectional : bool
@@ -524,7 +544,7 @@ class SLiGRU(_LightGRU):
     Raises
     ------
     ValueError
-        For an unknown nonlinearity or backend.
+        For an unknown nonlinearity or backend, or a dropout outside [0, 1].
 
     Example
     -------
