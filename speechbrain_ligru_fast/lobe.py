@@ -31,7 +31,8 @@ def _with_backend(rnn_class, backend):
     """``rnn_class`` with the backend set, if it knows backends."""
 
     def build(*args, **kwargs):
-        if _accepts(rnn_class, "backend"):
+        # A backend set on rnn_class itself stays.
+        if backend != "auto" and _accepts(rnn_class, "backend"):
             kwargs["backend"] = backend
         rnn = rnn_class(*args, **kwargs)
         # Read by CRDNN.forward, also under torch.jit.script.
@@ -162,15 +163,16 @@ def _move_weights(source, target):
 
 def _swap(module, classes, build):
     """Replaces every instance of ``classes`` in ``module``."""
-    if type(module) in classes:
-        return build(module)
-    for name, child in module.named_children():
-        swapped = _swap(child, classes, build)
-        if swapped is not child:
-            if hasattr(child, "takes_lengths"):
-                swapped.takes_lengths = True
-            setattr(module, name, swapped)
-    return module
+    new = {m: build(m) for m in module.modules() if type(m) in classes}
+    for old, swapped in new.items():
+        if hasattr(old, "takes_lengths"):
+            swapped.takes_lengths = True
+    # A layer may have more than one parent, or one parent twice.
+    for parent in list(module.modules()):
+        for name, child in parent._modules.items():
+            if child in new:
+                setattr(parent, name, new[child])
+    return new.get(module, module)
 
 
 def accelerate(module: torch.nn.Module, backend="auto"):
