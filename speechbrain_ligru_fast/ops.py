@@ -73,13 +73,14 @@ def scan_backward(
     mask: Optional[Tensor],
     lengths: Optional[Tensor],
     ln_weight: Optional[Tensor],
+    affine: bool,
     nonlinearity: str,
     directions: int,
     layernorm: bool,
     eps: float,
     backend: str,
 ) -> Tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
-    """Gradients of w, u, h0, ln_weight and ln_bias."""
+    """Gradients of w, u, h0 and, if ``affine``, ln_weight and ln_bias."""
     spec = ScanSpec(nonlinearity, directions, layernorm, eps)
     module = backends.choose(
         backend, grad.device.type, u.dtype, spec, grad.size(1)
@@ -95,7 +96,7 @@ def scan_backward(
         dprojected.dtype
     ).reshape(-1, width // 2)
     dln_weight, dln_bias = normed.new_empty(0), normed.new_empty(0)
-    if layernorm:
+    if affine:
         dln_weight = (dgates * normed).sum((0, 1, 2))
         dln_bias = dgates.sum((0, 1, 2))
     return dw.to(grad.dtype), du.to(u.dtype), dh0, dln_weight, dln_bias
@@ -104,10 +105,10 @@ def scan_backward(
 @scan_backward.register_fake
 def _(
     grad, output, gates, normed, rstd, u, h0, mask, lengths, ln_weight,
-    nonlinearity, directions, layernorm, eps, backend,
+    affine, nonlinearity, directions, layernorm, eps, backend,
 ):  # fmt: skip
     batch, steps, width = grad.size(0), grad.size(1), u.size(0)
-    norm_shape = (width,) if layernorm else (0,)
+    norm_shape = (width,) if affine else (0,)
     return (
         grad.new_empty(batch, steps, width),
         torch.empty_like(u),
@@ -131,8 +132,9 @@ def _setup_context(ctx, inputs, output):
 
 
 def _backward(ctx, grad, *_):
+    affine = ctx.dtypes[1] is not None or ctx.dtypes[2] is not None
     dw, du, dh0, dln_weight, dln_bias = scan_backward(
-        grad.contiguous(), *ctx.saved_tensors, *ctx.options
+        grad.contiguous(), *ctx.saved_tensors, affine, *ctx.options
     )
     optional = [
         None if dtype is None else x.to(dtype)
