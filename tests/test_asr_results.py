@@ -79,3 +79,10 @@ def test_report(tmp_path, capsys):
     )
     assert report.main([str(tmp_path / "none.csv")]) == 1
     assert "none.csv" in capsys.readouterr().err
+
+
+def test_a_file_cut_before_its_last_newline_keeps_its_rows(tmp_path):
+    path = tmp_path / "rows.csv"
+    path.write_text("wer,seed\n9.1,2")
+    append_row(path, {"wer": 8.7, "seed": 1})
+    assert path.read_text() == "wer,seed\n9.1,2\n8.7,1\n"

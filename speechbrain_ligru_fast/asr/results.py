@@ -66,6 +66,8 @@ def append_row(path, row):
             unfinished.replace(path)
             return
         with open(path, "a", newline="", encoding="utf-8") as file:
+            if not path.read_bytes().endswith(b"\n"):
+                file.write("\n")
             csv.DictWriter(
                 file, columns, restval="", lineterminator="\n"
             ).writerow(row)
@@ -147,7 +149,10 @@ def describe_device(device_type):
 
 
 def describe_commit():
-    """Commit of this package's repository, with + if files were changed."""
+    """Commit of this package's repository, with + if files were changed.
+
+    Rows appended to the benchmarks' result files are no change.
+    """
     folder = Path(__file__).parent
 
     def git(*arguments):
@@ -160,7 +165,13 @@ def describe_commit():
         ).stdout.strip()
 
     try:
-        changed = git("status", "--porcelain", "--untracked-files=no")
+        changed = git(
+            "status",
+            "--porcelain",
+            "--untracked-files=no",
+            ":(top)",
+            ":(top,exclude)benchmarks/results",
+        )
         return git("rev-parse", "--short", "HEAD") + ("+" if changed else "")
     except (OSError, subprocess.CalledProcessError):
         return "unknown"
