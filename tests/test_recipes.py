@@ -12,6 +12,7 @@ import time
 from pathlib import Path
 
 import pytest
+import soundfile
 import tiny_corpora
 from speechbrain.inference.ASR import EncoderDecoderASR
 
@@ -166,21 +167,50 @@ def test_librispeech_killed_and_resumed(
         )
 
 
-def test_timit_with_jit(recipe, tmp_path, capsys):
-    corpus = tiny_corpora.make_timit(tmp_path / "TIMIT")
+@pytest.fixture(scope="module")
+def timit(tmp_path_factory):
+    return tiny_corpora.make_timit(tmp_path_factory.mktemp("corpus") / "TIMIT")
+
+
+def test_timit_with_jit_and_noise(recipe, timit, tmp_path, capsys):
+    noise = tmp_path / "noise" / "kind"
+    noise.mkdir(parents=True)
+    soundfile.write(noise / "n.wav", tiny_corpora.tone(9).numpy(), 16000)
     folder = tmp_path / "asr"
     recipe(
         "TIMIT/train.py",
         "tiny_timit.yaml",
-        *["--data_folder", corpus, "--output_folder", folder, *QUIET, "--jit"],
+        *["--data_folder", timit, "--output_folder", folder, *QUIET, "--jit"],
+        *["--noise_folder", noise.parent],
         *["--results_csv", tmp_path / "shared" / "results.csv"],
     )
     (row,) = rows_of(tmp_path / "shared" / "results.csv")
     assert (row["rnn"], row["impl"]) == ("LiGRU", "torchscript")
     assert float(row["per"]) > 0 and row["wer"] == ""
 
-    path = next(corpus.rglob("MTST0/SX0.WAV"))
+    assert "n.wav" in (folder / "save" / "noise.csv").read_text()
+
+    path = next(timit.rglob("MTST0/SX0.WAV"))
     capsys.readouterr()
     assert transcribe.main([str(folder), str(path)]) == 0
     _, _, phones = capsys.readouterr().out.splitlines()[-1].partition(": ")
     assert set(phones.split()) <= set(phone_tokenizer(39).labels)
+
+
+def test_two_processes(timit, tmp_path):
+    folder = tmp_path / "asr"
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
+    command += ["--nproc_per_node=2", "train.py", HPARAMS / "tiny_timit.yaml"]
+    command += ["--data_folder", timit, "--output_folder", folder, *QUIET]
+    command += ["--distributed_backend", "gloo"]
+    subprocess.run(
+        [*map(str, command)],
+        cwd=ROOT / "recipes" / "TIMIT",
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        check=True,
+        capture_output=True,
+        timeout=300,
+    )
+    assert len(rows_of(folder / "results.csv")) == 1
+    assert logged_epochs(folder) == [1]
+    assert len(list((folder / "save").glob("CKPT*"))) == 1
