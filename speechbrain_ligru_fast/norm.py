@@ -55,7 +55,7 @@ def masked_batch_norm(
     keep = valid.flatten().unsqueeze(1)
     # Padding may hold NaN, which a product with 0 would keep.
     flat = torch.where(keep, flat, torch.zeros_like(flat))
-    share = (keep / keep.sum().clamp(min=1)).to(dtype)
+    share = keep.to(dtype) / keep.sum().clamp(min=1)
     mean = (share * flat).sum(0)
     centred = torch.where(keep, flat - mean, torch.zeros_like(flat))
     var = (share * centred.square()).sum(0)
