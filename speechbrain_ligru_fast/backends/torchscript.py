@@ -89,7 +89,8 @@ def _forward_loop(
         c = _activation(nonlinearity, a)
         if mask is not None:
             c = c * mask
-        new = torch.lerp(c, h, z)
+        # Not lerp: that makes a NaN of an infinite candidate.
+        new = torch.addcmul((1 - z) * c, z, h)
         if active is not None:
             h = torch.where(active[t], new, h)
             output.append(h * active[t])
