@@ -1,8 +1,11 @@
-"""Hooks for the whole test session."""
+"""Hooks and fixtures for the whole test session."""
 
 import sys
 
+import numpy
 import pytest
+import torch
+import twins
 from speechbrain.utils.importutils import LazyModule
 
 
@@ -16,3 +19,36 @@ def pytest_collection_modifyitems():
     for module in list(sys.modules.values()):
         if isinstance(module, LazyModule):
             vars(module).setdefault("__file__", None)
+
+
+def pytest_generate_tests(metafunc):
+    """A test that takes ``backend`` runs once for each that can run here."""
+    if "backend" in metafunc.fixturenames:
+        metafunc.parametrize("backend", twins.available())
+
+
+@pytest.fixture
+def poisoned_memory(monkeypatch):
+    """Uninitialised memory holds NaN, so that reading it shows.
+
+    Integers are filled with ones bit by bit: a NaN too, once a backend reads
+    such a workspace as floating point numbers.
+    """
+
+    def fill(allocate):
+        def filled(*args, **kwargs):
+            array = allocate(*args, **kwargs)
+            array.view(numpy.uint8).fill(255)
+            return array
+
+        return filled
+
+    for name in ("empty", "empty_like"):
+        monkeypatch.setattr(numpy, name, fill(getattr(numpy, name)))
+    before = torch.are_deterministic_algorithms_enabled()
+    monkeypatch.setattr(
+        torch.utils.deterministic, "fill_uninitialized_memory", True
+    )
+    torch.use_deterministic_algorithms(True)
+    yield
+    torch.use_deterministic_algorithms(before)
