@@ -89,7 +89,6 @@ def scan_backward(
     dgates, dprojected, dh0 = module.scan_backward(
         spec, grad, previous, gates, normed, rstd, u, mask, lengths, ln_weight
     )
-    dw = dgates[0].clone() if directions == 1 else dgates[0] + dgates[1]
     width = dgates.size(3)
     # All of U's gradient is one GEMM over every row and step.
     du = dprojected.reshape(-1, width).t() @ previous.to(
@@ -99,6 +98,8 @@ def scan_backward(
     if affine:
         dln_weight = (dgates * normed).sum((0, 1, 2))
         dln_bias = dgates.sum((0, 1, 2))
+    # Nobody needs the directions apart any more: no third buffer.
+    dw = dgates[0] if directions == 1 else dgates[0].add_(dgates[1])
     return dw.to(grad.dtype), du.to(u.dtype), dh0, dln_weight, dln_bias
 
 
