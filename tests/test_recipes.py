@@ -187,6 +187,9 @@ def test_timit_with_jit_and_noise(recipe, timit, tmp_path, capsys):
     (row,) = rows_of(tmp_path / "shared" / "results.csv")
     assert (row["rnn"], row["impl"]) == ("LiGRU", "torchscript")
     assert float(row["per"]) > 0 and row["wer"] == ""
+    # The first epoch had no decoder: its checkpoint can't be the best.
+    (best,) = (folder / "save").glob("CKPT*")
+    assert "PER: " in (best / "CKPT.yaml").read_text()
 
     assert "n.wav" in (folder / "save" / "noise.csv").read_text()
 
@@ -212,5 +215,5 @@ def test_two_processes(timit, tmp_path):
         timeout=300,
     )
     assert len(rows_of(folder / "results.csv")) == 1
-    assert logged_epochs(folder) == [1]
+    assert logged_epochs(folder) == [1, 2]
     assert len(list((folder / "save").glob("CKPT*"))) == 1

@@ -4,6 +4,7 @@ import time
 
 import speechbrain as sb
 import torch
+from speechbrain.decoders import ctc_greedy_decode
 from speechbrain.utils.checkpoints import average_checkpoints
 from torch.nn.parallel import DistributedDataParallel
 
@@ -43,17 +44,23 @@ class ASR(sb.Brain):
         features = self.hparams.compute_features(wavs)
         features = self.modules.normalize(features, lengths, epoch=epoch)
         encoded = self.modules.enc(features.detach(), lengths)
-        decoded, _ = self.modules.dec(
-            self.modules.emb(tokens_bos), encoded, lengths
-        )
-        p_seq = self.hparams.log_softmax(self.modules.seq_lin(decoded))
-        p_ctc, ids = None, None
-        if stage == sb.Stage.TRAIN:
-            if epoch <= self.hparams.number_of_ctc_epochs:
-                p_ctc = self.hparams.log_softmax(self.modules.ctc_lin(encoded))
+        p_ctc, p_seq, ids = None, None, None
+        ctc_only = self._ctc_only(stage)
+        if ctc_only or (
+            stage == sb.Stage.TRAIN
+            and epoch <= self.hparams.number_of_ctc_epochs
+        ):
+            p_ctc = self.hparams.log_softmax(self.modules.ctc_lin(encoded))
+        if not ctc_only:
+            decoded, _ = self.modules.dec(
+                self.modules.emb(tokens_bos), encoded, lengths
+            )
+            p_seq = self.hparams.log_softmax(self.modules.seq_lin(decoded))
+        if stage == sb.Stage.VALID and ctc_only:
+            ids = ctc_greedy_decode(p_ctc, lengths, self.hparams.blank_index)
         elif stage == sb.Stage.VALID:
             ids, *_ = self.hparams.valid_search(encoded, lengths)
-        else:
+        elif stage == sb.Stage.TEST:
             ids, *_ = self.hparams.test_search(encoded, lengths)
         return p_ctc, p_seq, lengths, ids
 
@@ -67,11 +74,16 @@ class ASR(sb.Brain):
                 augment.replicate_multiple_labels(*labels)
                 for labels in (tokens, tokens_eos)
             )
-        loss = self.hparams.seq_cost(p_seq, tokens_eos[0], tokens_eos[1])
+        losses, weight = [], self.hparams.ctc_weight
         if p_ctc is not None:
-            ctc = self.hparams.ctc_cost(p_ctc, tokens[0], lengths, tokens[1])
-            weight = self.hparams.ctc_weight
-            loss = weight * ctc + (1 - weight) * loss
+            losses.append(
+                self.hparams.ctc_cost(p_ctc, tokens[0], lengths, tokens[1])
+            )
+        if p_seq is not None:
+            losses.append(self.hparams.seq_cost(p_seq, *tokens_eos))
+        loss = losses[0]
+        if len(losses) == 2:
+            loss = weight * losses[0] + (1 - weight) * losses[1]
         if stage != sb.Stage.TRAIN:
             texts = [self.hparams.tokenizer.decode_ids(i) for i in ids]
             for metric in self.metrics.values():
@@ -126,8 +138,12 @@ class ASR(sb.Brain):
             train_stats=self.train_stats,
             valid_stats=stats,
         )
+        meta = {"epoch": epoch}
+        if not self._ctc_only(stage):
+            # Without its decoder a checkpoint can't be the best.
+            meta[self.hparams.metric] = error
         self.checkpointer.save_and_keep_only(
-            meta={self.hparams.metric: error, "epoch": epoch},
+            meta=meta,
             num_to_keep=self.hparams.avg_checkpoints,
             min_keys=[self.hparams.metric],
             importance_keys=[],
@@ -179,6 +195,11 @@ class ASR(sb.Brain):
         if self.device_type == "cuda":
             return torch.cuda.max_memory_allocated(self.device) / 2**20
         return peak_rss_mb()
+
+    def _ctc_only(self, stage):
+        epoch = self.hparams.epoch_counter.current
+        only = self.hparams.number_of_ctc_only_epochs
+        return stage != sb.Stage.TEST and epoch <= only
 
     def _augment(self, stage):
         return self.hparams.wav_augment if stage == sb.Stage.TRAIN else None
