@@ -1,5 +1,6 @@
 """The recipes, end to end, on seconds of audio."""
 
+import contextlib
 import csv
 import os
 import re
@@ -206,14 +207,22 @@ def test_two_processes(timit, tmp_path):
     command += ["--nproc_per_node=2", "train.py", HPARAMS / "tiny_timit.yaml"]
     command += ["--data_folder", timit, "--output_folder", folder, *QUIET]
     command += ["--distributed_backend", "gloo"]
-    subprocess.run(
-        [*map(str, command)],
-        cwd=ROOT / "recipes" / "TIMIT",
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-        check=True,
-        capture_output=True,
-        timeout=300,
-    )
+    log = tmp_path / "log.txt"
+    with open(log, "w") as file:
+        process = subprocess.Popen(
+            [*map(str, command)],
+            cwd=ROOT / "recipes" / "TIMIT",
+            env={**os.environ, "OMP_NUM_THREADS": "1"},
+            stdout=file,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+    try:
+        assert process.wait(timeout=180) == 0, log.read_text()
+    finally:
+        # The workers too, if they wait for each other.
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
     assert len(rows_of(folder / "results.csv")) == 1
     assert logged_epochs(folder) == [1, 2]
     assert len(list((folder / "save").glob("CKPT*"))) == 1

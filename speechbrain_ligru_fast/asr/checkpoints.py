@@ -4,7 +4,7 @@ import logging
 import shutil
 
 from speechbrain.utils.checkpoints import Checkpoint, Checkpointer
-from speechbrain.utils.distributed import if_main_process
+from speechbrain.utils.distributed import ddp_barrier, if_main_process
 
 logger = logging.getLogger(__name__)
 
@@ -61,13 +61,16 @@ class AtomicCheckpointer(Checkpointer):
                 f"{best.path.name if best else 'none'}. Run the same command "
                 "again to resume from it."
             ) from error
-        if saved is None:
-            return None
-        path = saved.path.with_name(saved.path.name[len(_UNFINISHED) :])
-        saved.path.rename(path)
-        logger.log(verbosity, "Saved a checkpoint in %s", path)
-        files = {n: path / f.name for n, f in saved.paramfiles.items()}
-        return Checkpoint(path, saved.meta, files)
+        if saved is not None:
+            path = saved.path.with_name(saved.path.name[len(_UNFINISHED) :])
+            saved.path.rename(path)
+            files = {n: path / f.name for n, f in saved.paramfiles.items()}
+            saved = Checkpoint(path, saved.meta, files)
+            logger.log(verbosity, "Saved a checkpoint in %s", path)
+        # Processes that see different checkpoints wait for each other for
+        # ever when they delete some.
+        ddp_barrier()
+        return saved
 
     def load_checkpoint(self, checkpoint):
         """Load a checkpoint; see Checkpointer.

@@ -4,6 +4,7 @@ import logging
 from pathlib import Path
 
 import speechbrain as sb
+import torch
 from speechbrain.utils.distributed import run_on_main
 
 from speechbrain_ligru_fast.asr.brain import ASR
@@ -64,6 +65,9 @@ def run(hparams, run_opts, test_manifests):
         run_on_main(_record, args=(brain, hparams, rows[-1]))
     brain.on_evaluate_start(min_key=hparams["metric"])
     run_on_main(export, args=(hparams,))
+    if torch.distributed.is_initialized():
+        # gloo's threads abort a process that ends without this.
+        torch.distributed.destroy_process_group()
     return rows
 
 
