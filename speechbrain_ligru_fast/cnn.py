@@ -1,16 +1,18 @@
 """SpeechBrain's convolution and pooling, kept dynamic under torch.compile.
 
-Eager mode, torch.jit.script and torch.export run stock's code. A compiled
-graph differs, because stock's would be compiled again for every length or
-fail: inductor lays the convolutions of a CPU out channels-last and fixes
-their sizes thereby, guards on the parity of the pooled length, and can't
-order the symbolic strides of the transposed views that pooling saves
-(pytorch issue 185510).
+Eager mode, torch.jit.script and torch.export run stock's code. Under
+torch.compile the same kernels are called through opaque operators, because
+inductor would compile stock's graph again for every length, or fail: it lays
+the convolutions of a CPU out channels-last and fixes their sizes thereby,
+guards on the parity of the pooled length, can't order the symbolic strides
+of the transposed views that pooling saves (pytorch issue 185510), and, in
+float64, writes beyond the end of transposed tiles of varying length.
 """
 
 from typing import List, Optional, Tuple
 
 import torch
+from speechbrain.nnet.CNN import Conv2d, get_padding_elem
 from speechbrain.nnet.pooling import Pooling1d, Pooling2d
 from torch import Tensor, nn
 
@@ -22,22 +24,31 @@ def conv2d(
     x: Tensor,
     weight: Tensor,
     bias: Optional[Tensor],
+    padding: List[int],
     stride: List[int],
     dilation: List[int],
     groups: int,
 ) -> Tensor:
-    """torch's conv2d without padding, opaque to the compiler."""
+    """Convolve (batch, time, frequency, channel) with reflected borders.
+
+    `weight` is torch's (out, in / groups, frequency, time); `padding` is of
+    the time, before and after, then of the frequency.
+    """
+    x = _reflect(x, padding)
     y = nn.functional.conv2d(x, weight, bias, stride, 0, dilation, groups)
-    return y.contiguous()
+    return y.transpose(1, 3).contiguous()
 
 
 @conv2d.register_fake
-def _(x, weight, bias, stride, dilation, groups):
-    size = [
-        (n - d * (k - 1) - 1) // s + 1
-        for n, k, s, d in zip(x.shape[2:], weight.shape[2:], stride, dilation)
-    ]
-    return x.new_empty(x.size(0), weight.size(0), *size)
+def _(x, weight, bias, padding, stride, dilation, groups):
+    pads = (sum(padding[2:]), sum(padding[:2]))
+    frequency, time = (
+        (size + pad - d * (k - 1) - 1) // s + 1
+        for size, pad, k, s, d in zip(
+            (x.size(2), x.size(1)), pads, weight.shape[2:], stride, dilation
+        )
+    )
+    return x.new_empty(x.size(0), time, frequency, weight.size(0))
 
 
 @torch.library.custom_op(f"{NAMESPACE}::conv2d_backward", mutates_args=())
@@ -45,6 +56,7 @@ def conv2d_backward(
     grad: Tensor,
     x: Tensor,
     weight: Tensor,
+    padding: List[int],
     stride: List[int],
     dilation: List[int],
     groups: int,
@@ -52,15 +64,22 @@ def conv2d_backward(
 ) -> Tuple[Tensor, Tensor, Tensor]:
     """Gradients of the input (empty unless needed), weight and bias."""
     dx, dweight, dbias = torch.ops.aten.convolution_backward(
-        grad, x, weight, [weight.size(0)], stride, [0, 0], dilation, False,
-        [0, 0], groups, [needs_dx, True, True],
+        grad.transpose(1, 3), _reflect(x, padding), weight, [weight.size(0)],
+        stride, [0, 0], dilation, False, [0, 0], groups,
+        [needs_dx, True, True],
     )  # fmt: skip
-    dx = dx.contiguous() if needs_dx else x.new_empty(0)
+    if needs_dx:
+        dx = torch.ops.aten.reflection_pad2d_backward(
+            dx, x.transpose(1, 3), padding
+        )
+        dx = dx.transpose(1, 3).contiguous()
+    else:
+        dx = x.new_empty(0)
     return dx, dweight.contiguous(), dbias
 
 
 @conv2d_backward.register_fake
-def _(grad, x, weight, stride, dilation, groups, needs_dx):
+def _(grad, x, weight, padding, stride, dilation, groups, needs_dx):
     return (
         x.new_empty(x.shape if needs_dx else (0,)),
         weight.new_empty(weight.shape),
@@ -68,53 +87,119 @@ def _(grad, x, weight, stride, dilation, groups, needs_dx):
     )
 
 
-def _setup_context(ctx, inputs, output):
+def _reflect(x: Tensor, padding: List[int]) -> Tensor:
+    return nn.functional.pad(x.transpose(1, 3), padding, mode="reflect")
+
+
+def _setup_conv2d(ctx, inputs, output):
     x, weight, bias, *ctx.options = inputs
     ctx.save_for_backward(x, weight)
     ctx.has_bias = bias is not None
 
 
-def _backward(ctx, grad):
+def _conv2d_gradients(ctx, grad):
     needs_dx = ctx.needs_input_grad[0]
     dx, dweight, dbias = conv2d_backward(
         grad, *ctx.saved_tensors, *ctx.options, needs_dx
     )
     return (
         dx if needs_dx else None, dweight, dbias if ctx.has_bias else None,
-        None, None, None,
+        None, None, None, None,
     )  # fmt: skip
 
 
-conv2d.register_autograd(_backward, setup_context=_setup_context)
+conv2d.register_autograd(_conv2d_gradients, setup_context=_setup_conv2d)
 
 
-class DynamicConv2d(nn.Conv2d):
-    """nn.Conv2d whose compiled graph serves every batch and length."""
+@torch.library.custom_op(f"{NAMESPACE}::max_pool", mutates_args=())
+def max_pool(x: Tensor, axis: int, size: int) -> Tuple[Tensor, Tensor]:
+    """Maxima of every ``size`` elements of an axis of a 4-D tensor.
 
-    def forward(self, input: Tensor) -> Tensor:
+    The second result is what the backward needs. A rest is dropped.
+    """
+    pooled, indices = nn.functional.max_pool2d(
+        x.transpose(-1, axis), (1, size), return_indices=True
+    )
+    return pooled.transpose(-1, axis).contiguous(), indices.contiguous()
+
+
+@max_pool.register_fake
+def _(x, axis, size):
+    shape = list(x.shape)
+    shape[axis] = shape[axis] // size
+    pooled = x.new_empty(shape)
+    shape[-1], shape[axis] = shape[axis], shape[-1]
+    return pooled, x.new_empty(shape, dtype=torch.int64)
+
+
+@torch.library.custom_op(f"{NAMESPACE}::max_pool_backward", mutates_args=())
+def max_pool_backward(
+    grad: Tensor, indices: Tensor, axis: int, length: int
+) -> Tensor:
+    """Gradient of an input whose axis had ``length`` elements."""
+    grad = grad.transpose(-1, axis)
+    dx = grad.new_zeros([*grad.shape[:-1], length])
+    dx.flatten(-2).scatter_(-1, indices.flatten(-2), grad.flatten(-2))
+    return dx.transpose(-1, axis).contiguous()
+
+
+@max_pool_backward.register_fake
+def _(grad, indices, axis, length):
+    shape = list(grad.shape)
+    shape[axis] = length
+    return grad.new_empty(shape)
+
+
+def _setup_max_pool(ctx, inputs, output):
+    x, axis, _ = inputs
+    ctx.save_for_backward(output[1])
+    ctx.mark_non_differentiable(output[1])
+    ctx.axis, ctx.length = axis, x.size(axis)
+
+
+def _max_pool_gradients(ctx, grad, _):
+    (indices,) = ctx.saved_tensors
+    return max_pool_backward(grad, indices, ctx.axis, ctx.length), None, None
+
+
+max_pool.register_autograd(_max_pool_gradients, setup_context=_setup_max_pool)
+
+
+class DynamicConv2d(Conv2d):
+    """Stock's "same" convolution of (batch, time[, frequency, channel])."""
+
+    stock_forward = Conv2d.forward
+
+    def forward(self, x):
         """Returns the convolved input."""
         if not torch.jit.is_scripting():
             if torch.compiler.is_dynamo_compiling():
-                return self._compiled(input)
-        return self._conv_forward(input, self.weight, self.bias)
+                return self._compiled(x)
+        return self.stock_forward(x)
 
     @torch.jit.unused
-    def _compiled(self, input: Tensor) -> Tensor:
-        tensors = [input, self.weight, self.bias]
-        device = input.device.type
+    def _compiled(self, x):
+        conv = self.conv
+        tensors = [x, conv.weight, conv.bias]
+        if self.unsqueeze:
+            tensors[0] = x.unsqueeze(-1)
+        device = x.device.type
         if torch.is_autocast_enabled(device):
             dtype = torch.get_autocast_dtype(device)
             tensors = [t if t is None else t.to(dtype) for t in tensors]
-        return conv2d(*tensors, self.stride, self.dilation, self.groups)
-
-
-def _max_pool(x: Tensor, axis: int, size: int) -> Tensor:
-    """Maximum of every ``size`` elements of an axis; a rest is dropped."""
-    pooled = x.size(axis) // size
-    # A slice would guard on whether there is a rest; a selection does not.
-    whole = torch.arange(pooled * size, device=x.device)
-    windows = x.index_select(axis, whole).unflatten(axis, (pooled, size))
-    return windows.max(axis + 1).values
+        padding = [
+            pad
+            for axis in (-1, -2)
+            for pad in get_padding_elem(
+                self.in_channels,
+                self.stride[axis],
+                self.kernel_size[axis],
+                self.dilation[axis],
+            )
+        ]
+        return conv2d(
+            *tensors, padding, self.stride, self.dilation, conv.groups
+        )
 
 
 class DynamicPooling1d(Pooling1d):
@@ -125,7 +210,7 @@ class DynamicPooling1d(Pooling1d):
         if not torch.jit.is_scripting():
             if torch.compiler.is_dynamo_compiling():
                 size = self.pool_layer.kernel_size[1]
-                return _max_pool(x, self.pool_axis, size)
+                return max_pool(x, self.pool_axis, size)[0]
         pooled = self.pool_layer(x.transpose(-1, self.pool_axis))
         return pooled.transpose(-1, self.pool_axis)
 
@@ -138,27 +223,28 @@ class DynamicPooling2d(Pooling2d):
         if not torch.jit.is_scripting():
             if torch.compiler.is_dynamo_compiling():
                 for axis, size in zip(self.pool_axis, self.kernel_size):
-                    x = _max_pool(x, axis, size)
+                    x = max_pool(x, axis, size)[0]
                 return x
         pooled = self.pool_layer(x.movedim(self.pool_axis, (-2, -1)))
         return pooled.movedim((-2, -1), self.pool_axis)
 
 
 _DYNAMIC = {
-    nn.Conv2d: DynamicConv2d,
+    Conv2d: DynamicConv2d,
     Pooling1d: DynamicPooling1d,
     Pooling2d: DynamicPooling2d,
 }
 
 
 def keep_dynamic(module: nn.Module):
-    """Lets a stock CNN compile once for all batch sizes and lengths.
+    """Lets a stock CRDNN's CNN compile once for all batch sizes and lengths.
 
     Arguments
     ---------
     module : nn.Module
         Changed in place: its convolutions and max poolings stay the same
-        objects with the same parameters, and only compile differently.
+        objects with the same parameters, and only compile differently. They
+        have the options that CRDNN gives them.
 
     Example
     -------

@@ -1,0 +1,109 @@
+"""The operators that replace stock's CNN inside a compiled graph."""
+
+import pytest
+import torch
+import twins
+from speechbrain.nnet.CNN import Conv2d, get_padding_elem
+from speechbrain.nnet.pooling import Pooling1d, Pooling2d
+from torch import nn
+
+from speechbrain_ligru_fast import cnn
+
+pytestmark = pytest.mark.usefixtures("poisoned_memory")
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"bias": False},
+        {"stride": (2, 1), "kernel_size": (5, 3)},
+        {"dilation": (1, 2), "groups": 2},
+    ],
+)
+def test_conv2d(options):
+    x = twins.data((2, 6, 7, 2))
+    options = {"kernel_size": (3, 5), **options}
+    stock = Conv2d(4, input_shape=x.shape, **options).double()
+    conv = stock.conv
+    padding = [
+        pad
+        for axis in (-1, -2)
+        for pad in get_padding_elem(
+            2, conv.stride[axis], conv.kernel_size[axis], conv.dilation[axis]
+        )
+    ]
+    args = (padding, conv.stride, conv.dilation, conv.groups)
+
+    def function(*leaves):
+        leaves = leaves if len(leaves) == 3 else (*leaves, None)
+        return cnn.conv2d(*leaves, *args)
+
+    leaves = [x, conv.weight] + ([] if conv.bias is None else [conv.bias])
+    assert torch.equal(function(*leaves), stock(x))
+    assert torch.autograd.gradcheck(function, leaves)
+
+
+@pytest.mark.parametrize("axis, size", [(1, 2), (2, 3), (1, 1)])
+def test_max_pool(axis, size):
+    x = twins.data((2, 7, 6, 3)).transpose(0, 3)
+    pooling = Pooling1d("max", size, input_dims=4, pool_axis=axis)
+    want = pooling(x)
+    got, _ = cnn.max_pool(x, axis, size)
+    assert torch.equal(got, want)
+    leaf = x.detach().requires_grad_()
+
+    def function(x):
+        return cnn.max_pool(x, axis, size)[0]
+
+    assert torch.autograd.gradcheck(function, leaf)
+
+
+def test_opcheck():
+    x = twins.data((2, 4, 6, 5))
+    conv = nn.Conv2d(5, 2, 3).double()
+    torch.library.opcheck(
+        cnn.conv2d,
+        (x, conv.weight, conv.bias, [1, 1, 1, 1], [2, 1], [1, 1], 1),
+    )
+    torch.library.opcheck(cnn.max_pool, (x, 2, 2))
+    pooled, indices = cnn.max_pool(x.detach(), 2, 2)
+    torch.library.opcheck(cnn.max_pool_backward, (pooled, indices, 2, 6))
+
+
+@pytest.mark.parametrize(
+    "pooling",
+    [
+        Pooling1d("max", 3, input_dims=4, pool_axis=2),
+        Pooling2d("max", (2, 3), pool_axis=(1, 2)),
+    ],
+    ids=str,
+)
+def test_pooling_is_stocks_compiled_or_not(pooling):
+    x = twins.data((2, 7, 6, 3)).detach()
+    want = pooling(x)
+    cnn.keep_dynamic(pooling)
+    assert torch.equal(pooling(x), want)
+    assert torch.equal(torch.compile(pooling, backend="eager")(x), want)
+
+
+@pytest.mark.parametrize("shape", [(2, 6, 7), (2, 6, 7, 3)], ids=str)
+def test_convolution_is_stocks_compiled_or_not(shape):
+    x = twins.data(shape).detach()
+    conv = Conv2d(4, (3, 5), input_shape=shape).double()
+    want = conv(x)
+    cnn.keep_dynamic(conv)
+    assert torch.equal(conv(x), want)
+    assert torch.equal(torch.compile(conv, backend="eager")(x), want)
+
+
+def test_keep_dynamic_keeps_the_objects():
+    conv = Conv2d(2, 3, input_shape=(2, 6, 7))
+    model = nn.Sequential(conv, nn.Linear(2, 2))
+    conv, state = model[0], model.state_dict(keep_vars=True)
+    cnn.keep_dynamic(model)
+    assert model[0] is conv and isinstance(conv, Conv2d)
+    assert all(
+        value is state[name]
+        for name, value in model.state_dict(keep_vars=True).items()
+    )
+    assert type(model[1]) is nn.Linear

@@ -1,0 +1,177 @@
+"""CRDNN, and the ways to plug fast layers into SpeechBrain."""
+
+import functools
+
+import pytest
+import speechbrain as sb
+import torch
+import twins
+from hyperpyyaml import load_hyperpyyaml
+from speechbrain.lobes.models import CRDNN as stock_lobe
+from torch import nn
+
+import speechbrain_ligru_fast
+from speechbrain_ligru_fast import LiGRU, SLiGRU, lobe, register
+
+SHAPE = (3, 12, 6)
+SMALL = dict(
+    input_shape=SHAPE,
+    cnn_channels=[2, 3],
+    rnn_layers=2,
+    rnn_neurons=5,
+    dnn_neurons=4,
+    dropout=0.0,
+)
+
+
+@pytest.fixture
+def registered():
+    """Calls register, and undoes it afterwards."""
+    yield register
+    register(replace=False)
+
+
+def small(cls=lobe.CRDNN, **options):
+    torch.manual_seed(4)
+    return cls(**{**SMALL, **options}).double()
+
+
+def gradients(model, *inputs):
+    x, *rest = inputs
+    output = model(x, *rest)
+    weight = twins.data(output.shape, seed=7).detach()
+    leaves = {"x": x, **dict(model.named_parameters())}
+    grads = torch.autograd.grad(output, leaves.values(), weight)
+    return {"output": output, **dict(zip(leaves, grads))}
+
+
+@pytest.mark.parametrize("training", [False, True])
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"time_pooling": True, "projection_dim": 3},
+        {"using_2d_pooling": True, "cnn_blocks": 1, "dnn_blocks": 1},
+        {"use_rnnp": True, "rnn_bidirectional": False},
+        {"cnn_blocks": 0, "activation": nn.ReLU},
+    ],
+    ids=str,
+)
+def test_equals_stock(backend, options, training):
+    theirs = small(stock_lobe.CRDNN, **options).train(training)
+    ours = small(**options, backend=backend).train(training)
+    missing, unexpected = ours.load_state_dict(theirs.state_dict())
+    assert not missing and not unexpected
+    x = twins.data(SHAPE)
+    got, want = gradients(ours, x), gradients(theirs, x)
+    assert got.keys() == want.keys()
+    for name, value in want.items():
+        # In train mode what precedes a batch norm can have gradient 0.
+        scale = max(value.abs().max().item(), 1e-3)
+        worst = (got[name] - value).abs().max().item()
+        assert worst <= (1e-10 if name == "output" else 1e-8) * scale, name
+
+
+def test_takes_stocks_arguments_in_stocks_order():
+    ours = lobe.CRDNN(None, SHAPE, nn.ReLU, 0.1, 1, [2], rnn_neurons=5)
+    assert isinstance(ours.CNN.block_0.act_1, nn.ReLU)
+    assert ours.CNN.block_0.conv_1.conv.out_channels == 2
+
+
+@pytest.mark.parametrize(
+    "rnn_class",
+    [LiGRU, SLiGRU, sb.nnet.RNN.LSTM, sb.nnet.RNN.GRU, sb.nnet.RNN.LiGRU],
+)
+def test_any_recurrent_class(rnn_class):
+    model = small(rnn_class=rnn_class)
+    assert type(model.RNN) is rnn_class
+    x = twins.data(SHAPE)
+    assert model(x, torch.ones(3)).shape == model(x).shape == (3, 12, 4)
+
+
+def test_lengths_reach_the_recurrent_layer():
+    """Frames stay apart without a CNN: only the layer can mix them."""
+    model = small(cnn_blocks=0, dnn_blocks=0).eval()
+    x = twins.data(SHAPE).detach()
+    changed = x.clone()
+    changed[1, 6:] = 9.0
+    lengths = torch.tensor([1.0, 0.5, 0.75])
+    kept = model(x, lengths)
+    assert torch.equal(model(changed, lengths), kept)
+    assert not kept[1, 6:].any()
+    assert not torch.allclose(model(changed)[1, :6], model(x)[1, :6])
+    pooled = small(time_pooling=True, dnn_blocks=0).eval()
+    assert pooled(x, lengths)[1].any(1).sum() == 3
+
+
+def test_backend_is_handed_on():
+    assert small(backend="torchscript").RNN.rnn[1].backend == "torchscript"
+    set_already = functools.partial(LiGRU, backend="reference")
+    assert small(rnn_class=set_already).RNN.backend == "reference"
+    both = small(rnn_class=set_already, backend="torchscript")
+    assert both.RNN.backend == "torchscript"
+    with pytest.raises(ValueError, match="backend: got 'fastest'"):
+        small(backend="fastest")
+
+
+YAML = """
+model: !new:speechbrain.lobes.models.{lobe}.CRDNN
+    input_shape: [null, null, 6]
+    cnn_channels: [2, 3]
+    rnn_layers: 1
+    rnn_neurons: 5
+    dnn_neurons: 4
+    {rest}
+layer: !new:speechbrain.{module}.SLiGRU
+    input_shape: [null, null, 6]
+    hidden_size: 5
+"""
+
+
+def test_register_names_the_lobe_in_yaml(registered):
+    registered()
+    text = YAML.format(
+        lobe="ligru_fast",
+        module="lobes.models.ligru_fast",
+        rest="rnn_class: !name:speechbrain.lobes.models.ligru_fast.SLiGRU",
+    )
+    loaded = load_hyperpyyaml(text)
+    assert type(loaded["model"]) is lobe.CRDNN
+    assert type(loaded["model"].RNN) is SLiGRU
+    assert type(loaded["layer"]) is SLiGRU
+    # Stock's own names are stock's.
+    loaded = load_hyperpyyaml(
+        YAML.format(lobe="CRDNN", module="nnet.RNN", rest="")
+    )
+    assert type(loaded["model"].RNN).__module__ == "speechbrain.nnet.RNN"
+    assert type(loaded["layer"]).__module__ == "speechbrain.nnet.RNN"
+
+
+def test_register_replace_serves_unmodified_recipes(registered):
+    registered(replace=True)
+    text = YAML.format(
+        lobe="CRDNN",
+        module="nnet.RNN",
+        rest="rnn_class: !name:speechbrain.nnet.RNN.LiGRU",
+    )
+    loaded = load_hyperpyyaml(text)
+    assert type(loaded["model"].RNN) is LiGRU
+    assert type(loaded["layer"]) is SLiGRU
+    # The stock lobe's default too.
+    assert type(small(stock_lobe.CRDNN).RNN) is LiGRU
+    x = twins.data(SHAPE)
+    assert loaded["model"].double()(x).shape == (3, 12, 4)
+    # A replaced class is still one that restore knows.
+    back = speechbrain_ligru_fast.restore(loaded["model"])
+    assert type(back.RNN).__module__ == "speechbrain.nnet.RNN"
+    registered(replace=False)
+    assert type(small(stock_lobe.CRDNN).RNN) is type(back.RNN)
+
+
+def test_a_stock_model_is_accelerated_in_place():
+    theirs = small(stock_lobe.CRDNN)
+    x = twins.data(SHAPE)
+    want = theirs(x)
+    fast = speechbrain_ligru_fast.accelerate(theirs, backend="reference")
+    assert fast is theirs and type(theirs.RNN) is LiGRU
+    assert torch.allclose(theirs(x), want, atol=1e-10)
