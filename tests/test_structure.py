@@ -1,0 +1,90 @@
+"""What is imported when, and which way imports point."""
+
+import ast
+import pathlib
+import subprocess
+import sys
+
+import pytest
+
+import speechbrain_ligru_fast
+
+PACKAGE = pathlib.Path(speechbrain_ligru_fast.__file__).parent
+OPTIONAL = ("numba", "llvmlite", "triton", "cuda", "sentencepiece", "jiwer")
+
+
+def run(code):
+    """What a fresh interpreter prints."""
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_importing_the_package_imports_nothing_else():
+    loaded = run(
+        "import sys; before = set(sys.modules)\n"
+        "import speechbrain_ligru_fast\n"
+        "print(*{m.split('.')[0] for m in set(sys.modules) - before})"
+    )
+    assert "speechbrain_ligru_fast" in loaded.split()
+    assert not {"torch", "speechbrain", *OPTIONAL} & set(loaded.split())
+
+
+@pytest.mark.parametrize("absent", ["numba", "jiwer"])
+def test_layers_work_without_optional_libraries(absent):
+    result = run(
+        f"import sys; sys.modules[{absent!r}] = None\n"
+        "import torch\n"
+        "from speechbrain_ligru_fast import LiGRU, available_backends\n"
+        "out, _ = LiGRU(4, (2, 9, 3))(torch.randn(2, 9, 3))\n"
+        "out.sum().backward()\n"
+        "print(available_backends()['numba'])"
+    )
+    assert (result.strip() != "ok") == (absent == "numba")
+
+
+def imports(path):
+    """Modules of this package that a file imports, as dotted names."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ImportFrom):
+            base = node.module or ""
+            yield base
+            yield from (f"{base}.{alias.name}" for alias in node.names)
+        elif isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+
+
+# From the bottom up; a file may import from its own floor and from below.
+FLOORS = (
+    ("spec", "rows"),
+    ("backends",),
+    ("ops", "norm", "cnn"),
+    ("layers",),
+    ("lobe",),
+    ("asr",),
+    ("__main__",),
+)
+
+
+def test_imports_point_downwards():
+    height = {part: i for i, floor in enumerate(FLOORS) for part in floor}
+    seen = set()
+    for path in PACKAGE.rglob("*.py"):
+        part = path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+        if part == "__init__":
+            continue
+        seen.add(part)
+        for name in imports(path):
+            if name.startswith("speechbrain_ligru_fast."):
+                other = name.split(".")[1]
+                if other in height:
+                    assert height[other] <= height[part], (path, name)
+    assert seen == set(height)
+
+
+def test_the_package_does_not_import_its_users():
+    for path in PACKAGE.rglob("*.py"):
+        for name in imports(path):
+            assert name.split(".")[0] not in ("benchmarks", "tests", "recipes")
