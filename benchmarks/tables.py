@@ -4,6 +4,7 @@ from itertools import product
 
 import pandas as pd
 
+from benchmarks import comparison
 from benchmarks.cases import LIGRU_MODELS, TORCH_MODELS
 from benchmarks.impls import STOCK, STOCK_JIT, TORCH
 from benchmarks.rows import (
@@ -366,6 +367,22 @@ def recipes(data, prefix=""):
     )
 
 
+def systems(data, prefix=""):
+    """Means over the seeds of every trained system.
+
+    Arguments
+    ---------
+    data : Data
+        The result rows.
+    prefix : str
+        Start of the recipe's name; all recipes without.
+    """
+    rows = where(data.recipes, recipe=lambda name: name.startswith(prefix))
+    if rows.empty:
+        return NOTHING
+    return markdown(comparison.HEADER, comparison.cells(comparison.means(rows)))
+
+
 TABLES = {
     "headline": headline,
     "layers": layers,
@@ -374,6 +391,9 @@ TABLES = {
     "parity": parity,
     "convergence": convergence,
     "targets": targets,
+    "systems": systems,
+    "systems-timit": lambda data: systems(data, "timit"),
+    "systems-librispeech": lambda data: systems(data, "librispeech"),
     "recipes": recipes,
     "recipes-timit": lambda data: recipes(data, "timit"),
     "recipes-librispeech": lambda data: recipes(data, "librispeech"),
