@@ -15,10 +15,12 @@ from pathlib import Path
 import pytest
 import soundfile
 import tiny_corpora
+import torch
 from speechbrain.inference.ASR import EncoderDecoderASR
 
 from speechbrain_ligru_fast.asr import transcribe
 from speechbrain_ligru_fast.asr.metrics import ErrorRate
+from speechbrain_ligru_fast.asr.sincnet import SincNet
 from speechbrain_ligru_fast.asr.text import read_texts
 from speechbrain_ligru_fast.asr.tokenizer import phone_tokenizer
 
@@ -199,6 +201,46 @@ def test_timit_with_jit_and_noise(recipe, timit, tmp_path, capsys):
     assert transcribe.main([str(folder), str(path)]) == 0
     _, _, phones = capsys.readouterr().out.splitlines()[-1].partition(": ")
     assert set(phones.split()) <= set(phone_tokenizer(39).labels)
+
+
+SMALL = [
+    *["--number_of_epochs", "1", "--batch_size", "4", "--emb_size", "8"],
+    *["--rnn_layers", "1", "--rnn_neurons", "16", "--dnn_neurons", "16"],
+    *["--cnn_channels=(4, 4)", "--dec_neurons", "16", "--attn_dim", "8"],
+    *["--dnn_blocks", "1", "--beam_size", "2", "--attn_kernel_size", "20"],
+]
+
+
+@pytest.mark.parametrize("corpus", ["timit", "librispeech"])
+def test_sincnet(recipe, request, corpus, tmp_path, capsys):
+    data = request.getfixturevalue(corpus)
+    options = {
+        "timit": ["--dev_speakers", "FDEV0", "--test_speakers", "MTST0"],
+        "librispeech": [
+            *["--train_splits=[train-tiny]", "--dev_splits=[dev-tiny]"],
+            *["--test_splits=[test-tiny]", "--output_neurons", "20"],
+            *["--dynamic_batching", "False", "--num_workers", "0"],
+        ],
+    }[corpus]
+    script = {"timit": "TIMIT", "librispeech": "LibriSpeech"}[corpus]
+    yaml = HPARAMS / f"../../hparams/{corpus}/ligru_fast_sincnet.yaml"
+    folder = tmp_path / "asr"
+    recipe(
+        f"{script}/train.py",
+        yaml,
+        *["--data_folder", data, "--output_folder", folder, *QUIET, *SMALL],
+        *[*options, "--n_mels", "8", "--sinc_stride", "16"],
+    )
+    (row,) = rows_of(folder / "results.csv")
+    assert row["recipe"] == f"{corpus}/ligru_fast_sincnet"
+    # The filters moved from where they begin, and are exported.
+    state = torch.load(folder / "export" / "enc.ckpt")
+    begin = SincNet(filters=8, stride=16).state_dict()
+    for name in ("conv.low_hz_", "conv.band_hz_", "norm.weight"):
+        assert not torch.equal(state[f"front.{name}"], begin[name]), name
+    path = next(data.rglob("*.flac" if corpus == "librispeech" else "*.WAV"))
+    assert transcribe.main([str(folder), str(path)]) == 0
+    assert capsys.readouterr().out.splitlines()[-1].startswith(f"{path}: ")
 
 
 def test_two_processes(timit, tmp_path):
