@@ -21,6 +21,7 @@ from speechbrain.inference.ASR import EncoderDecoderASR
 from speechbrain_ligru_fast.asr import transcribe
 from speechbrain_ligru_fast.asr.metrics import ErrorRate
 from speechbrain_ligru_fast.asr.sincnet import SincNet
+from speechbrain_ligru_fast.asr.streaming import StreamingRecognizer
 from speechbrain_ligru_fast.asr.text import read_texts
 from speechbrain_ligru_fast.asr.tokenizer import phone_tokenizer
 
@@ -241,6 +242,46 @@ def test_sincnet(recipe, request, corpus, tmp_path, capsys):
     path = next(data.rglob("*.flac" if corpus == "librispeech" else "*.WAV"))
     assert transcribe.main([str(folder), str(path)]) == 0
     assert capsys.readouterr().out.splitlines()[-1].startswith(f"{path}: ")
+
+
+def test_streaming(recipe, timit, tmp_path, capsys):
+    folder = tmp_path / "asr"
+    recipe(
+        "TIMIT/train.py",
+        "tiny_timit.yaml",
+        *["--data_folder", timit, "--output_folder", folder, *QUIET],
+        *["--rnn_bidirectional", "False", "--number_of_ctc_only_epochs", "0"],
+    )
+    path = next(timit.rglob("MTST0/SX0.WAV"))
+    capsys.readouterr()
+    assert transcribe.main([str(folder), str(path)]) == 0
+    whole = capsys.readouterr().out.splitlines()[-1]
+    command = [str(folder), str(path), "--stream"]
+    assert transcribe.main([*command, "--chunk", "0.1"]) == 0
+    out, err = capsys.readouterr()
+    assert out.splitlines()[-1] == whole
+    seconds = soundfile.info(path).duration
+    chunks = -(-seconds // 0.1)
+    assert len(re.findall(r"^ +\d\.\d\d s  ", out, re.MULTILINE)) == chunks
+    assert f"{chunks:.0f} chunks, " in err and "look-ahead 0.0" in err
+
+    # Its encoder gives that of the whole, the loudest part coming first.
+    recognizer = transcribe.load_recognizer(folder)
+    wav = recognizer.load_audio(str(path)).unsqueeze(0)[:, 960:]
+    wav = wav * torch.logspace(0, -1, wav.shape[1])
+    streaming = StreamingRecognizer(recognizer)
+    for start in range(0, wav.shape[1], 1000):
+        last = start + 1000 >= wav.shape[1]
+        streaming.feed(wav[0, start : start + 1000], last)
+    got = torch.cat(streaming._encoded, 1)
+    with torch.no_grad():
+        want = recognizer.encode_batch(wav, torch.ones(1))
+    assert torch.allclose(got, want, atol=1e-4)
+
+    slow = tmp_path / "slow.wav"
+    soundfile.write(slow, [0.0] * 800, 8000)
+    assert transcribe.main([str(folder), str(slow), "--stream"]) == 1
+    assert "has 8000 samples a second" in capsys.readouterr().err
 
 
 def test_two_processes(timit, tmp_path):
