@@ -1,10 +1,8 @@
 """The recipes, end to end, on seconds of audio."""
 
-import contextlib
 import csv
 import os
 import re
-import runpy
 import shlex
 import signal
 import subprocess
@@ -28,30 +26,6 @@ from speechbrain_ligru_fast.asr.tokenizer import phone_tokenizer
 ROOT = Path(__file__).parent.parent
 HPARAMS = ROOT / "tests" / "hparams"
 QUIET = ["--device", "cpu", "--noprogressbar", "--backend", "torchscript"]
-
-
-@pytest.fixture
-def recipe(monkeypatch):
-    """Runs a recipe's train.py in this process."""
-
-    def run(script, yaml, *arguments):
-        path = ROOT / "recipes" / script
-        command = [str(path), str(HPARAMS / yaml), *map(str, arguments)]
-        # SpeechBrain replaces the hook for the rest of the process.
-        monkeypatch.setattr(sys, "excepthook", sys.excepthook)
-        monkeypatch.setattr(sys, "argv", command)
-        # It lists the installed packages, which takes seconds.
-        monkeypatch.setattr(
-            "speechbrain.utils.logger.get_environment_description", str
-        )
-        return runpy.run_path(str(path), run_name="__main__")
-
-    return run
-
-
-@pytest.fixture(scope="module")
-def librispeech(tmp_path_factory):
-    return tiny_corpora.make_librispeech(tmp_path_factory.mktemp("corpus"))
 
 
 def rows_of(path):
@@ -171,11 +145,6 @@ def test_librispeech_killed_and_resumed(
         )
 
 
-@pytest.fixture(scope="module")
-def timit(tmp_path_factory):
-    return tiny_corpora.make_timit(tmp_path_factory.mktemp("corpus") / "TIMIT")
-
-
 def test_timit_with_jit_and_noise(recipe, timit, tmp_path, capsys):
     noise = tmp_path / "noise" / "kind"
     noise.mkdir(parents=True)
@@ -282,30 +251,3 @@ def test_streaming(recipe, timit, tmp_path, capsys):
     soundfile.write(slow, [0.0] * 800, 8000)
     assert transcribe.main([str(folder), str(slow), "--stream"]) == 1
     assert "has 8000 samples a second" in capsys.readouterr().err
-
-
-def test_two_processes(timit, tmp_path):
-    folder = tmp_path / "asr"
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
-    command += ["--nproc_per_node=2", "train.py", HPARAMS / "tiny_timit.yaml"]
-    command += ["--data_folder", timit, "--output_folder", folder, *QUIET]
-    command += ["--distributed_backend", "gloo"]
-    log = tmp_path / "log.txt"
-    with open(log, "w") as file:
-        process = subprocess.Popen(
-            [*map(str, command)],
-            cwd=ROOT / "recipes" / "TIMIT",
-            env={**os.environ, "OMP_NUM_THREADS": "1"},
-            stdout=file,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
-    try:
-        assert process.wait(timeout=180) == 0, log.read_text()
-    finally:
-        # The workers too, if they wait for each other.
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
-    assert len(rows_of(folder / "results.csv")) == 1
-    assert logged_epochs(folder) == [1, 2]
-    assert len(list((folder / "save").glob("CKPT*"))) == 1
