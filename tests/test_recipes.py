@@ -38,6 +38,12 @@ def logged_epochs(folder):
     return [int(n) for n in re.findall(r"^epoch: (\d+)", log, re.MULTILINE)]
 
 
+def last_epoch(folder):
+    """What was logged of the last epoch, but the time it took."""
+    log = (folder / "train_log.txt").read_text()
+    return re.sub(r"train s: \S+", "", re.findall("^epoch.*", log, re.M)[-1])
+
+
 def error_rate(recognizer, corpus, references):
     """WER of what the inference interface returns for the test set."""
     metric = ErrorRate("word")
@@ -86,6 +92,23 @@ def test_librispeech_killed_and_resumed(
     resumed = logged_epochs(folder)[len(done) :]
     assert resumed[0] in (done[-1], done[-1] + 1)
     assert resumed == list(range(resumed[0], total + 1))
+
+    # The same as never interrupted: dropout, augmentation and order too.
+    whole = tmp_path / "whole"
+    arguments[3] = whole
+    recipe(
+        "LibriSpeech/train.py",
+        "tiny_librispeech.yaml",
+        *[*arguments, "--number_of_epochs", total],
+    )
+    arguments[3] = folder
+    assert last_epoch(folder) == last_epoch(whole)
+    for part in ("enc", "dec", "ctc_lin"):
+        got, want = (
+            torch.load(place / "export" / f"{part}.ckpt")
+            for place in (folder, whole)
+        )
+        assert all(torch.equal(got[name], want[name]) for name in want), part
 
     (row,) = rows_of(folder / "results.csv")
     assert row["split"] == "test-tiny"
