@@ -36,7 +36,7 @@ class Data:
 
     Arguments
     ---------
-    layers, parity, convergence, recipes : pandas.DataFrame
+    layers, parity, convergence, recipes, scaling, kills : pandas.DataFrame
         Oldest row first.
     """
 
@@ -44,6 +44,8 @@ class Data:
     parity: pd.DataFrame
     convergence: pd.DataFrame
     recipes: pd.DataFrame
+    scaling: pd.DataFrame
+    kills: pd.DataFrame
 
 
 def read(root):

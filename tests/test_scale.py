@@ -12,6 +12,9 @@ from pathlib import Path
 import pytest
 import torch
 
+from benchmarks import scaling
+from benchmarks.tables import epoch_hours
+
 ROOT = Path(__file__).parent.parent
 YAML = ROOT / "tests" / "hparams" / "even_timit.yaml"
 QUIET = ["--device", "cpu", "--noprogressbar", "--backend", "torchscript"]
@@ -110,3 +113,17 @@ def test_bf16(trained, tmp_path):
     # Weights stay float32 and go the same way.
     assert got.dtype == torch.float32
     assert 0 < distance(got, want) < 0.5 * distance(begin, want)
+
+
+def test_a_measured_step_and_its_computed_epoch(tmp_path):
+    path = tmp_path / "scaling.csv"
+    yaml = str(YAML.with_name("tiny_librispeech.yaml"))
+    options = ["--frames", "600", "--steps", "1", "--warm_up", "1"]
+    options += ["--backend", "torchscript", "--results", str(path)]
+    assert scaling.main([yaml, *options]) == 0
+    (row,) = csv.DictReader(path.open())
+    assert row["rnn"] == "SLiGRU" and float(row["step_s"]) > 0
+    assert row["batch_audio_s"] == "6.0" and int(row["peak_mb"]) > 100
+    # 960 h in batches of 6 s are 576000 steps, 72000 on each of 8.
+    measured = {"batch_audio_s": 6.0, "step_s": 0.5}
+    assert epoch_hours(measured, speech_hours=960, devices=8) == 10
