@@ -16,6 +16,7 @@ import tiny_corpora
 import torch
 from speechbrain.inference.ASR import EncoderDecoderASR
 
+from benchmarks import streaming as streaming_benchmark
 from speechbrain_ligru_fast.asr import transcribe
 from speechbrain_ligru_fast.asr.metrics import ErrorRate
 from speechbrain_ligru_fast.asr.sincnet import SincNet
@@ -269,6 +270,14 @@ def test_streaming(recipe, timit, tmp_path, capsys):
     with torch.no_grad():
         want = recognizer.encode_batch(wav, torch.ones(1))
     assert torch.allclose(got, want, atol=1e-4)
+
+    results = tmp_path / "streaming.csv"
+    measured = [str(folder), str(path), "--results", str(results)]
+    assert streaming_benchmark.main([*measured, "--chunks", "0.1", "0.2"]) == 0
+    rows = rows_of(results)
+    assert [row["chunk_s"] for row in rows] == ["0.1", "0.2"]
+    assert all(row["same_text"] == row["files"] == "1" for row in rows)
+    assert all(float(row["rtf"]) > 0 for row in rows)
 
     slow = tmp_path / "slow.wav"
     soundfile.write(slow, [0.0] * 800, 8000)

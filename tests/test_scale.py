@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from benchmarks import scaling
-from benchmarks.tables import epoch_hours
+from benchmarks.recipe_tables import epoch_hours
 
 ROOT = Path(__file__).parent.parent
 YAML = ROOT / "tests" / "hparams" / "even_timit.yaml"
