@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+import torch
+
 from benchmarks import kills
 from speechbrain_ligru_fast.asr.results import read_rows
 
@@ -47,3 +49,13 @@ def test_another_end_is_reported(tmp_path):
     status, row = run(tmp_path, "--seed", "83", "--forget")
     assert status == 1 and row["equal"] == "no"
     assert (row["train_loss"], row["train_loss_killed"]) == ("8.5", "9.5")
+
+
+def test_weights_are_compared(tmp_path):
+    for name, value in (("a", 1.0), ("b", 1.0), ("c", 2.0)):
+        export = tmp_path / name / "export"
+        export.mkdir(parents=True)
+        torch.save({"w": torch.tensor(value), "n": 3}, export / "enc.ckpt")
+    a, b, c = (tmp_path / name for name in "abc")
+    assert kills.same_weights(a, b) and not kills.same_weights(a, c)
+    assert not kills.same_weights(a, tmp_path)
