@@ -45,9 +45,9 @@ def fingerprint(document, overrides="", run_opts=None):
     Example
     -------
     >>> one = fingerprint("seed: 1\\nunits: 8 # few\\n")
-    >>> one == fingerprint("units: 8\\n", "seed: 2")
+    >>> one == fingerprint("units: 8\\nseed: 1\\n", "seed: 2")
     True
-    >>> one == fingerprint("units: 8\\n", "units: 9")
+    >>> one == fingerprint("seed: 1\\nunits: 8\\n", "units: 9")
     False
     """
     yaml = ruamel.yaml.YAML()
