@@ -9,6 +9,7 @@ of the transposed views that pooling saves (pytorch issue 185510), and, in
 float64, writes beyond the end of transposed tiles of varying length.
 """
 
+from types import FunctionType
 from typing import List, Optional, Tuple
 
 import torch
@@ -168,7 +169,10 @@ max_pool.register_autograd(_max_pool_gradients, setup_context=_setup_max_pool)
 class DynamicConv2d(Conv2d):
     """Stock's "same" convolution of (batch, time[, frequency, channel])."""
 
-    stock_forward = Conv2d.forward
+    # TorchScript names what it compiles after __name__, and has a forward.
+    stock_forward = FunctionType(
+        Conv2d.forward.__code__, Conv2d.forward.__globals__, "stock_forward"
+    )
 
     def forward(self, x):
         """Returns the convolved input."""
