@@ -4,7 +4,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 EXTRAS := recipes,report,demo,test
 
-.PHONY: setup test demo lint clean
+.PHONY: setup test corpus demo compare lint clean
 
 setup: $(STAMP)
 
@@ -30,9 +30,11 @@ DEMO_MINUTES ?= 6
 DEMO_SYSTEMS := speechbrain_ligru_fast.LiGRU speechbrain.nnet.RNN.LiGRU \
 	speechbrain.nnet.RNN.LSTM
 
-demo: $(STAMP)
+corpus: $(STAMP)
 	$(BIN)/python -m speechbrain_ligru_fast.asr.corpora.demo \
 		--out $(DEMO)/corpus --minutes $(DEMO_MINUTES) --seed 0
+
+demo: corpus
 	rm -f $(DEMO)/results.csv
 	cd recipes/TIMIT && for system in $(DEMO_SYSTEMS); do \
 		$(abspath $(BIN))/python train.py ../../hparams/demo/timit.yaml \
@@ -42,6 +44,23 @@ demo: $(STAMP)
 			--rnn_class="!name:$$system" || exit 1; \
 	done
 	$(BIN)/python -m speechbrain_ligru_fast.asr.report $(DEMO)/results.csv
+
+# Each layer with several seeds (SpeechBrain's own, slow and equal, with one),
+# then a table and build/compare/report.html. Run it again to go on.
+COMPARE := $(CURDIR)/build/compare
+COMPARE_SEEDS ?= 1 2
+COMPARE_EPOCHS ?= 12
+COMPARE_SYSTEMS ?= LiGRU SLiGRU LSTM GRU
+COMPARE_ONE_SEED ?= stock-LiGRU
+COMPARE_RUN = $(BIN)/python -m benchmarks.recipes \
+	recipes/TIMIT hparams/demo/timit.yaml --device cpu \
+	--data_folder $(DEMO)/corpus/timit --out $(COMPARE) \
+	--number_of_epochs $(COMPARE_EPOCHS)
+
+compare: corpus
+	$(COMPARE_RUN) --seeds $(COMPARE_SEEDS) --systems $(COMPARE_SYSTEMS)
+	$(COMPARE_RUN) --seeds $(firstword $(COMPARE_SEEDS)) \
+		--systems $(COMPARE_ONE_SEED)
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info

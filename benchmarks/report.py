@@ -17,11 +17,11 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from benchmarks import figures
+from benchmarks import figures, recipe_tables, tables
 from benchmarks.rows import load
-from benchmarks.tables import TABLES
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
+TABLES = {**tables.TABLES, **recipe_tables.TABLES}
 
 _TABLE = re.compile(
     r"^<!-- table:(?P<name>\S+) -->\n(?P<body>.*?)^<!-- /table -->$",
@@ -36,14 +36,19 @@ class Data:
 
     Arguments
     ---------
-    layers, parity, convergence, recipes : pandas.DataFrame
-        Oldest row first.
+    layers, parity, convergence : pandas.DataFrame
+        Of single layers, oldest row first.
+    recipes, scaling, kills, streaming : pandas.DataFrame
+        Of trained systems, oldest row first.
     """
 
     layers: pd.DataFrame
     parity: pd.DataFrame
     convergence: pd.DataFrame
     recipes: pd.DataFrame
+    scaling: pd.DataFrame
+    kills: pd.DataFrame
+    streaming: pd.DataFrame
 
 
 def read(root):

@@ -28,6 +28,7 @@ RECIPE_KEY = [
     "lm",
     "seed",
 ]
+SCALING_KEY = ["device", "threads", "recipe", "rnn", "impl", "precision"]
 
 _NUMBERS = {
     "threads",
@@ -59,6 +60,8 @@ _NUMBERS = {
     "per",
     "epoch_s",
     "decode_rtf",
+    "batch_audio_s",
+    "step_s",
 }
 
 

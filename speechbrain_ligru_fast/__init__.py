@@ -14,6 +14,7 @@ _PUBLIC = {
     "register": "lobe",
     "accelerate": "lobe",
     "restore": "lobe",
+    "from_pytorch_kaldi": "pytorch_kaldi",
 }
 
 __all__ = [*_PUBLIC, "__version__"]

@@ -1,9 +1,12 @@
 """Hooks and fixtures for the whole test session."""
 
+import runpy
 import sys
+from pathlib import Path
 
 import numpy
 import pytest
+import tiny_corpora
 import torch
 import twins
 from speechbrain.utils.importutils import LazyModule
@@ -52,3 +55,36 @@ def poisoned_memory(monkeypatch):
     torch.use_deterministic_algorithms(True)
     yield
     torch.use_deterministic_algorithms(before)
+
+
+@pytest.fixture(scope="session")
+def librispeech(tmp_path_factory):
+    """A tiny corpus in LibriSpeech's layout."""
+    return tiny_corpora.make_librispeech(tmp_path_factory.mktemp("corpus"))
+
+
+@pytest.fixture(scope="session")
+def timit(tmp_path_factory):
+    """A tiny corpus in TIMIT's layout."""
+    return tiny_corpora.make_timit(tmp_path_factory.mktemp("corpus") / "TIMIT")
+
+
+@pytest.fixture
+def recipe(monkeypatch):
+    """Runs a recipe's train.py in this process."""
+    root = Path(__file__).parent.parent
+
+    def run(script, yaml, *arguments):
+        path = root / "recipes" / script
+        yaml = root / "tests" / "hparams" / yaml
+        command = [str(path), str(yaml), *map(str, arguments)]
+        # SpeechBrain replaces the hook for the rest of the process.
+        monkeypatch.setattr(sys, "excepthook", sys.excepthook)
+        monkeypatch.setattr(sys, "argv", command)
+        # It lists the installed packages, which takes seconds.
+        monkeypatch.setattr(
+            "speechbrain.utils.logger.get_environment_description", str
+        )
+        return runpy.run_path(str(path), run_name="__main__")
+
+    return run

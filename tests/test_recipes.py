@@ -1,10 +1,8 @@
 """The recipes, end to end, on seconds of audio."""
 
-import contextlib
 import csv
 import os
 import re
-import runpy
 import shlex
 import signal
 import subprocess
@@ -15,40 +13,20 @@ from pathlib import Path
 import pytest
 import soundfile
 import tiny_corpora
+import torch
 from speechbrain.inference.ASR import EncoderDecoderASR
 
+from benchmarks import streaming as streaming_benchmark
 from speechbrain_ligru_fast.asr import transcribe
 from speechbrain_ligru_fast.asr.metrics import ErrorRate
+from speechbrain_ligru_fast.asr.sincnet import SincNet
+from speechbrain_ligru_fast.asr.streaming import StreamingRecognizer
 from speechbrain_ligru_fast.asr.text import read_texts
 from speechbrain_ligru_fast.asr.tokenizer import phone_tokenizer
 
 ROOT = Path(__file__).parent.parent
 HPARAMS = ROOT / "tests" / "hparams"
 QUIET = ["--device", "cpu", "--noprogressbar", "--backend", "torchscript"]
-
-
-@pytest.fixture
-def recipe(monkeypatch):
-    """Runs a recipe's train.py in this process."""
-
-    def run(script, yaml, *arguments):
-        path = ROOT / "recipes" / script
-        command = [str(path), str(HPARAMS / yaml), *map(str, arguments)]
-        # SpeechBrain replaces the hook for the rest of the process.
-        monkeypatch.setattr(sys, "excepthook", sys.excepthook)
-        monkeypatch.setattr(sys, "argv", command)
-        # It lists the installed packages, which takes seconds.
-        monkeypatch.setattr(
-            "speechbrain.utils.logger.get_environment_description", str
-        )
-        return runpy.run_path(str(path), run_name="__main__")
-
-    return run
-
-
-@pytest.fixture(scope="module")
-def librispeech(tmp_path_factory):
-    return tiny_corpora.make_librispeech(tmp_path_factory.mktemp("corpus"))
 
 
 def rows_of(path):
@@ -59,6 +37,12 @@ def rows_of(path):
 def logged_epochs(folder):
     log = (folder / "train_log.txt").read_text()
     return [int(n) for n in re.findall(r"^epoch: (\d+)", log, re.MULTILINE)]
+
+
+def last_epoch(folder):
+    """What was logged of the last epoch, but the time it took."""
+    log = (folder / "train_log.txt").read_text()
+    return re.sub(r"train s: \S+", "", re.findall("^epoch.*", log, re.M)[-1])
 
 
 def error_rate(recognizer, corpus, references):
@@ -109,6 +93,23 @@ def test_librispeech_killed_and_resumed(
     resumed = logged_epochs(folder)[len(done) :]
     assert resumed[0] in (done[-1], done[-1] + 1)
     assert resumed == list(range(resumed[0], total + 1))
+
+    # The same as never interrupted: dropout, augmentation and order too.
+    whole = tmp_path / "whole"
+    arguments[3] = whole
+    recipe(
+        "LibriSpeech/train.py",
+        "tiny_librispeech.yaml",
+        *[*arguments, "--number_of_epochs", total],
+    )
+    arguments[3] = folder
+    assert last_epoch(folder) == last_epoch(whole)
+    for part in ("enc", "dec", "ctc_lin"):
+        got, want = (
+            torch.load(place / "export" / f"{part}.ckpt")
+            for place in (folder, whole)
+        )
+        assert all(torch.equal(got[name], want[name]) for name in want), part
 
     (row,) = rows_of(folder / "results.csv")
     assert row["split"] == "test-tiny"
@@ -168,11 +169,6 @@ def test_librispeech_killed_and_resumed(
         )
 
 
-@pytest.fixture(scope="module")
-def timit(tmp_path_factory):
-    return tiny_corpora.make_timit(tmp_path_factory.mktemp("corpus") / "TIMIT")
-
-
 def test_timit_with_jit_and_noise(recipe, timit, tmp_path, capsys):
     noise = tmp_path / "noise" / "kind"
     noise.mkdir(parents=True)
@@ -201,28 +197,89 @@ def test_timit_with_jit_and_noise(recipe, timit, tmp_path, capsys):
     assert set(phones.split()) <= set(phone_tokenizer(39).labels)
 
 
-def test_two_processes(timit, tmp_path):
+SMALL = [
+    *["--number_of_epochs", "1", "--batch_size", "4", "--emb_size", "8"],
+    *["--rnn_layers", "1", "--rnn_neurons", "16", "--dnn_neurons", "16"],
+    *["--cnn_channels=(4, 4)", "--dec_neurons", "16", "--attn_dim", "8"],
+    *["--dnn_blocks", "1", "--beam_size", "2", "--attn_kernel_size", "20"],
+]
+
+
+@pytest.mark.parametrize("corpus", ["timit", "librispeech"])
+def test_sincnet(recipe, request, corpus, tmp_path, capsys):
+    data = request.getfixturevalue(corpus)
+    options = {
+        "timit": ["--dev_speakers", "FDEV0", "--test_speakers", "MTST0"],
+        "librispeech": [
+            *["--train_splits=[train-tiny]", "--dev_splits=[dev-tiny]"],
+            *["--test_splits=[test-tiny]", "--output_neurons", "20"],
+            *["--dynamic_batching", "False", "--num_workers", "0"],
+        ],
+    }[corpus]
+    script = {"timit": "TIMIT", "librispeech": "LibriSpeech"}[corpus]
+    yaml = HPARAMS / f"../../hparams/{corpus}/ligru_fast_sincnet.yaml"
     folder = tmp_path / "asr"
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
-    command += ["--nproc_per_node=2", "train.py", HPARAMS / "tiny_timit.yaml"]
-    command += ["--data_folder", timit, "--output_folder", folder, *QUIET]
-    command += ["--distributed_backend", "gloo"]
-    log = tmp_path / "log.txt"
-    with open(log, "w") as file:
-        process = subprocess.Popen(
-            [*map(str, command)],
-            cwd=ROOT / "recipes" / "TIMIT",
-            env={**os.environ, "OMP_NUM_THREADS": "1"},
-            stdout=file,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
-    try:
-        assert process.wait(timeout=180) == 0, log.read_text()
-    finally:
-        # The workers too, if they wait for each other.
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
-    assert len(rows_of(folder / "results.csv")) == 1
-    assert logged_epochs(folder) == [1, 2]
-    assert len(list((folder / "save").glob("CKPT*"))) == 1
+    recipe(
+        f"{script}/train.py",
+        yaml,
+        *["--data_folder", data, "--output_folder", folder, *QUIET, *SMALL],
+        *[*options, "--n_mels", "8", "--sinc_stride", "16"],
+    )
+    (row,) = rows_of(folder / "results.csv")
+    assert row["recipe"] == f"{corpus}/ligru_fast_sincnet"
+    # The filters moved from where they begin, and are exported.
+    state = torch.load(folder / "export" / "enc.ckpt")
+    begin = SincNet(filters=8, stride=16).state_dict()
+    for name in ("conv.low_hz_", "conv.band_hz_", "norm.weight"):
+        assert not torch.equal(state[f"front.{name}"], begin[name]), name
+    path = next(data.rglob("*.flac" if corpus == "librispeech" else "*.WAV"))
+    assert transcribe.main([str(folder), str(path)]) == 0
+    assert capsys.readouterr().out.splitlines()[-1].startswith(f"{path}: ")
+
+
+def test_streaming(recipe, timit, tmp_path, capsys):
+    folder = tmp_path / "asr"
+    recipe(
+        "TIMIT/train.py",
+        "tiny_timit.yaml",
+        *["--data_folder", timit, "--output_folder", folder, *QUIET],
+        *["--rnn_bidirectional", "False", "--number_of_ctc_only_epochs", "0"],
+    )
+    path = next(timit.rglob("MTST0/SX0.WAV"))
+    capsys.readouterr()
+    assert transcribe.main([str(folder), str(path)]) == 0
+    whole = capsys.readouterr().out.splitlines()[-1]
+    command = [str(folder), str(path), "--stream"]
+    assert transcribe.main([*command, "--chunk", "0.1"]) == 0
+    out, err = capsys.readouterr()
+    assert out.splitlines()[-1] == whole
+    seconds = soundfile.info(path).duration
+    chunks = -(-seconds // 0.1)
+    assert len(re.findall(r"^ +\d\.\d\d s  ", out, re.MULTILINE)) == chunks
+    assert f"{chunks:.0f} chunks, " in err and "look-ahead 0.0" in err
+
+    # Its encoder gives that of the whole, the loudest part coming first.
+    recognizer = transcribe.load_recognizer(folder)
+    wav = recognizer.load_audio(str(path)).unsqueeze(0)[:, 960:]
+    wav = wav * torch.logspace(0, -1, wav.shape[1])
+    streaming = StreamingRecognizer(recognizer)
+    for start in range(0, wav.shape[1], 1000):
+        last = start + 1000 >= wav.shape[1]
+        streaming.feed(wav[0, start : start + 1000], last)
+    got = torch.cat(streaming._encoded, 1)
+    with torch.no_grad():
+        want = recognizer.encode_batch(wav, torch.ones(1))
+    assert torch.allclose(got, want, atol=1e-4)
+
+    results = tmp_path / "streaming.csv"
+    measured = [str(folder), str(path), "--results", str(results)]
+    assert streaming_benchmark.main([*measured, "--chunks", "0.1", "0.2"]) == 0
+    rows = rows_of(results)
+    assert [row["chunk_s"] for row in rows] == ["0.1", "0.2"]
+    assert all(row["same_text"] == row["files"] == "1" for row in rows)
+    assert all(float(row["rtf"]) > 0 for row in rows)
+
+    slow = tmp_path / "slow.wav"
+    soundfile.write(slow, [0.0] * 800, 8000)
+    assert transcribe.main([str(folder), str(slow), "--stream"]) == 1
+    assert "has 8000 samples a second" in capsys.readouterr().err

@@ -62,7 +62,7 @@ FLOORS = (
     ("backends",),
     ("ops", "norm", "cnn"),
     ("layers",),
-    ("lobe",),
+    ("lobe", "pytorch_kaldi"),
     ("asr",),
     ("__main__",),
 )

@@ -41,6 +41,12 @@ def test_bad_audio(tmp_path, audio, capsys):
     assert all(str(path) in err for path in bad)
 
 
+def test_chunks_of_nothing(audio, capsys):
+    with pytest.raises(SystemExit):
+        main(["none", audio, "--stream", "--chunk", "0"])
+    assert "--chunk must be above 0" in capsys.readouterr().err
+
+
 def test_script(monkeypatch, capsys):
     monkeypatch.setattr(sys, "argv", ["transcribe.py", "--help"])
     with pytest.raises(SystemExit) as stop:

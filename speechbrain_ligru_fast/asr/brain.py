@@ -9,6 +9,7 @@ from speechbrain.utils.checkpoints import average_checkpoints
 from torch.nn.parallel import DistributedDataParallel
 
 from speechbrain_ligru_fast.asr.metrics import ErrorRate
+from speechbrain_ligru_fast.asr.randomness import Randomness
 from speechbrain_ligru_fast.asr.timing import EpochTimer, peak_rss_mb
 
 
@@ -23,8 +24,10 @@ class ASR(sb.Brain):
     def __init__(self, *args, **kwargs):
         super().__init__(*args, **kwargs)
         self.timer = EpochTimer()
+        self.randomness = Randomness()
         if self.checkpointer is not None:
             self.checkpointer.add_recoverable("timer", self.timer)
+            self.checkpointer.add_recoverable("randomness", self.randomness)
         scorer = self.hparams.test_search.scorer
         if scorer is not None and "rnnlm" in scorer.full_scorers:
             # The scorer is no module: nobody else moves its model.
@@ -90,6 +93,10 @@ class ASR(sb.Brain):
                 metric.append(batch.id, batch.text, texts)
         return loss
 
+    def on_fit_batch_start(self, batch, should_step):
+        """Draw from here on what the unbroken training would have."""
+        self.randomness.resume()
+
     def on_fit_batch_end(self, batch, outputs, loss, should_step):
         """Move a learning rate that changes by the step."""
         if should_step and self.hparams.step_schedule:
@@ -120,6 +127,8 @@ class ASR(sb.Brain):
     def on_stage_end(self, stage, stage_loss, epoch=None):
         """Log, anneal, save; a test keeps its scores in `test_stats`."""
         if stage == sb.Stage.TRAIN:
+            # Interrupted after the last batch, there was none to start.
+            self.randomness.resume()
             self.train_stats = {"loss": stage_loss, "s": self.timer.stop()}
             return
         stats = {"loss": stage_loss} | {

@@ -21,6 +21,8 @@ import speechbrain as sb
 from hyperpyyaml import load_hyperpyyaml, resolve_references
 from speechbrain.utils.distributed import ddp_init_group, run_on_main
 
+from speechbrain_ligru_fast.asr.settings import fingerprint
+
 _INCLUDE = "!include:"
 
 
@@ -99,6 +101,7 @@ def load_experiment(arguments=None):
     Returns
     -------
     hparams : dict
+        What the YAML builds, and its fingerprint as ``settings``.
     run_opts : speechbrain.utils.run_opts.RunOptions
 
     Raises
@@ -110,6 +113,7 @@ def load_experiment(arguments=None):
     path, run_opts, overrides = sb.parse_arguments(arguments)
     document = compose(path)
     hparams = load_hyperpyyaml(_stream(document, path), overrides)
+    hparams["settings"] = fingerprint(document, overrides, run_opts)
     ddp_init_group(run_opts)
     folder = hparams["output_folder"]
     sb.create_experiment_directory(folder)
@@ -117,6 +121,22 @@ def load_experiment(arguments=None):
         _keep, args=(folder, resolve_references(document, overrides).read())
     )
     return hparams, run_opts
+
+
+def settings_of(arguments):
+    """The fingerprint of an experiment, without building it.
+
+    Arguments
+    ---------
+    arguments : list of str
+        Of the recipe's command line.
+
+    Returns
+    -------
+    str
+    """
+    path, run_opts, overrides = sb.parse_arguments(arguments)
+    return fingerprint(compose(path), overrides, run_opts)
 
 
 def _stream(document, path):

@@ -112,10 +112,10 @@ def _record(brain, hparams, row):
         stats_meta={"split": split, "epochs": row["epochs"]},
         test_stats=brain.test_stats,
     )
+    folder = Path(hparams["output_folder"])
     for name, metric in brain.metrics.items():
-        metric.write(
-            Path(hparams["output_folder"], f"{name.lower()}_{split}.txt")
-        )
+        metric.write(folder / f"{name.lower()}_{split}.txt")
+    brain.metrics[hparams["metric"]].write_texts(folder / f"texts_{split}.csv")
     append_row(hparams["results_csv"], row)
     logger.info("Result row appended to %s", hparams["results_csv"])
 

@@ -8,7 +8,10 @@ import ruamel.yaml
 import torch
 
 _MODULES = ("enc", "emb", "dec", "ctc_lin", "seq_lin")
-_KEPT = ("compute_features", "normalize", *_MODULES, "tokenizer", "test_search")
+_KEPT = (
+    *("compute_features", "normalize", *_MODULES),
+    *("tokenizer", "blank_index", "test_search"),
+)
 
 _INTERFACE = """
 encoder: !new:speechbrain.nnet.containers.LengthsCapableSequential

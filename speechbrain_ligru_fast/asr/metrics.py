@@ -1,5 +1,7 @@
 """Word, character and phone error rates, by jiwer."""
 
+import csv
+
 import jiwer
 
 
@@ -66,3 +68,15 @@ class ErrorRate:
             for i, name in enumerate(self.ids, 1):
                 file.write(f"sentence {i}: {name}\n")
             file.write(jiwer.visualize_alignment(output))
+
+    def write_texts(self, path):
+        """Write what was said and what was recognised, an utterance a row.
+
+        Arguments
+        ---------
+        path : path-like
+        """
+        with open(path, "w", newline="", encoding="utf-8") as file:
+            writer = csv.writer(file, lineterminator="\n")
+            writer.writerow(["id", "reference", "hypothesis"])
+            writer.writerows(zip(self.ids, self.references, self.hypotheses))

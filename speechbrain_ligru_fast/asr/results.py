@@ -14,12 +14,6 @@ from pathlib import Path
 
 import torch
 
-COLUMNS = (
-    "date commit device corpus split recipe rnn impl lm seed epochs params "
-    "wer cer per epoch_s decode_rtf peak_mb command "
-    "backend threads precision torch speechbrain"
-).split()
-
 
 def append_row(path, row):
     """Add a row; two processes may do so at once.
@@ -122,6 +116,7 @@ def describe_run(hparams, device_type):
         "corpus": hparams["corpus"],
         "recipe": hparams["recipe"],
         "seed": hparams["seed"],
+        "settings": hparams["settings"],
         "command": describe_command(sys.argv),
         "backend": hparams["backend"],
         "threads": torch.get_num_threads(),

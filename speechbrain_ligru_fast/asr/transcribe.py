@@ -5,7 +5,10 @@ import sys
 from pathlib import Path
 
 import soundfile
+import torch
 from speechbrain.inference.ASR import EncoderDecoderASR
+
+from speechbrain_ligru_fast.asr.streaming import StreamingRecognizer
 
 
 def load_recognizer(experiment, device="cpu"):
@@ -68,6 +71,60 @@ def check_audio(paths):
         raise ValueError("can't read " + "; ".join(bad))
 
 
+def stream(recognizer, path, chunk_seconds, show):
+    """Recognise a file as if it were arriving.
+
+    Arguments
+    ---------
+    recognizer : speechbrain.inference.ASR.EncoderDecoderASR
+    path : path-like
+        At the recogniser's sample rate; channels are averaged.
+    chunk_seconds : float
+    show : callable
+        Called with the seconds read and the text so far.
+
+    Returns
+    -------
+    text : str
+        Of the beam search over the whole file.
+    figures : dict
+        ``chunks``, ``look_ahead_s`` (audio that must follow what is
+        recognised), ``chunk_ms`` and ``chunk_ms_max`` (computing for a chunk
+        but the last, whose time is ``end_ms``), ``rtf``.
+
+    Raises
+    ------
+    ValueError
+        For another sample rate, or a recogniser that needs whole files.
+    """
+    rate = recognizer.audio_normalizer.sample_rate
+    found = soundfile.info(path).samplerate
+    if found != rate:
+        raise ValueError(
+            f"{path} has {found} samples a second; streaming does not "
+            f"resample and needs {rate}"
+        )
+    streaming = StreamingRecognizer(recognizer)
+    size = max(1, round(chunk_seconds * rate))
+    read, text = 0, ""
+    blocks = soundfile.blocks(path, size, dtype="float32", always_2d=True)
+    for block in blocks:
+        read += len(block)
+        last = read == soundfile.info(path).frames
+        text = streaming.feed(torch.from_numpy(block.mean(1)), last)
+        show(read / rate, text)
+    *pieces, end = streaming.seconds
+    pieces = pieces or [end]
+    return text, {
+        "chunks": len(streaming.seconds),
+        "look_ahead_s": streaming.look_ahead / rate,
+        "chunk_ms": 1000 * sum(pieces) / len(pieces),
+        "chunk_ms_max": 1000 * max(pieces),
+        "end_ms": 1000 * end,
+        "rtf": sum(streaming.seconds) / (read / rate),
+    }
+
+
 def main(arguments=None):
     """The command line.
 
@@ -88,7 +145,18 @@ def main(arguments=None):
     parser.add_argument("experiment", help="output folder of a trained recipe")
     parser.add_argument("audio", nargs="+", help="whatever libsndfile reads")
     parser.add_argument("--device", default="cpu", help="for example cuda:0")
+    parser.add_argument(
+        "--stream",
+        action="store_true",
+        help="print the text while the audio is read; needs a system trained "
+        "with --rnn_bidirectional False",
+    )
+    parser.add_argument(
+        "--chunk", type=float, default=0.5, help="seconds; for --stream"
+    )
     options = parser.parse_args(arguments)
+    if not options.chunk > 0:
+        parser.error(f"--chunk must be above 0, got {options.chunk}")
     try:
         check_audio(options.audio)
         recognizer = load_recognizer(options.experiment, options.device)
@@ -96,6 +164,26 @@ def main(arguments=None):
         print(f"transcribe: {error}", file=sys.stderr)
         return 1
     for path in options.audio:
-        text = recognizer.transcribe_file(str(Path(path).resolve()))
+        name = str(Path(path).resolve())
+        if not options.stream:
+            print(f"{path}: {recognizer.transcribe_file(name)}", flush=True)
+            continue
+        try:
+            text, figures = stream(recognizer, name, options.chunk, _partial)
+        except ValueError as error:
+            print(f"transcribe: {error}", file=sys.stderr)
+            return 1
         print(f"{path}: {text}", flush=True)
+        print(_SUMMARY.format(path=path, **figures), file=sys.stderr)
     return 0
+
+
+_SUMMARY = (
+    "{path}: {chunks} chunks, {chunk_ms:.0f} ms a chunk (at most "
+    "{chunk_ms_max:.0f}), {end_ms:.0f} ms for the last with its search, "
+    "look-ahead {look_ahead_s:.2f} s, real-time factor {rtf:.3f}"
+)
+
+
+def _partial(seconds, text):
+    print(f"{seconds:7.2f} s  {text}", flush=True)

@@ -1,0 +1,132 @@
+"""Mean and standard deviation over the seeds of trained systems."""
+
+import pandas as pd
+
+from benchmarks.rows import newest
+
+# Rows that differ in nothing here are repetitions with other seeds.
+GROUP = [
+    "device",
+    "threads",
+    "corpus",
+    "split",
+    "recipe",
+    "rnn",
+    "impl",
+    "lm",
+    "precision",
+    "epochs",
+    "settings",
+]
+RATES = ["wer", "cer", "per"]
+COSTS = ["epoch_s", "decode_rtf", "peak_mb", "params"]
+
+
+def repetitions(rows):
+    """The newest row of each system and seed.
+
+    Arguments
+    ---------
+    rows : pandas.DataFrame
+        Of recipes.csv; an older file may lack columns.
+
+    Returns
+    -------
+    pandas.DataFrame
+        With every column of GROUP, RATES and COSTS.
+    """
+    if rows.empty:
+        return rows
+    rows = rows.copy()
+    for column in GROUP + RATES + COSTS:
+        if column not in rows:
+            rows[column] = "" if column in GROUP else float("nan")
+    return newest(rows, [*GROUP, "seed"])
+
+
+def means(rows):
+    """A row a system: number of seeds, means, deviations of the rates.
+
+    Arguments
+    ---------
+    rows : pandas.DataFrame
+        Of recipes.csv.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Columns of GROUP, ``seeds``, the rates and their ``_std`` (of a
+        sample; NaN with one seed) and the costs; best error rate first.
+
+    Example
+    -------
+    >>> rows = pd.DataFrame({"seed": ["1", "2"], "wer": [8.0, 10.0]})
+    >>> means(rows)[["seeds", "wer", "wer_std"]].round(2).values.tolist()
+    [[2.0, 9.0, 1.41]]
+    """
+    rows = repetitions(rows)
+    if rows.empty:
+        return rows
+    groups = rows.groupby(GROUP, dropna=False, sort=False)
+    found = groups[RATES + COSTS].mean()
+    found["seeds"] = groups["seed"].nunique()
+    for rate in RATES:
+        found[f"{rate}_std"] = groups[rate].std(ddof=1)
+    found = found.reset_index()
+    found["rate"] = found["wer"].fillna(found["per"])
+    order = ["corpus", "split", "recipe", "lm", "device", "rate"]
+    return found.sort_values(order, ignore_index=True).drop(columns="rate")
+
+
+HEADER = (
+    "corpus|split|recipe|layer|by|LM|epochs|seeds|WER %|CER %|PER %|s/epoch|"
+    "RTF|peak MiB|parameters|device"
+).split("|")
+
+
+def cells(found):
+    """The printed cells of what `means` returned, in HEADER's order.
+
+    Arguments
+    ---------
+    found : pandas.DataFrame
+
+    Returns
+    -------
+    list of list of str
+    """
+    return [
+        [
+            row["corpus"],
+            row["split"],
+            row["recipe"],
+            row["rnn"],
+            row["impl"],
+            row["lm"],
+            _number(row["epochs"], ".0f"),
+            str(row["seeds"]),
+            *(_rate(row, rate) for rate in RATES),
+            _number(row["epoch_s"], ".1f"),
+            _number(row["decode_rtf"], ".3f"),
+            _number(row["peak_mb"], ".0f"),
+            _number(row["params"], ".0f"),
+            _machine(row),
+        ]
+        for _, row in found.iterrows()
+    ]
+
+
+def _rate(row, name):
+    deviation = row[f"{name}_std"]
+    text = _number(row[name], ".2f")
+    return text if pd.isna(deviation) else f"{text} ± {deviation:.2f}"
+
+
+def _number(value, form):
+    """Empty for a cell that an older file did not have."""
+    return "" if value == "" or pd.isna(value) else format(value, form)
+
+
+def _machine(row):
+    threads = _number(row["threads"], ".0f")
+    return row["device"] + (f", {threads} threads" if threads else "")

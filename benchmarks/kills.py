@@ -1,0 +1,189 @@
+"""Kills a training at random moments and compares its end.
+
+    python -m benchmarks.kills recipes/TIMIT hparams/demo/timit.yaml \\
+        --data_folder /path/to/TIMIT --out build/kills --number_of_epochs 3
+
+Trains once without interruption and once killed with SIGKILL at random
+moments and started again each time, from the same seed; the last epoch's
+losses and error rate must be equal. What is not named below is handed to the
+recipe's train.py. A row is appended to the result file.
+"""
+
+import argparse
+import pathlib
+import random
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+import torch
+
+from speechbrain_ligru_fast.asr.results import (
+    append_row,
+    describe_command,
+    describe_commit,
+    describe_device,
+)
+
+RESULTS = pathlib.Path(__file__).parent / "results" / "kills.csv"
+
+
+def start(args, rest, folder):
+    """Starts train.py, which goes on where the folder's last run stopped."""
+    folder.mkdir(parents=True, exist_ok=True)
+    command = [sys.executable, "train.py", args.yaml.resolve()]
+    command += ["--data_folder", args.data_folder.resolve()]
+    command += ["--output_folder", folder.resolve(), "--noprogressbar"]
+    command += ["--ckpt_interval_minutes", "0"]
+    command += ["--ckpt_interval_steps", args.ckpt_interval_steps, *rest]
+    with open(folder / "output.txt", "a", encoding="utf-8") as file:
+        return subprocess.Popen(
+            list(map(str, command)),
+            cwd=args.recipe,
+            stdout=file,
+            stderr=subprocess.STDOUT,
+        )
+
+
+def finish(process, folder):
+    """Waits for the end; returns the last epoch's statistics."""
+    if process.wait():
+        raise RuntimeError(f"training failed, see {folder / 'output.txt'}")
+    log = (folder / "train_log.txt").read_text("utf-8")
+    last = re.findall(r"^epoch: .*$", log, re.MULTILINE)[-1]
+    # How long it took differs, and nothing else may.
+    stats = dict(re.findall(r"([\w ]+): (\S+?)(?:,|$| -)", last))
+    return {k.strip(): v for k, v in stats.items() if k.strip() != "train s"}
+
+
+def same_weights(folder, other):
+    """Whether two trainings exported the same, bit for bit."""
+    paths = sorted(folder.glob("export/*.ckpt"))
+    names = [path.name for path in paths]
+    if names != sorted(p.name for p in other.glob("export/*.ckpt")):
+        return False
+    for path in paths:
+        if path.name == "tokenizer.ckpt":
+            continue
+        states = (torch.load(f / "export" / path.name) for f in (folder, other))
+        got, want = (list(s.values()) for s in states)
+        tensors = [torch.is_tensor(v) for v in want]
+        if not all(
+            torch.equal(a, b) if tensor else a == b
+            for a, b, tensor in zip(got, want, tensors, strict=True)
+        ):
+            return False
+    return True
+
+
+def kill_often(args, rest, folder, seconds):
+    """Kills the training again and again; returns how far each run came.
+
+    Arguments
+    ---------
+    args : argparse.Namespace
+    rest : list of str
+        For train.py.
+    folder : pathlib.Path
+        Output folder.
+    seconds : tuple of float
+        To the first checkpoint, and from there to the end, of an unbroken
+        run.
+
+    Returns
+    -------
+    list of float
+        Seconds after its start at which each run was killed.
+    """
+    dice = random.Random(args.seed)
+    begin, rest_of_it = seconds
+    # On average two thirds of the training, so that all happen in it.
+    longest = begin + 1.3 * rest_of_it / args.kills
+    moments = []
+    for number in range(1, args.kills + 1):
+        moment = dice.uniform(0, longest)
+        process = start(args, rest, folder)
+        try:
+            process.wait(moment)
+        except subprocess.TimeoutExpired:
+            process.send_signal(signal.SIGKILL)
+            process.wait()
+            moments.append(round(moment, 2))
+            print(f"kill {number}/{args.kills} after {moment:.1f} s")
+            continue
+        print(f"ended by itself before kill {number}")
+        break
+    return moments
+
+
+def unbroken(args, rest, folder):
+    """Trains in one go; returns its end and its two times."""
+    begin = time.monotonic()
+    process = start(args, rest, folder)
+    first = None
+    while process.poll() is None:
+        if first is None and any(folder.glob("save/CKPT*")):
+            first = time.monotonic()
+        time.sleep(0.05)
+    end = time.monotonic()
+    first = first or end
+    return finish(process, folder), (first - begin, end - first)
+
+
+def main(argv=None):
+    """Runs the tool; returns the exit status."""
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.kills",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument("recipe", type=pathlib.Path)
+    parser.add_argument("yaml", type=pathlib.Path)
+    parser.add_argument("--data_folder", type=pathlib.Path, required=True)
+    parser.add_argument("--out", type=pathlib.Path, required=True)
+    parser.add_argument("--kills", type=int, default=10)
+    parser.add_argument("--seed", type=int, default=0, help="of the moments")
+    parser.add_argument("--ckpt_interval_steps", type=int, default=5)
+    parser.add_argument("--results", type=pathlib.Path, default=RESULTS)
+    args, rest = parser.parse_known_args(argv)
+    whole, broken = args.out / "whole", args.out / "broken"
+    for folder in (whole, broken):
+        shutil.rmtree(folder, ignore_errors=True)
+    try:
+        want, seconds = unbroken(args, rest, whole)
+        moments = kill_often(args, rest, broken, seconds)
+        got = finish(start(args, rest, broken), broken)
+    except RuntimeError as error:
+        print(f"kills: {error}", file=sys.stderr)
+        return 1
+    equal = got == want and same_weights(whole, broken)
+    for name in want:
+        print(f"{name}: {want[name]} unbroken, {got[name]} killed")
+    device = "cuda" if "cuda" in " ".join(rest) else "cpu"
+    row = {
+        "date": time.strftime("%Y-%m-%d"),
+        "commit": describe_commit(),
+        "device": describe_device(device),
+        "yaml": args.yaml.as_posix(),
+        "kills": len(moments),
+        "moments_s": " ".join(map(str, moments)),
+        "unbroken_s": round(sum(seconds), 1),
+        "epochs": want["epoch"],
+        "train_loss": want["train loss"],
+        "train_loss_killed": got["train loss"],
+        "valid_loss": want["valid loss"],
+        "valid_loss_killed": got["valid loss"],
+        "equal": "yes" if equal else "no",
+        "command": describe_command(["-m", "benchmarks.kills", *sys.argv[1:]]),
+    }
+    append_row(args.results, row)
+    print(f"{len(moments)} kills; equal: {row['equal']}")
+    return 0 if equal and len(moments) == args.kills else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,138 @@
+"""Markdown tables of what trained systems reach and cost."""
+
+from benchmarks import comparison
+from benchmarks.rows import SCALING_KEY, newest, where
+from benchmarks.tables import NOTHING, _number, markdown
+
+
+def systems(data, prefix=""):
+    """Means over the seeds of every trained system.
+
+    Arguments
+    ---------
+    data : Data
+        The result rows.
+    prefix : str
+        Start of the recipe's name; all recipes without.
+    """
+    rows = where(data.recipes, recipe=lambda name: name.startswith(prefix))
+    if rows.empty:
+        return NOTHING
+    return markdown(comparison.HEADER, comparison.cells(comparison.means(rows)))
+
+
+_LIBRISPEECH_HOURS = 960
+_DEVICES = (1, 8)
+
+
+def scaling(data):
+    """Measured steps of full-size recipes, and epochs computed from them."""
+    rows = newest(data.scaling, SCALING_KEY)
+    if rows.empty:
+        return NOTHING
+    lines = [
+        [
+            row["recipe"],
+            row["rnn"],
+            row["impl"],
+            row["precision"],
+            f"{row['device']}, {row['threads']} threads",
+            _number(row["batch_audio_s"]),
+            _number(row["step_s"]),
+            _number(row["peak_mb"], 5),
+            *(
+                _number(epoch_hours(row, _LIBRISPEECH_HOURS, devices))
+                for devices in _DEVICES
+            ),
+            _number(row["params"] * 4 / 2**20),
+            row["commit"],
+            f"`{row['command']}`",
+        ]
+        for _, row in rows.iterrows()
+    ]
+    header = "recipe layer by type device".split()
+    header += ["s of audio a step", "s a step, measured", "peak MiB, measured"]
+    header += [
+        f"h an epoch of {_LIBRISPEECH_HOURS} h on {n}, COMPUTED"
+        for n in _DEVICES
+    ]
+    header += ["MiB of gradients a step, COMPUTED", "commit", "command"]
+    return markdown(header, lines)
+
+
+def epoch_hours(row, speech_hours, devices):
+    """Hours of an epoch's steps on so many devices, computed.
+
+    Arguments
+    ---------
+    row : dict-like
+        Of the result file.
+    speech_hours : float
+    devices : int
+
+    Returns
+    -------
+    float
+
+    Example
+    -------
+    >>> row = {"batch_audio_s": 200.0, "step_s": 0.5}
+    >>> round(epoch_hours(row, speech_hours=960, devices=8), 2)
+    0.3
+    """
+    steps = speech_hours * 3600 / row["batch_audio_s"] / devices
+    return steps * row["step_s"] / 3600
+
+
+def kills(data):
+    """Trainings killed at random moments, against unbroken ones."""
+    rows = newest(data.kills, ["device", "yaml"])
+    if rows.empty:
+        return NOTHING
+    return markdown(
+        "yaml|kills|epochs|train loss|train loss, killed|valid loss|valid "
+        "loss, killed|equal|device|commit|command".split("|"),
+        [
+            [
+                *(row[key] for key in ("yaml", "kills", "epochs")),
+                *(row[key] for key in ("train_loss", "train_loss_killed")),
+                *(row[key] for key in ("valid_loss", "valid_loss_killed")),
+                *(row[key] for key in ("equal", "device", "commit")),
+                f"`{row['command']}`",
+            ]
+            for _, row in rows.iterrows()
+        ],
+    )
+
+
+def streaming(data):
+    """Recognition while audio arrives."""
+    key = ["device", "threads", "experiment", "rnn", "impl", "chunk_s"]
+    rows = newest(data.streaming, key)
+    if rows.empty:
+        return NOTHING
+    return markdown(
+        "experiment|layer|by|chunk s|look-ahead s|ms a chunk|at most|ms at "
+        "the end|RTF|files|with the whole's text|device|commit".split("|"),
+        [
+            [
+                *(row[key] for key in ("experiment", "rnn", "impl")),
+                *(row[key] for key in ("chunk_s", "look_ahead_s", "chunk_ms")),
+                *(row[key] for key in ("chunk_ms_max", "end_ms", "rtf")),
+                *(row[key] for key in ("files", "same_text")),
+                f"{row['device']}, {row['threads']} threads",
+                row["commit"],
+            ]
+            for _, row in rows.iterrows()
+        ],
+    )
+
+
+TABLES = {
+    "systems": systems,
+    "systems-timit": lambda data: systems(data, "timit"),
+    "systems-librispeech": lambda data: systems(data, "librispeech"),
+    "scaling": scaling,
+    "kills": kills,
+    "streaming": streaming,
+}

@@ -1,0 +1,121 @@
+"""Measures recognition while audio arrives.
+
+    python -m benchmarks.streaming EXPERIMENT AUDIO ... --chunks 0.2 0.5 1
+
+EXPERIMENT was trained with --rnn_bidirectional False. Each length of chunk
+appends a row: time a chunk, look-ahead, real-time factor, and for how many
+files the text at the end is that of the whole file.
+"""
+
+import argparse
+import pathlib
+import sys
+import time
+
+import soundfile
+import torch
+
+from speechbrain_ligru_fast.asr.recurrent import describe_recurrent
+from speechbrain_ligru_fast.asr.results import (
+    append_row,
+    describe_command,
+    describe_commit,
+    describe_device,
+)
+from speechbrain_ligru_fast.asr.transcribe import (
+    check_audio,
+    load_recognizer,
+    stream,
+)
+
+RESULTS = pathlib.Path(__file__).parent / "results" / "streaming.csv"
+
+
+def measure(recognizer, paths, texts, chunk):
+    """Streams every file; returns the figures of a row.
+
+    Arguments
+    ---------
+    recognizer : speechbrain.inference.ASR.EncoderDecoderASR
+    paths : list of path-like
+    texts : list of str
+        Of the whole files.
+    chunk : float
+        Seconds.
+
+    Returns
+    -------
+    dict
+    """
+    found = [stream(recognizer, p, chunk, lambda *_: None) for p in paths]
+    figures = [one for _, one in found]
+    seconds = [soundfile.info(path).duration for path in paths]
+    pieces = sum(one["chunks"] - 1 for one in figures)
+    spent = sum(one["chunk_ms"] * (one["chunks"] - 1) for one in figures)
+    computing = sum(one["rtf"] * s for one, s in zip(figures, seconds))
+    return {
+        "chunk_s": chunk,
+        "files": len(paths),
+        "audio_s": round(sum(seconds), 1),
+        "look_ahead_s": round(figures[0]["look_ahead_s"], 4),
+        "chunk_ms": round(spent / max(pieces, 1), 2),
+        "chunk_ms_max": round(max(one["chunk_ms_max"] for one in figures), 2),
+        "end_ms": round(sum(one["end_ms"] for one in figures) / len(paths), 2),
+        "rtf": round(computing / sum(seconds), 4),
+        "same_text": sum(t == text for (t, _), text in zip(found, texts)),
+    }
+
+
+def main(argv=None):
+    """Runs the tool; returns the exit status."""
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.streaming",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("experiment", type=pathlib.Path)
+    parser.add_argument("audio", nargs="+", type=pathlib.Path)
+    parser.add_argument("--chunks", nargs="+", type=float, default=[0.5])
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--results", type=pathlib.Path, default=RESULTS)
+    args = parser.parse_args(argv)
+    try:
+        check_audio(args.audio)
+        recognizer = load_recognizer(args.experiment, args.device)
+        paths = [str(path.resolve()) for path in args.audio]
+        texts = [recognizer.transcribe_file(path) for path in paths]
+        # The first one compiles and allocates.
+        stream(recognizer, paths[0], args.chunks[0], lambda *_: None)
+        rows = [measure(recognizer, paths, texts, c) for c in args.chunks]
+    except (OSError, ValueError) as error:
+        print(f"streaming: {error}", file=sys.stderr)
+        return 1
+    device = torch.device(args.device).type
+    rnn = recognizer.mods.encoder.enc["RNN"]
+    settings = {
+        "rnn_class": type(rnn),
+        "backend": getattr(rnn, "backend", "auto"),
+    }
+    for row in rows:
+        append_row(
+            args.results,
+            {
+                "date": time.strftime("%Y-%m-%d"),
+                "commit": describe_commit(),
+                "device": describe_device(device),
+                "threads": torch.get_num_threads(),
+                **describe_recurrent(settings, device),
+                "experiment": args.experiment.name,
+                **row,
+                # Not the files: there may be hundreds.
+                "command": describe_command(
+                    ["-m", "benchmarks.streaming", str(args.experiment)]
+                ),
+            },
+        )
+        print(", ".join(f"{key} {value}" for key, value in row.items()))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,74 @@
+"""The random number generators' states, as a part of a checkpoint."""
+
+import random
+
+import numpy
+import torch
+from speechbrain.utils.checkpoints import (
+    mark_as_loader,
+    mark_as_saver,
+    register_checkpoint_hooks,
+)
+from speechbrain.utils.distributed import get_rank
+
+
+@register_checkpoint_hooks
+class Randomness:
+    """Makes a resumed training draw what the unbroken one would have.
+
+    Example
+    -------
+    >>> randomness, path = Randomness(), getfixture("tmp_path") / "state"
+    >>> randomness.save(path)
+    >>> first = torch.rand(1)
+    >>> randomness.load(path, end_of_epoch=True)
+    >>> bool(torch.rand(1) == first)
+    True
+    """
+
+    def __init__(self):
+        self._within_epoch = None
+
+    @mark_as_saver
+    def save(self, path):
+        """Save the states."""
+        state = {
+            "torch": torch.get_rng_state(),
+            "python": random.getstate(),
+            "numpy": numpy.random.get_state(),
+        }
+        if torch.cuda.is_initialized():
+            state["cuda"] = torch.cuda.get_rng_state()
+        torch.save(state, path)
+
+    @mark_as_loader
+    def load(self, path, end_of_epoch):
+        """Restore the states.
+
+        Those of a checkpoint within an epoch once more by `resume`, for a
+        data loader draws a number when it starts, also in the middle.
+        """
+        # Tuples of numbers, written by `save`.
+        state = torch.load(path, weights_only=False)
+        self._set(state)
+        self._within_epoch = None if end_of_epoch else state
+
+    def resume(self):
+        """To be called when the resumed epoch's loader has started."""
+        if self._within_epoch is not None:
+            self._set(self._within_epoch)
+            self._within_epoch = None
+
+    @staticmethod
+    def _set(state):
+        torch.set_rng_state(state["torch"])
+        random.setstate(state["python"])
+        numpy.random.set_state(state["numpy"])
+        if "cuda" in state and torch.cuda.is_available():
+            torch.cuda.set_rng_state(state["cuda"])
+        # The file is the first process's; others must not draw the same.
+        if rank := get_rank():
+            seed = int(torch.randint(2**31, ())) + rank
+            torch.manual_seed(seed)
+            random.seed(seed)
+            numpy.random.seed(seed % 2**32)

@@ -1,0 +1,86 @@
+"""A name for everything that decides a run's result but its seed."""
+
+import hashlib
+import io
+import os
+
+import ruamel.yaml
+from hyperpyyaml.core import recursive_update
+from speechbrain.utils.run_opts import RunOptions
+
+# Where things are, what is in the row besides, and what changes no result.
+_LEFT_OUT = (
+    "seed __set_seed data_folder output_folder save_folder results_csv "
+    "lm_folder skip_prep num_workers ckpt_interval_minutes"
+).split()
+_RUN_OPTIONS = (
+    "jit compile precision max_grad_norm grad_accumulation_factor "
+    "optimizer_step_limit remove_vector_weight_decay debug"
+).split()
+
+
+def fingerprint(document, overrides="", run_opts=None):
+    """Eight digits, equal for two runs that differ in their seed at most.
+
+    Comments, the order of keys, and where data and output are do not count.
+
+    Arguments
+    ---------
+    document : str
+        HyperPyYAML, see speechbrain_ligru_fast.asr.config.compose.
+    overrides : str | dict
+        Keys changed on the command line, as ``sb.parse_arguments`` gives
+        them.
+    run_opts : speechbrain.utils.run_opts.RunOptions | None
+
+    Returns
+    -------
+    str
+
+    Raises
+    ------
+    KeyError
+        If an override names a key the document does not have.
+
+    Example
+    -------
+    >>> one = fingerprint("seed: 1\\nunits: 8 # few\\n")
+    >>> one == fingerprint("units: 8\\n", "seed: 2")
+    True
+    >>> one == fingerprint("units: 8\\n", "units: 9")
+    False
+    """
+    yaml = ruamel.yaml.YAML()
+    tree = yaml.load(document)
+    if isinstance(overrides, str):
+        overrides = yaml.load(overrides) or {}
+    recursive_update(tree, overrides, must_match=True)
+    for key in _LEFT_OUT:
+        tree.pop(key, None)
+    stream = io.StringIO()
+    yaml.dump(tree, stream)
+    nodes = yaml.compose(stream.getvalue())
+    default = RunOptions()
+    options = [
+        (key, run_opts[key])
+        for key in _RUN_OPTIONS
+        if run_opts is not None and run_opts[key] != default[key]
+    ]
+    options.append(int(os.environ.get("WORLD_SIZE", 1)))
+    text = repr((_plain(nodes), options))
+    return hashlib.sha256(text.encode()).hexdigest()[:8]
+
+
+def _plain(node):
+    """A YAML node as nested tuples, its mappings in alphabetical order."""
+    if isinstance(node, ruamel.yaml.MappingNode):
+        value = sorted((_plain(k), _plain(v)) for k, v in node.value)
+    elif isinstance(node, ruamel.yaml.SequenceNode):
+        value = [_plain(item) for item in node.value]
+    else:
+        value = node.value
+    # Whether "(1, 2)" is a string or HyperPyYAML's !tuple depends on whether
+    # HyperPyYAML has loaded something in this process.
+    tag = str(node.tag)
+    written = tag.startswith("!") and tag != "!tuple"
+    return tag if written else "", repr(value)

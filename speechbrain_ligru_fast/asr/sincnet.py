@@ -1,0 +1,105 @@
+"""A learnt filter bank on the waveform, in front of an encoder."""
+
+import torch
+from speechbrain.nnet.CNN import SincConv
+from torch import nn
+
+
+class SincNet(nn.Module):
+    """Sinc filters, rectified, averaged over frames, compressed, normalised.
+
+    M. Ravanelli, Y. Bengio, "Speaker Recognition from Raw Waveform with
+    SincNet", 2018 (arXiv 1808.00158); the logarithm is that of L. Kürzinger
+    et al., "Lightweight End-to-End Speech Recognition from Raw Audio Data
+    Using Sinc-Convolutions", 2020 (arXiv 2010.07597).
+
+    Arguments
+    ---------
+    filters : int
+        Number of band-pass filters.
+    kernel_size : int
+        Their length in samples, odd.
+    stride : int
+        Samples between two outputs of a filter.
+    frame : int
+        Samples averaged into a frame.
+    hop : int
+        Samples between two frames; a multiple of `stride`.
+    sample_rate : int
+
+    Raises
+    ------
+    ValueError
+        If `frame` or `hop` is no multiple of `stride`.
+
+    Example
+    -------
+    >>> net = SincNet(filters=40)
+    >>> net(torch.rand(2, 16000)).shape
+    torch.Size([2, 100, 40])
+    """
+
+    def __init__(
+        self,
+        filters=64,
+        kernel_size=251,
+        stride=8,
+        frame=400,
+        hop=160,
+        sample_rate=16000,
+    ):
+        super().__init__()
+        if frame % stride or hop % stride:
+            raise ValueError(
+                f"frame={frame} and hop={hop} must be multiples of "
+                f"stride={stride}"
+            )
+        self.conv = SincConv(
+            filters,
+            kernel_size,
+            in_channels=1,
+            stride=stride,
+            sample_rate=sample_rate,
+        )
+        width, step = frame // stride, hop // stride
+        # As many frames as hops; those at the ends average what there is.
+        self.pool = nn.AvgPool1d(
+            width, step, (width - step + 1) // 2, count_include_pad=False
+        )
+        # Over the filters of a frame, so that padding has no part in it.
+        self.norm = nn.LayerNorm(filters)
+
+    def forward(self, wavs):
+        """Returns (B, frames, filters) of (B, samples)."""
+        bands = self.conv(wavs).abs().transpose(1, 2)
+        energies = self.pool(bands).transpose(1, 2)
+        return self.norm(torch.log(energies + 1e-4))
+
+
+class FrontEnd(nn.Module):
+    """A front end and the encoder behind it, to call as one.
+
+    Arguments
+    ---------
+    front : torch.nn.Module
+        Takes (B, samples).
+    encoder : torch.nn.Module
+        Takes the front end's output and relative lengths.
+
+    Example
+    -------
+    >>> from speechbrain_ligru_fast.lobe import CRDNN
+    >>> crdnn = CRDNN(input_shape=[None, None, 40], rnn_neurons=8)
+    >>> enc = FrontEnd(SincNet(filters=40), crdnn)
+    >>> enc(torch.rand(2, 16000), torch.ones(2)).shape
+    torch.Size([2, 100, 512])
+    """
+
+    def __init__(self, front, encoder):
+        super().__init__()
+        self.front = front
+        self.encoder = encoder
+
+    def forward(self, wavs, lengths=None):
+        """Returns what the encoder makes of it."""
+        return self.encoder(self.front(wavs), lengths)

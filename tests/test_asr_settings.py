@@ -1,0 +1,53 @@
+"""Which runs count as repetitions of one experiment."""
+
+from pathlib import Path
+
+import pytest
+from hyperpyyaml import load_hyperpyyaml
+
+from speechbrain_ligru_fast.asr.config import settings_of
+
+YAML = str(Path(__file__).parent / "hparams" / "tiny_timit.yaml")
+HERE = settings_of([YAML, "--data_folder", "a", "--output_folder", "b"])
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--seed", "7"],
+        ["--results_csv", "c.csv"],
+        ["--device", "cpu", "--noprogressbar"],
+        ["--lm_folder", "x"],
+        ["--batch_size", "4"],  # as in the file
+    ],
+    ids=" ".join,
+)
+def test_same_settings(arguments):
+    moved = ["--data_folder", "elsewhere", "--output_folder", "there"]
+    assert settings_of([YAML, *moved, *arguments]) == HERE
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--batch_size", "5"],
+        ["--rnn_class=!name:speechbrain.nnet.RNN.LSTM"],
+        ["--backend", "reference"],
+        ["--jit"],
+        ["--precision", "bf16"],
+        ["--grad_accumulation_factor", "2"],
+    ],
+    ids=" ".join,
+)
+def test_other_settings(arguments):
+    assert settings_of([YAML, "--data_folder", "a", *arguments]) != HERE
+
+
+def test_the_same_after_loading_yaml():
+    load_hyperpyyaml("a: (1, 2)")
+    assert settings_of([YAML, "--data_folder", "a"]) == HERE
+
+
+def test_more_processes_are_other_settings(monkeypatch):
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    assert settings_of([YAML, "--data_folder", "a"]) != HERE

@@ -1,0 +1,151 @@
+"""The comparison of recurrent layers: plan, skip, means and page."""
+
+import base64
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+import tiny_corpora
+
+from benchmarks import comparison, page, recipes
+from benchmarks.rows import load
+from speechbrain_ligru_fast.asr.results import append_row, read_rows
+
+ROOT = Path(__file__).parent.parent
+YAML = ROOT / "tests" / "hparams" / "tiny_timit.yaml"
+
+
+@pytest.fixture
+def command(tmp_path):
+    """Arguments of the tool for the TIMIT recipe."""
+    corpus = tiny_corpora.make_timit(tmp_path / "TIMIT")
+    return [
+        *[str(ROOT / "recipes" / "TIMIT"), str(YAML)],
+        *["--data_folder", str(corpus), "--out", str(tmp_path / "out")],
+        *["--device", "cpu", "--backend", "torchscript"],
+    ]
+
+
+def test_a_run_its_row_its_page_and_no_second_run(
+    command, tmp_path, capsys, monkeypatch
+):
+    command += ["--systems", "LSTM", "--seeds", "3"]
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    assert recipes.main(command) == 0, capsys.readouterr().out
+    out = tmp_path / "out"
+    _, (row,) = read_rows(out / "results.csv")
+    assert (row["rnn"], row["seed"], row["split"]) == ("LSTM", "3", "test")
+    (folder,) = out.glob("LSTM-*-3")
+    assert folder.name == f"LSTM-{row['settings']}-3"
+    printed = capsys.readouterr().out
+    assert f"| {float(row['per']):.2f} |" in printed
+    html = (out / "report.html").read_text()
+    assert html.count("<img src=") == 3
+    assert "MTST0" in html  # a test utterance, aligned
+
+    def fail(*arguments, **options):
+        raise AssertionError("trained again")
+
+    monkeypatch.setattr(subprocess, "run", fail)
+    assert recipes.main(command) == 0
+    assert f"1/1 {folder.name}: already done" in capsys.readouterr().out
+    # Other settings are another run.
+    with pytest.raises(AssertionError, match="trained again"):
+        recipes.main([*command, "--number_of_epochs", "3"])
+
+
+def test_every_system_of_a_seed_before_the_next(command, monkeypatch):
+    done = []
+
+    def train(run, recipe, out):
+        done.append((run.seed, run.system))
+        row = {"settings": run.settings, "seed": run.seed, "split": "test"}
+        cells = {"rnn": run.system, "impl": "x", "per": 9, "epoch_s": 1}
+        cells |= {"date": "d", "device": "CPU", "corpus": "c", "recipe": "r"}
+        if run.system != "GRU" or run.seed != 2:
+            append_row(out / "results.csv", row | cells | {"lm": "none"})
+        return 0
+
+    monkeypatch.setattr(recipes, "train", train)
+    command += ["--seeds", "1", "2", "--systems", "stock-LiGRU-jit", "GRU"]
+    # A run that left no row failed; the others go on.
+    assert recipes.main(command) == 1
+    all_runs = [
+        (seed, system)
+        for seed in (1, 2)
+        for system in ("stock-LiGRU-jit", "GRU")
+    ]
+    assert done == all_runs
+    assert recipes.main(command) == 1
+    assert done == [*all_runs, (2, "GRU")]
+
+
+@pytest.mark.parametrize(
+    "extra, words",
+    [
+        (["--nosuchkey", "1"], "nosuchkey"),
+        (["--seeds", "x"], "invalid int"),
+        (["--systems", "Elman"], "invalid choice: 'Elman'"),
+    ],
+)
+def test_bad_arguments(command, extra, words, capsys):
+    try:
+        status = recipes.main([*command, *extra])
+    except SystemExit as stop:
+        status = stop.code
+    assert status != 0 and words in capsys.readouterr().err
+
+
+def rows_file(path, **columns):
+    for values in zip(*columns.values()):
+        base = {"date": "d", "device": "CPU", "corpus": "AN4", "recipe": "r"}
+        base |= {"split": "test", "impl": "numba", "lm": "none"}
+        append_row(path, base | dict(zip(columns, values)))
+    return path
+
+
+def test_means_over_seeds(tmp_path):
+    path = rows_file(
+        tmp_path / "rows.csv",
+        rnn=["LiGRU", "LiGRU", "LSTM", "LiGRU"],
+        seed=[1, 2, 1, 1],
+        settings=["a", "a", "b", "a"],
+        wer=[50, 10, 9.5, 8],  # the first was run again
+        epoch_s=[20, 30, 50, 10],
+    )
+    ligru, lstm = comparison.cells(comparison.means(load(path)))
+    assert dict(zip(comparison.HEADER, ligru)) == {
+        "corpus": "AN4",
+        "split": "test",
+        "recipe": "r",
+        "layer": "LiGRU",
+        "by": "numba",
+        "LM": "none",
+        "epochs": "",
+        "seeds": "2",
+        "WER %": "9.00 ± 1.41",
+        "CER %": "",
+        "PER %": "",
+        "s/epoch": "20.0",
+        "RTF": "",
+        "peak MiB": "",
+        "parameters": "",
+        "device": "CPU",
+    }
+    assert lstm[3:9] == ["LSTM", "numba", "none", "", "1", "9.50"]
+
+
+def test_page_of_rows_without_trainings(tmp_path):
+    path = rows_file(
+        tmp_path / "rows.csv", rnn=["<b>"], seed=[1], wer=[9], epoch_s=[3]
+    )
+    out = tmp_path / "report.html"
+    assert page.main([str(path), str(tmp_path), "--out", str(out)]) == 0
+    html = out.read_text()
+    assert "&lt;b&gt;" in html and "<b>" not in html
+    # Nothing is loaded from anywhere.
+    assert not re.findall(r"(?:src|href)=\"(?!data:)", html)
+    (image,) = re.findall(r"base64,([^\"]+)", html)
+    assert b"seconds an epoch" in base64.b64decode(image)
+    assert page.main([str(tmp_path / "none.csv"), str(tmp_path)]) == 1

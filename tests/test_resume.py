@@ -1,0 +1,97 @@
+"""Where a training is interrupted makes no difference to its end.
+
+test_recipes.py kills one for good; `python -m benchmarks.kills` ten times.
+"""
+
+import re
+
+import pytest
+import torch
+
+from speechbrain_ligru_fast.asr.brain import ASR
+from speechbrain_ligru_fast.asr.randomness import Randomness
+
+EPOCHS, STEPS = 3, 3  # 6 utterances in batches of 2
+
+
+class Interrupted(BaseException):
+    """Stands for a kill: nothing but the test catches it."""
+
+
+@pytest.fixture
+def train(recipe, timit, tmp_path):
+    """Trains, or goes on; dropout and augmentation are on."""
+
+    def run(name):
+        folder = tmp_path / name
+        recipe(
+            "TIMIT/train.py",
+            "tiny_timit.yaml",
+            *["--data_folder", timit, "--output_folder", folder],
+            *["--device", "cpu", "--noprogressbar", "--backend", "torchscript"],
+            *["--number_of_epochs", EPOCHS, "--batch_size", "2"],
+            *["--ckpt_interval_minutes", "0", "--ckpt_interval_steps", "1"],
+        )
+        log = (folder / "train_log.txt").read_text()
+        last = re.findall("^epoch.*", log, re.MULTILINE)[-1]
+        state = torch.load(folder / "export" / "enc.ckpt")
+        return re.sub(r"train s: \S+", "", last), state
+
+    return run
+
+
+def interrupt(monkeypatch, train, name, method, when):
+    """Trains until the `when`th call of a method of ASR."""
+    calls, genuine = [], getattr(ASR, method)
+
+    def counted(self, *args, **kwargs):
+        calls.append(args)
+        if len(calls) == when:
+            raise Interrupted
+        return genuine(self, *args, **kwargs)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(ASR, method, counted)
+        with pytest.raises(Interrupted):
+            train(name)
+
+
+def equal(a, b):
+    (log_a, state_a), (log_b, state_b) = a, b
+    same = [torch.equal(state_a[name], state_b[name]) for name in state_b]
+    return log_a == log_b and all(same)
+
+
+def test_interrupted_everywhere(monkeypatch, train):
+    whole = train("whole")
+    # Before a first checkpoint, within the epoch, after its last step, when
+    # its validation is over but not saved, and within the next one.
+    for method, when in (
+        ("fit_batch", 1),
+        ("fit_batch", 3),
+        ("evaluate_batch", 1),
+        ("on_stage_end", 2),
+        ("fit_batch", 2),
+        ("fit_batch", STEPS + 1),
+    ):
+        interrupt(monkeypatch, train, "broken", method, when)
+    assert equal(train("broken"), whole)
+
+
+def test_the_test_sees_other_random_numbers(monkeypatch, train):
+    whole = train("whole")
+    interrupt(monkeypatch, train, "broken", "fit_batch", 3)
+    with monkeypatch.context() as patch:
+        patch.setattr(Randomness, "resume", lambda self: None)
+        assert not equal(train("broken"), whole)
+
+
+def test_other_processes_draw_other_numbers(monkeypatch, tmp_path):
+    randomness, path = Randomness(), tmp_path / "state"
+    randomness.save(path)
+    drawn = []
+    for rank in ("0", "1", "2"):
+        monkeypatch.setenv("RANK", rank)
+        randomness.load(path, end_of_epoch=True)
+        drawn.append(float(torch.rand(())))
+    assert len(set(drawn)) == 3

@@ -1,0 +1,48 @@
+"""The front end on the waveform; test_recipes.py trains it."""
+
+import math
+
+import pytest
+import torch
+
+from speechbrain_ligru_fast.asr.sincnet import SincNet
+
+
+def loudest(net, hertz, rate=16000):
+    t = torch.arange(rate) / rate
+    wave = torch.sin(2 * math.pi * hertz * t).unsqueeze(0)
+    with torch.no_grad():
+        return int(net(wave)[0, 50].argmax())
+
+
+def test_filters_answer_to_their_band():
+    net = SincNet(filters=40)
+    low = net.conv.min_low_hz + net.conv.low_hz_.detach().flatten().abs()
+    middle = low + net.conv.band_hz_.detach().flatten().abs() / 2
+    for i in (5, 20, 35):
+        assert abs(loudest(net, float(middle[i])) - i) <= 1
+
+
+def test_what_is_trained_has_gradients():
+    net = SincNet(filters=10, kernel_size=101)
+    out = net(torch.randn(2, 3200))
+    (out * torch.randn_like(out)).sum().backward()
+    for name, parameter in net.named_parameters():
+        assert parameter.grad.abs().sum() > 0, name
+
+
+def test_padding_stays_where_it_is():
+    net = SincNet(filters=10)
+    wave = torch.randn(1, 16000)
+    with torch.no_grad():
+        alone = net(wave)
+        padded = net(torch.nn.functional.pad(wave, (0, 8000)))
+    assert padded.shape[1] == 150
+    # The frames at the end see the padding, or what is mirrored there.
+    assert torch.allclose(alone[:, :96], padded[:, :96], atol=1e-5)
+
+
+@pytest.mark.parametrize("frame, hop", [(401, 160), (400, 161)])
+def test_uneven_frames(frame, hop):
+    with pytest.raises(ValueError, match="multiples of stride=8"):
+        SincNet(frame=frame, hop=hop)

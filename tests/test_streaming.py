@@ -1,0 +1,124 @@
+"""Audio in pieces gives what the whole gives; test_recipes.py trains one."""
+
+import pytest
+import torch
+from speechbrain.lobes.features import Fbank
+from speechbrain.nnet import RNN as stock
+
+from speechbrain_ligru_fast import LiGRU, SLiGRU
+from speechbrain_ligru_fast.asr.streaming import (
+    StreamingEncoder,
+    StreamingFeatures,
+)
+from speechbrain_ligru_fast.lobe import CRDNN
+
+
+def make(**options):
+    torch.manual_seed(1)
+    options = {
+        "cnn_channels": (3, 2),
+        "rnn_layers": 2,
+        "rnn_neurons": 6,
+        "rnn_bidirectional": False,
+        "dnn_neurons": 5,
+    } | options
+    crdnn = CRDNN(input_shape=[None, None, 12], **options)
+    for name, buffer in crdnn.named_buffers():
+        if name.endswith("running_var"):
+            buffer.uniform_(0.5, 2)
+    return crdnn.double().eval()
+
+
+def pieces(x, seed):
+    """Consecutive parts of (1, N, ...), of random lengths, some of them 0."""
+    g = torch.Generator().manual_seed(seed)
+    start = 0
+    while start < x.shape[1]:
+        size = int(torch.randint(0, 30, (), generator=g)) * x.shape[1] // 100
+        yield x[:, start : start + size], start + size >= x.shape[1]
+        start += size
+
+
+def stream(machine, x, seed):
+    out = [machine.feed(*piece) for piece in pieces(x, seed)]
+    return torch.cat([part for part in out if part is not None], 1)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"rnn_class": LiGRU},
+        {"rnn_class": SLiGRU},
+        {"rnn_class": stock.LSTM},
+        {"cnn_blocks": 0, "rnn_class": LiGRU},
+        {"using_2d_pooling": True, "rnn_class": SLiGRU},
+        {"cnn_kernelsize": (3, 7), "time_pooling": True},
+        {"using_2d_pooling": True, "inter_layer_pooling_size": (2, 3)},
+        {"cnn_kernelsize": (5, 3), "time_pooling": True, "projection_dim": 4},
+    ],
+    ids=str,
+)
+def test_encoder(options):
+    crdnn = make(**options)
+    for frames in (60, 97):
+        x = torch.randn(1, frames, 12, dtype=torch.float64)
+        want = crdnn(x)
+        for seed in range(3):
+            got = stream(StreamingEncoder(crdnn), x, seed)
+            assert got.shape == want.shape
+            assert (got - want).abs().max() < 1e-12
+
+
+@torch.no_grad()
+def test_the_test_sees_a_lost_state(monkeypatch):
+    crdnn = make(cnn_blocks=0)
+    x = torch.randn(1, 60, 12, dtype=torch.float64)
+    encoder = StreamingEncoder(crdnn)
+    rnn = encoder._rnn
+    encoder._rnn = lambda x, hx: rnn(x)
+    assert (stream(encoder, x, 0) - crdnn(x)).abs().max() > 1e-3
+
+
+@torch.no_grad()
+def test_what_comes_out_waits_for_the_look_ahead_only():
+    encoder = StreamingEncoder(make(using_2d_pooling=True))
+    x = torch.randn(1, 200, 12, dtype=torch.float64)
+    out = encoder.feed(x)
+    # Four frames make one.
+    assert out.shape[1] == (200 - encoder.look_ahead) // 4
+    assert 0 < encoder.look_ahead < 20
+
+
+def test_both_directions_are_refused():
+    with pytest.raises(ValueError, match="Train with --rnn_bidirectional Fal"):
+        StreamingEncoder(make(rnn_bidirectional=True))
+    with pytest.raises(ValueError, match="bidirectional"):
+        StreamingEncoder(make(rnn_bidirectional=True, rnn_class=stock.GRU))
+    with pytest.raises(ValueError, match="one recurrent module, not Seq"):
+        StreamingEncoder(make(use_rnnp=True))
+
+
+@torch.no_grad()
+def test_features():
+    fbank = Fbank(n_mels=20)
+    # The loudest part first, so that the cut-off is the same; some frames
+    # are below it.
+    loudness = torch.logspace(0, -6, 20000)
+    wav = torch.randn(1, 20000) * loudness
+    want = fbank(wav)
+    assert want[0, -1].max() < want.max() - 79
+    for seed in range(3):
+        got = stream(StreamingFeatures(fbank), wav, seed)
+        assert got.shape == want.shape
+        assert torch.allclose(got, want, atol=1e-3)
+    # The recogniser's own features are left as they were.
+    assert torch.equal(fbank(wav), want)
+
+
+@pytest.mark.parametrize(
+    "features", [torch.nn.Identity(), Fbank(deltas=True), Fbank(context=True)]
+)
+def test_features_that_need_more(features):
+    with pytest.raises(ValueError, match="compute_features: streaming needs"):
+        StreamingFeatures(features)
