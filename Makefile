@@ -2,7 +2,7 @@ PYTHON ?= python3.11
 VENV ?= .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
-EXTRAS := recipes,report,demo,test
+EXTRAS := recipes,report,demo,cuda,test
 
 .PHONY: setup test demo lint clean
 
