@@ -90,7 +90,7 @@ class Machine:
         self.device = device
         properties = torch.cuda.get_device_properties(device)
         capability = (properties.major, properties.minor)
-        # 16 is beyond what every device grants: the driver is asked below.
+        # 16 is beyond what every device grants: _resident asks the driver.
         cluster = {9: 16, 10: 16}.get(properties.major, 8)
         self.limits = Limits(
             capability,
@@ -149,17 +149,17 @@ class Machine:
             kernel = _checked(driver.cuLibraryGetKernel(library, b"ligru_scan"))
             function = _checked(driver.cuKernelGetFunction(kernel))
             resident = self._resident(chosen, kernel, function)
-            if resident > 0:
-                groups = min(chosen.groups, resident)
-                chosen = replace(chosen, groups=groups)
+            if resident >= chosen.groups:
                 logger.info("%s: %s", self._name(), chosen.describe())
                 return chosen, function
             if chosen.tier == "grid":
                 raise RuntimeError(
-                    f"backend 'cuda': {self._name()} can't hold the "
-                    f"{chosen.group} CTAs of {chosen.describe()}"
+                    f"backend 'cuda': {self._name()} can't hold at once "
+                    + chosen.describe()
                 )
-            self.limits = replace(self.limits, cluster=chosen.group // 2)
+            # Fewer than the processors would allow: plan with that.
+            known = (*self.limits.resident, (chosen.group, resident))
+            self.limits = replace(self.limits, resident=known)
 
     def _resident(self, chosen, kernel, function):
         """Groups that the driver says can run at once."""
