@@ -158,13 +158,45 @@ def test_nothing_to_do():
     compare(got, want, torch.float32)
 
 
+def test_auto_goes_on_where_a_size_does_not_fit(caplog):
+    tiny = cuda_shim.Limits((8, 0), 1, 8192)
+    given = drawn(200, torch.float32)
+    want = run(ligru_scan, given, backend="reference")
+    with cuda_shim.installed(cuda_shim.Shim(tiny)) as shim:
+        with pytest.raises(RuntimeError, match="H=200 fits no kernel here"):
+            ligru_scan(**given, backend="cuda")
+        for _ in range(2):
+            compare(run(ligru_scan, given), want, torch.float32)
+    assert shim.used == []
+    messages = [record.getMessage() for record in caplog.records]
+    assert sum("H=200" in message for message in messages) == 1
+
+
+def test_a_wait_ends():
+    """A CTA that never sends: the others give up and say so."""
+    for tier, sizes in (("cluster", CLUSTER), ("grid", GRID)):
+        shim = cuda_shim.Shim(
+            plans=dict(sizes, groups=1),
+            edit=lambda text: text.replace(
+                "exchange.send_stage();", "if (cta) exchange.send_stage();"
+            ),
+        )
+        shim.spins = 500
+        shim.strict = False
+        given = drawn(50, torch.float32, batch=2)
+        with cuda_shim.installed(shim), torch.no_grad():
+            output = ligru_scan(**given, backend="cuda")
+        assert shim.error == cuda_shim.TICKET, tier
+        assert output.isnan().all(), tier
+
+
 def mistakes():
     """Where the barriers are: of both tiers, and of both kernels."""
     for tier, backward in (("cluster", False), ("grid", True)):
         text = build.source(backward)
         # Words are received in the grid tier alone.
         words = text.index("receive_words(const char"), text.index("*words(u32")
-        for match in re.finditer(r"\n *__syncthreads\(\);", text):
+        for match in re.finditer(r"\n[ =\w]*__syncthreads\w*\(\w*\);", text):
             if tier == "cluster" and words[0] < match.start() < words[1]:
                 continue
             line = text[: match.start() + 1].count("\n")

@@ -63,6 +63,7 @@ struct Block {
   Barrier barrier;
   std::vector<Warp> warps;
   int running;
+  int votes[3] = {};
 };
 
 struct Fiber {
@@ -71,7 +72,7 @@ struct Fiber {
   jmp_buf state;
   std::unique_ptr<char[]> stack;
   bool started = false;
-  u32 collectives = 0;
+  u32 collectives = 0, votes = 0;
   double laziness = 0;
 };
 
@@ -127,6 +128,14 @@ inline float round_to_tf32(float v) {
 }
 
 inline void __syncthreads() { simt::arrive(simt::block().barrier, 0); }
+inline int __syncthreads_or(int vote) {
+  u32 turn = simt::current->votes++;
+  int *votes = simt::block().votes;
+  votes[turn % 3] |= vote;
+  __syncthreads();
+  votes[(turn + 2) % 3] = 0;
+  return votes[turn % 3];
+}
 inline void cluster_sync() {
   simt::arrive(simt::clusters[simt::current->block.x / GROUP], 0);
 }

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import torch
 
+from speechbrain_ligru_fast.backends import CannotRun
 from speechbrain_ligru_fast.backends.cuda import build
 from speechbrain_ligru_fast.backends.cuda.plan import Limits, plan
 
@@ -120,8 +121,8 @@ class Machine:
 
         Raises
         ------
-        RuntimeError
-            If no kernel holds this size, or the driver refuses it.
+        CannotRun
+            If no kernel holds this size, or the GPU can't hold the grid.
         """
         key = hidden, rows, operand, backward, layernorm, macros
         if key not in self._kernels:
@@ -137,10 +138,9 @@ class Machine:
                 hidden, rows, operand, self.limits, backward, layernorm
             )
             if chosen is None:
-                raise RuntimeError(
+                raise CannotRun(
                     f"backend 'cuda': H={hidden} with {rows} rows in "
-                    f"{operand} fits no kernel on {self._name()}; use "
-                    "backend='torchscript'"
+                    f"{operand} fits no kernel on {self._name()}"
                 )
             cubin = build.cubin(chosen, self.limits.arch, dict(macros))
             library = _checked(
@@ -148,12 +148,12 @@ class Machine:
             )
             kernel = _checked(driver.cuLibraryGetKernel(library, b"ligru_scan"))
             function = _checked(driver.cuKernelGetFunction(kernel))
-            resident = self._resident(chosen, kernel, function)
+            resident = self._resident(chosen, function)
             if resident >= chosen.groups:
                 logger.info("%s: %s", self._name(), chosen.describe())
                 return chosen, function
             if chosen.tier == "grid":
-                raise RuntimeError(
+                raise CannotRun(
                     f"backend 'cuda': {self._name()} can't hold at once "
                     + chosen.describe()
                 )
@@ -161,15 +161,14 @@ class Machine:
             known = (*self.limits.resident, (chosen.group, resident))
             self.limits = replace(self.limits, resident=known)
 
-    def _resident(self, chosen, kernel, function):
+    def _resident(self, chosen, function):
         """Groups that the driver says can run at once."""
         from cuda.bindings import driver
 
         names = driver.CUfunction_attribute
-        device = _checked(driver.cuDeviceGet(self.device.index))
 
         def allow(name, value):
-            _checked(driver.cuKernelSetAttribute(name, value, kernel, device))
+            _checked(driver.cuFuncSetAttribute(function, name, value))
 
         allow(
             names.CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES,

@@ -26,6 +26,11 @@ class Exchange {
     return broken;
   }
 
+  // Arms a barrier's next phase; a phase that never ended has no next one.
+  __device__ void expect(int index, u32 bytes) {
+    if (threadIdx.x == 0 && !broken) barrier_expect(barrier(index), bytes);
+  }
+
   __device__ void wait(int index, u32 count) {
     u32 polls = 0;
     while (!barrier_test(barrier(index), count / 2 % 2)) {
@@ -58,7 +63,8 @@ class Exchange {
         *reinterpret_cast<uint2 *>(place) = make_uint2(pair[i].x, pair[i].z);
       }
     }
-    __syncthreads();
+    // One thread's lost word spoils what all of them read.
+    broken = __syncthreads_or(broken);
   }
 
   __device__ char *words(u32 count) const {
@@ -92,9 +98,7 @@ class Exchange {
     constexpr int ROW_VECTORS = UNITS * ELEMENT / 16;
     u32 index = number % 2;
     if constexpr (CLUSTER) {
-      if (threadIdx.x == 0) {
-        barrier_expect(barrier(index), GROUP * STAGE_BYTES);
-      }
+      expect(index, GROUP * STAGE_BYTES);
     }
     constexpr int SENDS = CLUSTER ? VECTORS * GROUP : VECTORS;
     for (int i = threadIdx.x; i < SENDS; i += THREADS) {
@@ -138,7 +142,7 @@ class Exchange {
     u32 index = stat_number % 2;
     char *stats = shared + STAT_AT + (CLUSTER ? index * STAT_BYTES : 0);
     if constexpr (CLUSTER) {
-      if (threadIdx.x == 0) barrier_expect(barrier(2 + index), STAT_BYTES);
+      expect(2 + index, STAT_BYTES);
     }
 #pragma unroll
     for (int i = 0; i < OWNED; i++) {
