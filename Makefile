@@ -4,7 +4,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 EXTRAS := recipes,report,demo,cuda,test
 
-.PHONY: setup test demo lint clean
+.PHONY: setup test demo gpu lint clean
 
 setup: $(STAMP)
 
@@ -42,6 +42,13 @@ demo: $(STAMP)
 			--rnn_class="!name:$$system" || exit 1; \
 	done
 	$(BIN)/python -m speechbrain_ligru_fast.asr.report $(DEMO)/results.csv
+
+# On a machine with a GPU: verify, then measure. GPU_FLAGS=--dry-run without.
+GPU_OUT ?= $(CURDIR)/build/gpu
+GPU_FLAGS ?=
+
+gpu: $(STAMP)
+	$(BIN)/python -m benchmarks.gpu --out $(GPU_OUT) $(GPU_FLAGS)
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info

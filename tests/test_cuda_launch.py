@@ -14,11 +14,11 @@ H100 = Limits((9, 0), 132, 232448, 16)
 
 
 @pytest.mark.parametrize("hidden, tier", [(512, "cluster"), (2048, "grid")])
-def test_launch_configuration(hidden, tier):
+def testlaunch_configuration(hidden, tier):
     driver = pytest.importorskip("cuda.bindings.driver")
     chosen = plan(hidden, 16, "bf16", H100)
     assert chosen.tier == tier
-    config = launch._launch_config(chosen, 77)
+    config = launch.launch_config(chosen, 77)
     assert config.gridDimX == chosen.group * chosen.groups
     assert (config.blockDimX, config.blockDimY) == (chosen.threads, 1)
     assert config.sharedMemBytes == chosen.shared_bytes
@@ -38,11 +38,14 @@ def test_a_kernel_that_gave_up_is_named(monkeypatch):
     machine = object.__new__(launch.Machine)
     machine.device = torch.device("cuda", 0)
     machine._error = torch.zeros(1, dtype=torch.int32)
-    machine._tickets = {"H=512, 2 x 8 rows": 1, "H=9, 1 x 3 rows": 2}
+    plans = [plan(hidden, 16, "bf16", H100) for hidden in (512, 2048)]
+    machine._tickets = {(512, 16, 9, plans[0]): 1, (2048, 16, 3, plans[1]): 2}
     monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: "H100")
     machine.check()
     machine._error[0] = 2
-    with pytest.raises(RuntimeError, match=r"H100 \(cuda:0\).*NaN: H=9, 1 x"):
+    with pytest.raises(
+        RuntimeError, match=r"H100 \(cuda:0\).*NaN: H=2048, 16 rows, T=3, grid"
+    ):
         machine.check()
     machine.check()
 

@@ -40,7 +40,7 @@ class Arguments(ctypes.Structure):
     ]
 
 
-def _checked(result):
+def checked(result):
     """The values of a driver call, or RuntimeError with its error."""
     from cuda.bindings import driver
 
@@ -52,7 +52,7 @@ def _checked(result):
     return values[0] if len(values) == 1 else values
 
 
-def _launch_config(plan, stream):
+def launch_config(plan, stream):
     """The driver's launch configuration of a plan."""
     from cuda.bindings import driver
 
@@ -76,6 +76,11 @@ def _launch_config(plan, stream):
     config.attrs = [attribute]
     config.numAttrs = 1
     return config
+
+
+def _describe(launched):
+    hidden, rows, steps, plan = launched
+    return f"H={hidden}, {rows} rows, T={steps}, {plan.describe()}"
 
 
 class Machine:
@@ -143,11 +148,11 @@ class Machine:
                     f"{operand} fits no kernel on {self._name()}"
                 )
             cubin = build.cubin(chosen, self.limits.arch, dict(macros))
-            library = _checked(
+            library = checked(
                 driver.cuLibraryLoadData(cubin, [], [], 0, [], [], 0)
             )
-            kernel = _checked(driver.cuLibraryGetKernel(library, b"ligru_scan"))
-            function = _checked(driver.cuKernelGetFunction(kernel))
+            kernel = checked(driver.cuLibraryGetKernel(library, b"ligru_scan"))
+            function = checked(driver.cuKernelGetFunction(kernel))
             resident = self._resident(chosen, function)
             if resident >= chosen.groups:
                 logger.info("%s: %s", self._name(), chosen.describe())
@@ -168,7 +173,7 @@ class Machine:
         names = driver.CUfunction_attribute
 
         def allow(name, value):
-            _checked(driver.cuFuncSetAttribute(function, name, value))
+            checked(driver.cuFuncSetAttribute(function, name, value))
 
         allow(
             names.CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES,
@@ -177,12 +182,12 @@ class Machine:
         if chosen.tier == "cluster":
             allow(names.CU_FUNC_ATTRIBUTE_NON_PORTABLE_CLUSTER_SIZE_ALLOWED, 1)
             status, clusters = driver.cuOccupancyMaxActiveClusters(
-                function, _launch_config(chosen, 0)
+                function, launch_config(chosen, 0)
             )
             # An error here means that no such cluster exists.
             granted = status == driver.CUresult.CUDA_SUCCESS
             return clusters if granted else 0
-        blocks = _checked(
+        blocks = checked(
             driver.cuOccupancyMaxActiveBlocksPerMultiprocessor(
                 function, chosen.threads, chosen.shared_bytes
             )
@@ -210,12 +215,14 @@ class Machine:
         from cuda.bindings import driver
 
         self.check()
-        what = (
-            f"H={arguments.hidden}, {arguments.directions} x "
-            f"{arguments.batch} rows, T={arguments.steps}, " + plan.describe()
+        launched = (
+            arguments.hidden,
+            arguments.directions * arguments.batch,
+            arguments.steps,
+            plan,
         )
         arguments.ticket = self._tickets.setdefault(
-            what, len(self._tickets) + 1
+            launched, len(self._tickets) + 1
         )
         arguments.error = self._error.data_ptr()
         arguments.spins = SPINS
@@ -223,9 +230,9 @@ class Machine:
         with torch.cuda.device(self.device):
             stream = torch.cuda.current_stream().cuda_stream
             try:
-                _checked(
+                checked(
                     driver.cuLaunchKernelEx(
-                        _launch_config(plan, stream),
+                        launch_config(plan, stream),
                         function,
                         ctypes.addressof(pointers),
                         0,
@@ -233,7 +240,8 @@ class Machine:
                 )
             except RuntimeError as error:
                 raise RuntimeError(
-                    f"backend 'cuda' on {self._name()}: {what}: {error}"
+                    f"backend 'cuda' on {self._name()}: "
+                    f"{_describe(launched)}: {error}"
                 ) from error
 
     def check(self):
@@ -242,10 +250,11 @@ class Machine:
         if ticket == 0:
             return
         self._error.zero_()
-        what = {number: text for text, number in self._tickets.items()}
+        launches = {number: key for key, number in self._tickets.items()}
         raise RuntimeError(
             f"backend 'cuda' on {self._name()}: a CTA waited too long for "
-            f"the others and gave up; its output is NaN: {what[ticket]}"
+            f"the others and gave up; its output is NaN: "
+            f"{_describe(launches[ticket])}"
         )
 
 
