@@ -232,3 +232,17 @@ def fails(tier, backward, edit, seeds=12):
 @pytest.mark.parametrize("tier, backward, span", mistakes())
 def test_a_missing_barrier_shows(tier, backward, span):
     assert fails(tier, backward, lambda text: text[: span[0]] + text[span[1] :])
+
+
+@pytest.mark.parametrize("tier", ["cluster", "grid"])
+def test_a_single_buffer_shows(tier):
+    """The exchange needs its two buffers."""
+    once = {"cluster": "index * OPERAND_BYTES", "grid": "count % 2"}[tier]
+
+    def edit(text):
+        if tier == "cluster":
+            text = text.replace("number % 2 * OPERAND_BYTES", "0")
+        assert once in text
+        return text.replace(once, "0")
+
+    assert fails(tier, False, edit)

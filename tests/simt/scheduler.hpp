@@ -8,7 +8,7 @@ std::vector<Barrier> clusters;
 std::vector<Message> messages;
 Fiber *current;
 
-static std::mt19937 generator;
+static u64 state;
 static std::vector<std::unique_ptr<Fiber>> fibers;
 static std::vector<Fiber *> ready;
 static jmp_buf scheduler;
@@ -16,8 +16,16 @@ static std::string failure;
 static const Arguments *arguments;
 static int alive;
 
+// splitmix64: standard headers would take longer to compile than the kernel.
+static u32 draw() {
+  u64 z = (state += 0x9e3779b97f4a7c15ull);
+  z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9ull;
+  z = (z ^ z >> 27) * 0x94d049bb133111ebull;
+  return (z ^ z >> 31) >> 32;
+}
+
 bool chance(double probability) {
-  return generator() < probability * 4294967296.0;
+  return draw() < probability * 4294967296.0;
 }
 
 // Fibres leave with longjmp, which does not mind that stacks differ.
@@ -59,7 +67,7 @@ static void run_fiber() {
 }
 
 static void deliver() {
-  size_t i = generator() % messages.size();
+  size_t i = draw() % messages.size();
   Message message = messages[i];
   messages[i] = messages.back();
   messages.pop_back();
@@ -76,7 +84,7 @@ static void deliver() {
 }
 
 static void prepare(int grid, unsigned seed) {
-  generator.seed(seed);
+  state = seed;
   // Each run has its own slow warps and its own slow network.
   fibers.clear();
   ready.clear();
@@ -139,8 +147,8 @@ extern "C" const char *simt_run(const Arguments *arguments, int grid,
       deliver();
       continue;
     }
-    size_t i = generator() % ready.size();
-    if (chance(ready[i]->laziness)) i = generator() % ready.size();
+    size_t i = draw() % ready.size();
+    if (chance(ready[i]->laziness)) i = draw() % ready.size();
     Fiber *fiber = ready[i];
     ready[i] = ready.back();
     ready.pop_back();
