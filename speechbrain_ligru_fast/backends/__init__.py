@@ -23,6 +23,14 @@ from speechbrain_ligru_fast.spec import (
 logger = logging.getLogger(__name__)
 
 
+class CannotRun(RuntimeError):
+    """A backend can't run a scan of this size on this device.
+
+    Raised by ``scan_forward`` or ``scan_backward`` before they start, for
+    what ``unavailable`` can't know.
+    """
+
+
 @functools.cache
 def _load(name):
     """The backend's module, or the reason why it can't be imported."""
@@ -78,8 +86,45 @@ def choose(name, device_type, dtype, spec, steps=_SHORT):
     return _choose(name, device_type, dtype, spec, steps < _SHORT)
 
 
+def run(function, name, device_type, dtype, spec, steps, *arguments):
+    """Calls a function of the backend that runs a scan.
+
+    Arguments
+    ---------
+    function : str
+        ``scan_forward`` or ``scan_backward``.
+    name, device_type, dtype, spec, steps
+        As in ``choose``.
+    *arguments
+        Of the function, after ``spec``.
+
+    Returns
+    -------
+    tuple
+        What the function returns. ``auto`` goes on to the next backend when
+        one turns out not to hold the scan, with one warning.
+    """
+    refused = ()
+    while True:
+        module = _choose(
+            name, device_type, dtype, spec, steps < _SHORT, refused
+        )
+        try:
+            return getattr(module, function)(spec, *arguments)
+        except CannotRun as error:
+            if name != "auto":
+                raise
+            _warn(f"{error}; taking the next backend")
+            refused += (module.__name__.rpartition(".")[2],)
+
+
 @functools.cache
-def _choose(name, device_type, dtype, spec, short):
+def _warn(message):
+    logger.warning(message)
+
+
+@functools.cache
+def _choose(name, device_type, dtype, spec, short, refused_sizes=()):
     check_backend_name(name)
     if name != "auto":
         reason = _reason(name, device_type, dtype, spec)
@@ -92,6 +137,8 @@ def _choose(name, device_type, dtype, spec, short):
     refused = []
     # BACKENDS lists the fastest first; reference runs everywhere.
     for candidate in BACKENDS[1:]:
+        if candidate in refused_sizes:
+            continue
         reason = _reason(candidate, device_type, dtype, spec)
         if candidate == "numba" and device_type == "cpu" and short:
             reason = f"fewer than {_SHORT} steps don't repay packing"
