@@ -95,6 +95,8 @@ def _choose(name, device_type, dtype, spec, short):
         reason = _reason(candidate, device_type, dtype, spec)
         if candidate == "numba" and device_type == "cpu" and short:
             reason = f"fewer than {_SHORT} steps don't repay packing"
+        if candidate == "triton" and device_type == "cpu" and reason is None:
+            reason = "its interpreter is for tests only"
         if reason is None:
             logger.info(
                 "LiGRU backend on %s with %s: %s%s",
