@@ -1,5 +1,6 @@
 """Hooks and fixtures for the whole test session."""
 
+import os
 import sys
 
 import numpy
@@ -7,6 +8,10 @@ import pytest
 import torch
 import twins
 from speechbrain.utils.importutils import LazyModule
+
+# These run in a process that interprets Triton: see tests/test_triton.py.
+if os.environ.get("TRITON_INTERPRET") != "1":
+    collect_ignore = ["interpreted"]
 
 
 @pytest.hookimpl(tryfirst=True)
