@@ -9,9 +9,13 @@ import torch
 import twins
 from speechbrain.utils.importutils import LazyModule
 
-# These run in a process that interprets Triton: see tests/test_triton.py.
+# These run in a process that interprets Triton (tests/test_triton.py) or
+# simulates CUDA (tests/test_numba_gpu.py).
+collect_ignore = []
 if os.environ.get("TRITON_INTERPRET") != "1":
-    collect_ignore = ["interpreted"]
+    collect_ignore.append("interpreted")
+if os.environ.get("NUMBA_ENABLE_CUDASIM") != "1":
+    collect_ignore.append("simulated")
 
 
 @pytest.hookimpl(tryfirst=True)
