@@ -8,12 +8,14 @@ import re
 import subprocess
 
 import pytest
+import torch
 
 triton = pytest.importorskip("triton")
 
 from triton.backends.compiler import GPUTarget  # noqa: E402
 from triton.compiler import ASTSource  # noqa: E402
 
+from speechbrain_ligru_fast.backends import triton as backend  # noqa: E402
 from speechbrain_ligru_fast.backends.triton.backward import (  # noqa: E402
     backward_kernel,
 )
@@ -24,6 +26,7 @@ from speechbrain_ligru_fast.backends.triton.plan import (  # noqa: E402
     Device,
     plan,
 )
+from speechbrain_ligru_fast.spec import ScanSpec  # noqa: E402
 
 TARGETS = {
     "sm_80": (GPUTarget("cuda", 80, 32), Device(108, 163 * 1024)),
@@ -164,3 +167,72 @@ def test_a_spill_would_be_seen(tmp_path):
     cramped = result.asm["ptx"].replace(".maxnreg 255", ".maxnreg 32")
     assert cramped != result.asm["ptx"]
     assert spilled("sm_90", {"ptx": cramped}, tmp_path) > 0
+
+
+class _NoGpu:
+    """As much of Triton's driver as a launch asks before it launches."""
+
+    def get_current_device(self):
+        # Triton keeps kernels by device: none that is there.
+        return -1
+
+    def get_current_stream(self, device=None):
+        return 0
+
+    def get_current_target(self):
+        return GPUTarget("cuda", 90, 32)
+
+
+@pytest.fixture
+def launched(monkeypatch):
+    """What the backend would launch on an H100: (grid, compiled kernel)."""
+    found = []
+    run = triton.runtime.JITFunction.run
+
+    def warm_up(self, *args, grid, warmup, **kwargs):
+        kernel = run(self, *args, grid=grid, warmup=True, **kwargs)
+        found.append((grid, kernel))
+
+    monkeypatch.setattr(triton.runtime.JITFunction, "run", warm_up)
+    monkeypatch.setattr(triton.runtime.driver, "_active", _NoGpu())
+    return found
+
+
+def scan(steps, layernorm, batch=2, hidden=512):
+    """A forward and a backward as the operator calls them."""
+    spec = ScanSpec("relu", 2, layernorm)
+    w = torch.randn(batch, steps, 2 * hidden)
+    u = torch.randn(2 * hidden, hidden).bfloat16()
+    output, *saved = backend.scan_forward(
+        spec, w, u, None, None, None, None, None, save=True
+    )
+    previous = torch.zeros(2, batch, steps, hidden)
+    backend.scan_backward(spec, output, previous, *saved, u, None, None, None)
+
+
+def test_what_the_backend_launches_compiles(launched):
+    """Arguments by name, options, one cooperative launch a direction."""
+    scan(5, layernorm=True)
+    assert [grid for grid, _ in launched] == [(32,), (32,)]
+    for _, kernel in launched:
+        assert kernel.metadata.launch_cooperative_grid
+        assert kernel.metadata.num_warps == 8
+        assert "cubin" in kernel.asm
+
+
+def test_another_length_compiles_nothing(launched):
+    for steps in (2, 5, 16, 33):
+        scan(steps, layernorm=False)
+    kernels = {id(kernel) for _, kernel in launched}
+    assert len(launched) == 8 and len(kernels) == 2
+
+
+def test_a_single_step_waits_for_nobody(launched):
+    """A decoder's step: forward in one launch that is not cooperative."""
+    spec = ScanSpec()
+    w, u = torch.randn(2, 1, 256), torch.randn(256, 128)
+    h0 = torch.randn(2, 128)
+    backend.scan_forward(spec, w, u, h0, None, None, None, None, save=False)
+    (grid, kernel) = launched.pop()
+    assert not launched and not kernel.metadata.launch_cooperative_grid
+    assert "atom" not in kernel.asm["ptx"]

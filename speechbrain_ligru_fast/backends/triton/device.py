@@ -187,6 +187,6 @@ def wait(counter, target, alive, failure, launch, spin_limit):
         arrived = tl.atomic_add(counter, 0, sem="acquire")
         spins += 1
     if arrived < target:
-        tl.atomic_xchg(failure, launch)
+        tl.store(failure, launch)
     tl.debug_barrier()
     return alive * (arrived >= target).to(tl.int32)
