@@ -14,6 +14,7 @@ import logging
 
 import torch
 
+from speechbrain_ligru_fast.backends import order
 from speechbrain_ligru_fast.spec import (
     BACKENDS,
     ScanSpec,
@@ -135,13 +136,20 @@ def _choose(name, device_type, dtype, spec, short, refused_sizes=()):
             )
         return _load(name)
     refused = []
-    # BACKENDS lists the fastest first; reference runs everywhere.
-    for candidate in BACKENDS[1:]:
+    # The fastest first; reference runs everywhere.
+    candidates = BACKENDS[1:]
+    if device_type == "cuda":
+        candidates = order.gpu_order(
+            torch.cuda.get_device_name(), dtype, spec.layernorm
+        )
+    for candidate in candidates:
         if candidate in refused_sizes:
             continue
         reason = _reason(candidate, device_type, dtype, spec)
         if candidate == "numba" and device_type == "cpu" and short:
             reason = f"fewer than {_SHORT} steps don't repay packing"
+        if candidate == "triton" and device_type == "cpu" and reason is None:
+            reason = "its interpreter is for tests only"
         if reason is None:
             logger.info(
                 "LiGRU backend on %s with %s: %s%s",
