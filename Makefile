@@ -2,9 +2,9 @@ PYTHON ?= python3.11
 VENV ?= .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
-EXTRAS := recipes,report,demo,test
+EXTRAS := recipes,report,demo,cuda,test
 
-.PHONY: setup test corpus demo compare lint clean
+.PHONY: setup test corpus demo compare gpu lint clean
 
 setup: $(STAMP)
 
@@ -61,6 +61,13 @@ compare: corpus
 	$(COMPARE_RUN) --seeds $(COMPARE_SEEDS) --systems $(COMPARE_SYSTEMS)
 	$(COMPARE_RUN) --seeds $(firstword $(COMPARE_SEEDS)) \
 		--systems $(COMPARE_ONE_SEED)
+
+# On a machine with a GPU: verify, then measure. GPU_FLAGS=--dry-run without.
+GPU_OUT ?= $(CURDIR)/build/gpu
+GPU_FLAGS ?=
+
+gpu: $(STAMP)
+	$(BIN)/python -m benchmarks.gpu --out $(GPU_OUT) $(GPU_FLAGS)
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info

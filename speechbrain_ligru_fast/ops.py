@@ -36,10 +36,10 @@ def scan(
 ) -> Tuple[Tensor, Tensor, Tensor, Tensor]:
     """Output and what the backward needs; see backends/reference.py."""
     spec = ScanSpec(nonlinearity, directions, layernorm, eps)
-    module = backends.choose(backend, w.device.type, u.dtype, spec, w.size(1))
-    return module.scan_forward(
-        spec, w, u, h0, mask, lengths, ln_weight, ln_bias, save
-    )
+    return backends.run(
+        "scan_forward", backend, w.device.type, u.dtype, spec, w.size(1),
+        w, u, h0, mask, lengths, ln_weight, ln_bias, save,
+    )  # fmt: skip
 
 
 @scan.register_fake
@@ -82,13 +82,12 @@ def scan_backward(
 ) -> Tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
     """Gradients of w, u, h0 and, if ``affine``, ln_weight and ln_bias."""
     spec = ScanSpec(nonlinearity, directions, layernorm, eps)
-    module = backends.choose(
-        backend, grad.device.type, u.dtype, spec, grad.size(1)
-    )
     previous = previous_hidden(output, h0, directions, lengths)
-    dgates, dprojected, dh0 = module.scan_backward(
-        spec, grad, previous, gates, normed, rstd, u, mask, lengths, ln_weight
-    )
+    dgates, dprojected, dh0 = backends.run(
+        "scan_backward", backend, grad.device.type, u.dtype, spec,
+        grad.size(1),
+        grad, previous, gates, normed, rstd, u, mask, lengths, ln_weight,
+    )  # fmt: skip
     width = dgates.size(3)
     # All of U's gradient is one GEMM over every row and step.
     du = dprojected.reshape(-1, width).t() @ previous.to(

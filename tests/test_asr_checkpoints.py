@@ -53,3 +53,12 @@ def test_another_architecture(tmp_path):
     make(tmp_path)[1].save_checkpoint()
     with pytest.raises(ValueError, match="does not fit this model"):
         make(tmp_path, units=3)[1].recover_if_possible()
+
+
+def test_nothing_to_save_is_left_out(tmp_path):
+    model = torch.nn.Linear(2, 1)
+    checkpointer = AtomicCheckpointer(
+        tmp_path, {"model": model, "lr_annealing": None}
+    )
+    saved = checkpointer.save_checkpoint()
+    assert set(saved.paramfiles) == {"model"}

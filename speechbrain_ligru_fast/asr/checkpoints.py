@@ -20,6 +20,10 @@ class AtomicCheckpointer(Checkpointer):
 
     Arguments
     ---------
+    checkpoints_dir : path-like
+        Where they are.
+    recoverables : dict, optional
+        Name -> object. None, which a YAML's null is, has nothing to save.
     *args, **kwargs
         See speechbrain.utils.checkpoints.Checkpointer.
 
@@ -34,6 +38,12 @@ class AtomicCheckpointer(Checkpointer):
     >>> checkpointer.find_checkpoint(min_key="WER").meta["WER"]
     9.0
     """
+
+    def __init__(self, checkpoints_dir, recoverables=None, *args, **kwargs):
+        present = {
+            k: v for k, v in (recoverables or {}).items() if v is not None
+        }
+        super().__init__(checkpoints_dir, present, *args, **kwargs)
 
     def save_checkpoint(
         self, meta=None, end_of_epoch=True, name=None, verbosity=logging.INFO

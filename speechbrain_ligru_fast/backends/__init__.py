@@ -14,6 +14,7 @@ import logging
 
 import torch
 
+from speechbrain_ligru_fast.backends import order
 from speechbrain_ligru_fast.spec import (
     BACKENDS,
     ScanSpec,
@@ -21,6 +22,14 @@ from speechbrain_ligru_fast.spec import (
 )
 
 logger = logging.getLogger(__name__)
+
+
+class CannotRun(RuntimeError):
+    """A backend can't run a scan of this size on this device.
+
+    Raised by ``scan_forward`` or ``scan_backward`` before they start, for
+    what ``unavailable`` can't know.
+    """
 
 
 @functools.cache
@@ -78,8 +87,45 @@ def choose(name, device_type, dtype, spec, steps=_SHORT):
     return _choose(name, device_type, dtype, spec, steps < _SHORT)
 
 
+def run(function, name, device_type, dtype, spec, steps, *arguments):
+    """Calls a function of the backend that runs a scan.
+
+    Arguments
+    ---------
+    function : str
+        ``scan_forward`` or ``scan_backward``.
+    name, device_type, dtype, spec, steps
+        As in ``choose``.
+    *arguments
+        Of the function, after ``spec``.
+
+    Returns
+    -------
+    tuple
+        What the function returns. ``auto`` goes on to the next backend when
+        one turns out not to hold the scan, with one warning.
+    """
+    refused = ()
+    while True:
+        module = _choose(
+            name, device_type, dtype, spec, steps < _SHORT, refused
+        )
+        try:
+            return getattr(module, function)(spec, *arguments)
+        except CannotRun as error:
+            if name != "auto":
+                raise
+            _warn(f"{error}; taking the next backend")
+            refused += (module.__name__.rpartition(".")[2],)
+
+
 @functools.cache
-def _choose(name, device_type, dtype, spec, short):
+def _warn(message):
+    logger.warning(message)
+
+
+@functools.cache
+def _choose(name, device_type, dtype, spec, short, refused_sizes=()):
     check_backend_name(name)
     if name != "auto":
         reason = _reason(name, device_type, dtype, spec)
@@ -90,11 +136,20 @@ def _choose(name, device_type, dtype, spec, short):
             )
         return _load(name)
     refused = []
-    # BACKENDS lists the fastest first; reference runs everywhere.
-    for candidate in BACKENDS[1:]:
+    # The fastest first; reference runs everywhere.
+    candidates = BACKENDS[1:]
+    if device_type == "cuda":
+        candidates = order.gpu_order(
+            torch.cuda.get_device_name(), dtype, spec.layernorm
+        )
+    for candidate in candidates:
+        if candidate in refused_sizes:
+            continue
         reason = _reason(candidate, device_type, dtype, spec)
         if candidate == "numba" and device_type == "cpu" and short:
             reason = f"fewer than {_SHORT} steps don't repay packing"
+        if candidate == "triton" and device_type == "cpu" and reason is None:
+            reason = "its interpreter is for tests only"
         if reason is None:
             logger.info(
                 "LiGRU backend on %s with %s: %s%s",

@@ -1,10 +1,13 @@
 """The fast CPU backend: compiled loops on torch's own threads.
 
+On a GPU the loops of gpu.py take over, through the numba-cuda package.
+
 The contract of the two functions is in backends/reference.py, how they work
 in docs/backends.md.
 """
 
 import functools
+import importlib.util
 
 import numpy as np
 import torch
@@ -20,9 +23,20 @@ _WORK_PER_THREAD = 150_000
 
 def unavailable(device_type, dtype, spec):
     """None, or the reason why a scan can't run here."""
-    if device_type != "cpu":
-        return "its kernels run on a CPU only"
-    return None
+    if device_type == "cpu":
+        return None
+    if device_type != "cuda":
+        return f"its kernels don't run on {device_type}"
+    if importlib.util.find_spec("numba_cuda") is None:
+        return "on a GPU it needs numba-cuda: pip install numba-cuda[cu13]"
+    return _gpu().unavailable()
+
+
+def _gpu():
+    """The GPU's module: Numba's CUDA target is imported at its first use."""
+    from speechbrain_ligru_fast.backends.numba import gpu
+
+    return gpu
 
 
 @functools.cache
@@ -122,6 +136,10 @@ def _like(x, dtype):
 
 def scan_forward(spec, w, u, h0, mask, lengths, ln_weight, ln_bias, save):
     """See backends/reference.py."""
+    if w.device.type == "cuda":
+        return _gpu().scan_forward(
+            spec, w, u, h0, mask, lengths, ln_weight, ln_bias, save
+        )
     batch, steps, width = w.shape
     hidden, d = width // 2, spec.directions
     dtype = accumulate_dtype(w.dtype)
@@ -181,6 +199,11 @@ def scan_backward(
     spec, grad, previous, gates, normed, rstd, u, mask, lengths, ln_weight
 ):
     """See backends/reference.py."""
+    if grad.device.type == "cuda":
+        return _gpu().scan_backward(
+            spec, grad, previous, gates, normed, rstd, u, mask, lengths,
+            ln_weight,
+        )  # fmt: skip
     d, batch, steps, width = gates.shape
     hidden, dtype = width // 2, gates.dtype
     padded = kernels.padded_hidden(hidden, dtype.itemsize)

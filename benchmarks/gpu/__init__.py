@@ -1,0 +1,1 @@
+"""Verifies and measures on a GPU: ``python -m benchmarks.gpu --out DIR``."""

@@ -1,0 +1,269 @@
+"""Verifies the GPU backends, then measures them, in at most nine minutes.
+
+    python -m benchmarks.gpu --out DIR            on a machine with a GPU
+    python -m benchmarks.gpu --out DIR --dry-run  the same path on a CPU
+
+Nothing is downloaded; --wheels DIR puts wheels on the path first. A backend
+that fails a check is not timed, and the exit status is then 1. Rows are
+written to DIR/gpu.csv as they come, what was checked to DIR/checks.txt.
+"""
+
+import argparse
+import datetime
+import logging
+import os
+import pathlib
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+import zipfile
+
+# What compute-sanitizer runs: one small scan of each kind.
+SANITIZED = """
+import sys, torch
+from benchmarks.gpu import scans
+generator = torch.Generator().manual_seed(1)
+for layernorm in (False, True):
+    for operand in ("bf16", "fp32"):
+        given = scans.draw(generator, 64, 3, 4, 2, layernorm, lengths=True)
+        scans.run(given, sys.argv[1], "cuda", operand, "fp32")
+"""
+SANITIZER_SECONDS = 45
+
+
+def parse(argv):
+    """The command line."""
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.gpu",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--out", type=pathlib.Path, required=True)
+    parser.add_argument(
+        "--wheels", type=pathlib.Path, help="folder of wheels to import from"
+    )
+    parser.add_argument("--minutes", type=float, default=9.0)
+    parser.add_argument(
+        "--seconds", type=float, default=0.25, help="on each figure"
+    )
+    parser.add_argument(
+        "--backends", nargs="+", help="default: every one that can run"
+    )
+    parser.add_argument("--seed", type=int, help="of the inputs; default: now")
+    parser.add_argument(
+        "--dry-run", action="store_true", help="tiny shapes on a CPU"
+    )
+    args = parser.parse_args(argv)
+    if args.wheels is not None and not list(args.wheels.glob("*.whl")):
+        parser.error(f"--wheels: no wheels in {args.wheels}")
+    return args
+
+
+def use_wheels(folder):
+    """Unpacks wheels and puts them at the end of the path.
+
+    At the end: what the machine has itself comes first.
+    """
+    site = tempfile.mkdtemp(prefix="ligru-wheels-")
+    for wheel in sorted(folder.glob("*.whl")):
+        with zipfile.ZipFile(wheel) as archive:
+            archive.extractall(site)
+    sys.path.append(site)
+    inherited = os.environ.get("PYTHONPATH")
+    os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, (inherited, site)))
+
+
+class Suite:
+    """One run: a device, its backends and the time that is left.
+
+    Arguments
+    ---------
+    args : argparse.Namespace
+        The command line.
+    """
+
+    def __init__(self, args):
+        import torch
+
+        from benchmarks.gpu import cases
+        from speechbrain_ligru_fast.backends import choose
+        from speechbrain_ligru_fast.spec import BACKENDS, ScanSpec
+
+        self.begin = time.monotonic()
+        self.args = args
+        self.device = "cpu" if args.dry_run else "cuda"
+        self.plan = cases.DRY if args.dry_run else cases.FULL
+        self.seed = int(time.time()) if args.seed is None else args.seed
+        self.failed = set()
+        args.out.mkdir(parents=True, exist_ok=True)
+        self.notes = (args.out / "checks.txt").open("w")
+        self.backends = []
+        for name in args.backends or BACKENDS[1:]:
+            try:
+                choose(name, self.device, torch.float32, ScanSpec())
+            except RuntimeError as error:
+                self.note(f"not here: {error}")
+            else:
+                self.backends.append(name)
+
+    def note(self, text):
+        """Prints a line and keeps it."""
+        print(text, flush=True)
+        print(text, file=self.notes, flush=True)
+
+    def left(self):
+        """Seconds until the time limit."""
+        return 60 * self.args.minutes - (time.monotonic() - self.begin)
+
+    def verify(self):
+        """Runs every check on every backend."""
+        from benchmarks.gpu import check
+
+        self.note(f"seed {self.seed}")
+        for backend in self.backends:
+            for run in check.CHECKS:
+                begin = time.monotonic()
+                failures, count = run(
+                    self.plan, backend, self.device, self.seed
+                )
+                for line in failures[:20]:
+                    self.note(f"FAILED {line}")
+                if failures:
+                    self.failed.add(backend)
+                self.note(
+                    f"{backend}: {run.__name__}: {count} runs, "
+                    f"{len(failures)} failures, "
+                    f"{time.monotonic() - begin:.1f} s"
+                )
+        if self.device == "cuda":
+            self.sanitize()
+
+    def sanitize(self):
+        """Runs compute-sanitizer on the CUDA backend, where it is installed."""
+        if "cuda" not in self.backends:
+            return
+        if shutil.which("compute-sanitizer") is None:
+            self.note("compute-sanitizer: not installed")
+            return
+        for tool in ("memcheck", "racecheck"):
+            command = ["compute-sanitizer", "--tool", tool]
+            command += ["--error-exitcode", "9", sys.executable, "-c"]
+            try:
+                done = subprocess.run(
+                    [*command, SANITIZED, "cuda"],
+                    capture_output=True,
+                    text=True,
+                    timeout=SANITIZER_SECONDS,
+                )
+            except subprocess.TimeoutExpired:
+                self.note(f"{tool}: not finished in {SANITIZER_SECONDS} s")
+                continue
+            self.note(f"{tool}: exit status {done.returncode}")
+            if done.returncode == 9:
+                self.failed.add("cuda")
+                self.note(done.stdout[-3000:])
+            elif done.returncode != 0:
+                self.note(f"{tool} did not run: {done.stderr[-500:]}")
+
+    def stamp(self):
+        """Columns that say when, on what and from what a row was made."""
+        import torch
+
+        from speechbrain_ligru_fast.asr import results
+
+        now = datetime.datetime.now(datetime.timezone.utc)
+        driver = ""
+        if self.device == "cuda":
+            query = ["nvidia-smi", "--query-gpu=driver_version"]
+            done = subprocess.run(
+                [*query, "--format=csv,noheader"],
+                capture_output=True,
+                text=True,
+            )
+            driver = done.stdout.split("\n")[0]
+        return {
+            "date": now.isoformat(timespec="seconds"),
+            "commit": results.describe_commit(),
+            "device": results.describe_device(self.device),
+            "driver": driver,
+            "torch": torch.__version__,
+        }
+
+    def measure(self):
+        """Times what passed, until the time is over."""
+        from benchmarks.cases import LIGRU_MODELS
+        from benchmarks.gpu import measure, table
+        from speechbrain_ligru_fast.asr import results
+
+        stamp, rows = self.stamp(), []
+        backends = [b for b in self.backends if b not in self.failed]
+        clock = measure.Clock(self.device, self.args.seconds)
+        out = self.args.out / "gpu.csv"
+
+        def all_rows():
+            for case in self.plan.cases:
+                # The recurrences first: their figures are the target's.
+                if case.model in LIGRU_MODELS:
+                    yield from measure.recurrences(
+                        case, backends, self.device, clock
+                    )
+                precisions = measure.PRECISIONS
+                if self.device == "cpu":
+                    precisions = precisions[:1] + precisions[-1:]
+                yield from measure.layers(
+                    case, backends, self.device, clock, precisions
+                )
+
+        for row in all_rows():
+            results.append_row(out, {**stamp, **row})
+            rows.append(row)
+            if self.left() < 0:
+                self.note("time is over: the cases that follow have no rows")
+                break
+        for line in table.lines(rows):
+            self.note(line)
+
+    def probe(self):
+        """Runs the microbenchmarks; on a CPU only compiles them."""
+        from benchmarks.gpu import micro
+        from speechbrain_ligru_fast.asr import results
+        from speechbrain_ligru_fast.backends.cuda import launch
+
+        try:
+            if self.device == "cpu":
+                size = len(micro.compile_source("sm_90a"))
+                self.note(f"microbenchmarks compile: {size} bytes")
+                return
+            import torch
+
+            limits = launch.machine(torch.device("cuda")).limits
+            if limits.capability < (9, 0):
+                self.note("no clusters on this device: no microbenchmarks")
+                return
+            out = self.args.out / "micro.csv"
+            for name, value, unit in micro.Micro(limits.arch).rows():
+                self.note(f"{name}: {value} {unit}")
+                row = {"name": name, "value": value, "unit": unit}
+                results.append_row(out, {**self.stamp(), **row})
+        except (ImportError, RuntimeError) as error:
+            self.note(f"no microbenchmarks: {error}")
+
+
+def main(argv=None):
+    """Runs the suite; returns the exit status."""
+    args = parse(argv)
+    if args.wheels is not None:
+        use_wheels(args.wheels)
+    suite = Suite(args)
+    suite.probe()
+    suite.verify()
+    suite.measure()
+    suite.notes.close()
+    return 1 if suite.failed else 0
+
+
+if __name__ == "__main__":
+    logging.basicConfig(level=logging.INFO)
+    sys.exit(main())

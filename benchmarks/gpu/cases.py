@@ -1,0 +1,111 @@
+"""What the GPU suite runs, the most telling cases first.
+
+The suite stops at its time limit, so the order decides what is measured.
+"""
+
+import itertools
+from dataclasses import dataclass, replace
+
+from benchmarks.cases import Case
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Shapes to verify and to measure.
+
+    Arguments
+    ---------
+    options : tuple of dict
+        Small odd scans, every option; H and dtype vary as well.
+    sizes : tuple of tuple
+        (H, batch, directions, steps) of larger scans to verify.
+    cases : tuple of Case
+        Layers to measure.
+    repeats : int
+        Runs of one scan that must give the same bits.
+    """
+
+    options: tuple
+    sizes: tuple
+    cases: tuple
+    repeats: int
+
+
+def _options(hidden_sizes):
+    hidden = itertools.cycle(hidden_sizes)
+    nonlinearity = itertools.cycle(("relu", "tanh", "sin", "leaky_relu"))
+    return tuple(
+        dict(
+            hidden=next(hidden),
+            nonlinearity=next(nonlinearity),
+            directions=directions,
+            layernorm=layernorm,
+            affine=affine,
+            lengths=lengths,
+            h0=h0,
+            mask=mask,
+        )
+        for directions, (layernorm, affine), lengths, h0, mask in (
+            itertools.product(
+                (1, 2),
+                ((False, False), (True, False), (True, True)),
+                (False, True),
+                (False, True),
+                (False, True),
+            )
+        )
+    )
+
+
+def _layers(models):
+    """SpeechBrain's workloads first, then the grid of sizes."""
+    base = Case("LiGRU", 512, 512, 8, 1000, directions=2, dtype="bf16")
+    shapes = [
+        base,
+        replace(base, hidden=1024, features=1024, batch=24),
+        replace(base, batch=64, steps=500),
+        replace(base, hidden=128, features=128, steps=1, directions=1),
+    ]
+    for steps, hidden, rows, directions in itertools.product(
+        (1000, 250), (512, 1024, 256, 2048), (16, 48, 128), (2, 1)
+    ):
+        shape = replace(
+            base,
+            hidden=hidden,
+            features=hidden,
+            batch=rows // directions,
+            directions=directions,
+            steps=steps,
+        )
+        if shape not in shapes:
+            shapes.append(shape)
+    return tuple(
+        replace(shape, model=model) for shape in shapes for model in models
+    )
+
+
+MODELS = ("LiGRU", "SLiGRU", "LSTM", "GRU")
+
+FULL = Plan(
+    options=_options((16, 33, 100, 512, 777)),
+    sizes=(
+        (256, 8, 2, 50),
+        (512, 8, 2, 50),
+        (512, 64, 2, 20),
+        (1024, 24, 2, 30),
+        (2048, 16, 1, 20),
+    ),
+    cases=_layers(MODELS),
+    repeats=20,
+)
+
+# The same path on a CPU, in seconds.
+DRY = Plan(
+    options=_options((5, 16))[::9],
+    sizes=((32, 2, 2, 5),),
+    cases=tuple(
+        Case(model, 16, 16, 2, 6, directions=2, dtype="bf16")
+        for model in MODELS
+    ),
+    repeats=2,
+)

@@ -1,0 +1,149 @@
+"""Whether a backend computes the scan: nothing is timed that fails here."""
+
+import itertools
+
+import torch
+
+from benchmarks.gpu import scans
+from benchmarks.verify import relative_error
+from speechbrain_ligru_fast import ligru_scan
+
+# Another order of the same sums: a small multiple of the error that the
+# reference makes in the same types, and a few roundings of the operands.
+REFERENCE_ERRORS = 8
+ROUNDINGS = 8
+
+TYPES = (("fp32", "fp32"), ("bf16", "fp32"), ("bf16", "bf16"), ("fp16", "fp16"))
+
+
+def _limit(name, reference, want, operand):
+    error = relative_error(reference[name], want[name])
+    eps = torch.finfo(scans.DTYPES[operand]).eps
+    return REFERENCE_ERRORS * error + ROUNDINGS * eps
+
+
+def _compare(backend, device, given, operand, io, what):
+    """Failures of one scan, as lines."""
+    given = scans.rounded(given, operand, io)
+    want = scans.run(given, "reference", "cpu")
+    reference = scans.run(given, "reference", "cpu", operand, io)
+    try:
+        got = scans.run(given, backend, device, operand, io)
+    except Exception as error:
+        return [f"{backend}: {what}: {type(error).__name__}: {error}"]
+    failures = []
+    for name, value in want.items():
+        limit = _limit(name, reference, want, operand)
+        error = relative_error(got[name], value)
+        # Written so that a NaN fails.
+        if not error <= limit:
+            failures.append(
+                f"{backend}: {what}: {name}: error {error:.2e} > {limit:.2e}"
+            )
+    return failures
+
+
+def _poison(on):
+    """Makes uninitialised memory hold NaN."""
+    torch.utils.deterministic.fill_uninitialized_memory = True
+    torch.use_deterministic_algorithms(on, warn_only=True)
+
+
+def options(plan, backend, device, seed):
+    """Every option at small odd sizes, in every type, over NaN.
+
+    Arguments
+    ---------
+    plan : Plan
+        What to run.
+    backend : str
+        Backend to judge.
+    device : str
+        Where it runs.
+    seed : int
+        Of the random inputs.
+
+    Returns
+    -------
+    failures : list of str
+    count : int
+        Scans that were compared.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    types = itertools.cycle(TYPES)
+    failures = []
+    _poison(True)
+    try:
+        for chosen in plan.options:
+            operand, io = next(types)
+            given = scans.draw(generator, **chosen)
+            what = f"{operand}/{io} {chosen}"
+            failures += _compare(backend, device, given, operand, io, what)
+    finally:
+        _poison(False)
+    return failures, len(plan.options)
+
+
+def sizes(plan, backend, device, seed):
+    """Larger scans, LiGRU and SLiGRU; arguments as in ``options``."""
+    generator = torch.Generator().manual_seed(seed)
+    failures, count = [], 0
+    for (hidden, batch, directions, steps), layernorm in itertools.product(
+        plan.sizes, (False, True)
+    ):
+        given = scans.draw(
+            generator, hidden, batch, steps, directions, layernorm, h0=True
+        )
+        for operand, io in TYPES[:2]:
+            what = f"{operand}/{io} H{hidden} B{batch}x{directions} T{steps}"
+            failures += _compare(backend, device, given, operand, io, what)
+            count += 1
+    return failures, count
+
+
+def repeats(plan, backend, device, seed):
+    """The same scan gives the same bits; arguments as in ``options``."""
+    generator = torch.Generator().manual_seed(seed)
+    hidden, batch, directions, steps = plan.sizes[0]
+    given = scans.draw(generator, hidden, batch, steps, directions, True)
+    runs = [
+        scans.run(given, backend, device, "bf16", "fp32")
+        for _ in range(plan.repeats)
+    ]
+    failures = [
+        f"{backend}: repeat {i}: {name} differs"
+        for i, other in enumerate(runs)
+        for name in other
+        if not torch.equal(other[name], runs[0][name])
+    ]
+    return failures, plan.repeats
+
+
+def graph(plan, backend, device, seed):
+    """A CUDA graph of a scan replays it; arguments as in ``options``."""
+    if device == "cpu":
+        return [], 0
+    generator = torch.Generator().manual_seed(seed)
+    hidden, batch, directions, steps = plan.sizes[0]
+    given = scans.draw(generator, hidden, batch, steps, directions)
+    w, u = given["w"].float().to(device), given["u"].bfloat16().to(device)
+    with torch.no_grad():
+        ligru_scan(w, u, directions=directions, backend=backend)
+        torch.cuda.synchronize()
+        captured = torch.cuda.CUDAGraph()
+        try:
+            with torch.cuda.graph(captured):
+                output = ligru_scan(
+                    w, u, directions=directions, backend=backend
+                )
+            w.copy_(torch.randn_like(w))
+            captured.replay()
+            torch.cuda.synchronize()
+        except RuntimeError as error:
+            return [f"{backend}: CUDA graph: {error}"], 1
+        want = ligru_scan(w, u, directions=directions, backend=backend)
+        same = torch.equal(output, want)
+    return [] if same else [f"{backend}: CUDA graph: another result"], 1
+
+
+CHECKS = (options, sizes, repeats, graph)

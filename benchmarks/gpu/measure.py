@@ -1,0 +1,214 @@
+"""Times layers and scans on a device; one row per figure."""
+
+import time
+
+import torch
+
+import speechbrain_ligru_fast as fast
+from benchmarks import timing
+from benchmarks.cases import TORCH_MODELS
+from speechbrain_ligru_fast import ligru_scan
+
+try:
+    import speechbrain.nnet.RNN as stock
+except ImportError:
+    stock = None
+
+# (name of the figure's type, autocast dtype or None, whether TF32 is on)
+PRECISIONS = (
+    ("bf16", torch.bfloat16, False),
+    ("fp16", torch.float16, False),
+    ("tf32", None, True),
+    ("fp32", None, False),
+)
+WARMUPS = 3
+MAX_RUNS = 30
+# One launch or more a step: rivals, timed in few types to save time.
+SLOW = ("torchscript", "reference", "speechbrain", "speechbrain-jit")
+
+
+class Clock:
+    """Times calls on one device.
+
+    Arguments
+    ---------
+    device : str
+        cpu or cuda.
+    seconds : float
+        Time to spend on one figure; thrice that for a first three calls.
+    """
+
+    def __init__(self, device, seconds):
+        self.device = device
+        self.seconds = seconds
+
+    def _once(self, call):
+        if self.device == "cpu":
+            begin = time.perf_counter()
+            call()
+            return 1000 * (time.perf_counter() - begin)
+        begin, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
+        begin.record()
+        call()
+        end.record()
+        end.synchronize()
+        return begin.elapsed_time(end)
+
+    def __call__(self, call):
+        """Columns of a row: percentiles, and peak memory on a GPU."""
+        begin = time.perf_counter()
+        for _ in range(WARMUPS):
+            call()
+            # A slow layer has no time for more.
+            if time.perf_counter() - begin > self.seconds:
+                break
+        peak = ""
+        if self.device != "cpu":
+            torch.cuda.synchronize()
+            torch.cuda.reset_peak_memory_stats()
+            before = torch.cuda.memory_allocated()
+        times = []
+        begin = time.perf_counter()
+        while len(times) < 3 or (
+            len(times) < MAX_RUNS and time.perf_counter() - begin < self.seconds
+        ):
+            times.append(self._once(call))
+        if self.device != "cpu":
+            grown = torch.cuda.max_memory_allocated() - before
+            peak = round(grown / 2**20, 1)
+        return {**timing.percentiles(times), "peak_mb": peak}
+
+
+def implementations(case, backends):
+    """Names of what can run a layer: backends, then what they are against."""
+    if case.model in TORCH_MODELS:
+        return ["torch"]
+    peers = [] if stock is None else ["speechbrain", "speechbrain-jit"]
+    return [*backends, *peers]
+
+
+def build(impl, case, device):
+    """A layer of a case on a device, in float32."""
+    if case.model in TORCH_MODELS:
+        layer = getattr(torch.nn, case.model)(
+            case.features,
+            case.hidden,
+            batch_first=True,
+            bidirectional=case.bidirectional,
+        )
+    else:
+        options = dict(
+            hidden_size=case.hidden,
+            input_shape=case.input_shape,
+            bidirectional=case.bidirectional,
+        )
+        if impl.startswith("speechbrain"):
+            layer = getattr(stock, case.model)(**options)
+        else:
+            layer = getattr(fast, case.model)(**options, backend=impl)
+    layer.to(device)
+    return torch.jit.script(layer) if impl == "speechbrain-jit" else layer
+
+
+def _columns(case, impl, dtype, mode, op, measured):
+    return {
+        "model": case.model,
+        "impl": impl,
+        "directions": case.directions,
+        "layers": 1,
+        "features": case.features,
+        "hidden": case.hidden,
+        "batch": case.batch,
+        "steps": case.steps,
+        "dtype": dtype,
+        "mode": mode,
+        **measured,
+        "op": op,
+        "us_per_step": round(1000 * measured["p50_ms"] / case.steps, 4),
+    }
+
+
+def layers(case, backends, device, clock, precisions=PRECISIONS):
+    """Yields a row per implementation, type and mode of a layer.
+
+    Arguments
+    ---------
+    case : Case
+        The layer; its dtype and mode are not looked at.
+    backends : list of str
+        This package's backends to time.
+    device : str
+        Where to run.
+    clock : Clock
+        Times a call.
+    precisions : tuple
+        As ``PRECISIONS``.
+    """
+    x = torch.randn(case.input_shape, device=device)
+    grad = torch.randn(
+        case.batch, case.steps, case.directions * case.hidden, device=device
+    )
+    for impl in implementations(case, backends):
+        for name, dtype, tf32 in precisions:
+            if impl in SLOW and name not in ("bf16", "fp32"):
+                continue
+            torch.backends.cuda.matmul.allow_tf32 = tf32
+            torch.backends.cudnn.allow_tf32 = tf32
+            layer = build(impl, case, device)
+            for mode in ("infer", "train"):
+                layer.train(mode == "train")
+
+                def call(layer=layer, mode=mode, dtype=dtype):
+                    with (
+                        torch.set_grad_enabled(mode == "train"),
+                        torch.autocast(device, dtype, dtype is not None),
+                    ):
+                        output, _ = layer(x)
+                    if mode == "train":
+                        layer.zero_grad(set_to_none=True)
+                        output.backward(grad.to(output.dtype))
+
+                measured = clock(call)
+                yield _columns(case, impl, name, mode, "layer", measured)
+
+
+def recurrences(case, backends, device, clock):
+    """Yields a row per backend, type and direction of the recurrence alone.
+
+    Arguments as in ``layers``; case must be a LiGRU or SLiGRU.
+    """
+    stabilised = case.model == "SLiGRU"
+    generator = torch.Generator().manual_seed(1)
+    w = torch.randn(
+        case.batch, case.steps, 2 * case.hidden, generator=generator
+    ).to(device)
+    u = torch.randn(2 * case.hidden, case.hidden, generator=generator)
+    u = (u / case.hidden**0.5).to(device)
+    for impl in backends:
+        if impl in SLOW:
+            continue
+        for name, dtype, tf32 in PRECISIONS:
+            torch.backends.cuda.matmul.allow_tf32 = tf32
+            operand = u.to(dtype or torch.float32).requires_grad_()
+
+            def scan(operand=operand, impl=impl):
+                return ligru_scan(
+                    w,
+                    operand,
+                    directions=case.directions,
+                    layernorm=stabilised,
+                    backend=impl,
+                )
+
+            with torch.no_grad():
+                measured = clock(scan)
+            yield _columns(case, impl, name, "infer", "scan", measured)
+            output = scan()
+            grad = torch.randn_like(output)
+
+            def backward(output=output, operand=operand, grad=grad):
+                torch.autograd.grad(output, operand, grad, retain_graph=True)
+
+            yield _columns(
+                case, impl, name, "backward", "scan", clock(backward)
+            )

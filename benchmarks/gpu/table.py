@@ -1,0 +1,68 @@
+"""A short table of what was measured: each row against its rivals."""
+
+from benchmarks.cases import LIGRU_MODELS
+
+_SHAPE = ("hidden", "batch", "directions", "steps")
+
+
+def _best(rows, **cells):
+    """The fastest of the rows with these cells, or None."""
+    fitting = [
+        row
+        for row in rows
+        if all(row[column] in value for column, value in cells.items())
+    ]
+    return min(fitting, key=lambda row: row["p50_ms"], default=None)
+
+
+def lines(rows):
+    """Lines of text: per shape and backend, times and ratios.
+
+    Arguments
+    ---------
+    rows : list of dict
+        What ``measure`` yielded.
+
+    Returns
+    -------
+    list of str
+
+    Example
+    -------
+    >>> lines([])[0].split()[:3]
+    ['layer', 'H', 'B']
+    """
+    found = [
+        f"{'layer':7}{'H':>5}{'B':>4}{'D':>2}{'T':>5} {'type':5}{'impl':12}"
+        f"{'fwd us':>8}{'bwd us':>8}{'train ms':>10}{'MiB':>8}"
+        f"{'LSTM':>7}{'eager':>7}{'jit':>7}"
+    ]
+    for row in rows:
+        ours = row["model"] in LIGRU_MODELS and "speechbrain" not in row["impl"]
+        if not ours or row["op"] != "layer" or row["mode"] != "train":
+            continue
+        shape = {name: (row[name],) for name in _SHAPE}
+        same = dict(shape, model=(row["model"],), dtype=(row["dtype"],))
+        scan = dict(same, impl=(row["impl"],), op=("scan",))
+        layer = dict(op=("layer",), mode=("train",))
+
+        def ratio(rival, row=row):
+            return f"{rival['p50_ms'] / row['p50_ms']:.2f}" if rival else ""
+
+        def step(mode, scan=scan):
+            measured = _best(rows, **scan, mode=(mode,))
+            return f"{measured['us_per_step']:.2f}" if measured else ""
+
+        # The LSTM in its best type, but exact float32 against the same.
+        exact = {"dtype": ("fp32",)} if row["dtype"] == "fp32" else {}
+        lstm = _best(rows, **shape, **layer, **exact, model=("LSTM",))
+        eager = _best(rows, **same, **layer, impl=("speechbrain",))
+        jit = _best(rows, **same, **layer, impl=("speechbrain-jit",))
+        found.append(
+            f"{row['model']:7}{row['hidden']:5}{row['batch']:4}"
+            f"{row['directions']:2}{row['steps']:5} {row['dtype']:5}"
+            f"{row['impl']:12}{step('infer'):>8}{step('backward'):>8}"
+            f"{row['p50_ms']:10.3f}{row['peak_mb']:>8}"
+            f"{ratio(lstm):>7}{ratio(eager):>7}{ratio(jit):>7}"
+        )
+    return found

@@ -1,0 +1,175 @@
+"""Runs the CUDA backend on a CPU: its kernels, compiled by g++.
+
+The kernels' source is the product's; tests/simt stands in for the GPU. See
+tests/simt/simt.hpp.
+"""
+
+import contextlib
+import ctypes
+import functools
+import hashlib
+import pathlib
+import subprocess
+import tempfile
+import unittest.mock
+
+import torch
+
+from speechbrain_ligru_fast import backends
+from speechbrain_ligru_fast.backends import cuda
+from speechbrain_ligru_fast.backends.cuda import build
+from speechbrain_ligru_fast.backends.cuda.plan import Limits, Plan, plan
+
+SIMT = pathlib.Path(__file__).parent / "simt"
+# These only choose a branch: one compiled kernel serves all their values.
+RUNTIME = ("ACTIVATION",)
+SPINS = 1 << 20
+TICKET = 7
+
+# A GPU with room for little, so that small sizes use every path.
+LIMITS = Limits((9, 0), 6, 49152, 4)
+
+
+@functools.cache
+def _folder():
+    return tempfile.TemporaryDirectory(prefix="ligru-simt-")
+
+
+def translate(text):
+    """A kernel's text with the stand-in in place of device.cuh."""
+    device = build.KERNELS.joinpath("device.cuh").read_text()
+    device = device.replace("#pragma once\n", "")
+    assert text.count(device) == 1
+    return (
+        text.replace(device, '#include "simt.hpp"\n')
+        + '#include "scheduler.hpp"\n'
+    )
+
+
+@functools.cache
+def compile_kernel(text, macros):
+    """A loaded kernel: its run function and its runtime macros by name."""
+    head = "".join(
+        f"int {name}_;\n" if name in RUNTIME else f"#define {name} {value}\n"
+        for name, value in macros
+    )
+    head += "".join(f"#define {name} {name}_\n" for name in RUNTIME)
+    text = head + translate(text)
+    name = hashlib.sha256(text.encode()).hexdigest()[:16]
+    path = pathlib.Path(_folder().name) / f"{name}.so"
+    if not path.exists():
+        source = path.with_suffix(".cpp")
+        source.write_text(text)
+        subprocess.run(
+            ["g++", "-std=c++17", "-O1", "-shared", "-fPIC", "-Wall"]
+            + [
+                "-Wno-unknown-pragmas",
+                "-Wno-unused-variable",
+                "-Wno-sign-compare",
+            ]
+            + ["-fno-strict-aliasing", f"-I{SIMT}", source, "-o", path],
+            check=True,
+        )
+    library = ctypes.CDLL(str(path))
+    library.simt_run.restype = ctypes.c_char_p
+    return library
+
+
+class Shim:
+    """Stands in for launch.Machine.
+
+    Arguments
+    ---------
+    limits : Limits
+        The pretended device.
+    plans : dict
+        Fields to force on every plan, instead of what ``plan`` chooses.
+    seed : int
+        Of the schedule; each launch takes the next.
+    edit : callable
+        Changes a kernel's text, to plant a mistake.
+    """
+
+    def __init__(self, limits=LIMITS, plans=None, seed=0, edit=None):
+        self.limits = limits
+        self.plans = plans
+        self.seed = seed
+        self.edit = edit or (lambda text: text)
+        self.spins = SPINS
+        # False: a launch that gave up is only noted, as on a GPU.
+        self.strict = True
+        self.error = 0
+        self.used = []
+
+    def machine(self, device):
+        """As launch.machine, so that a shim can take that module's place."""
+        return self
+
+    def kernel(self, hidden, rows, operand, backward, layernorm, macros):
+        """As launch.Machine.kernel."""
+        if self.plans is None:
+            chosen = plan(
+                hidden, rows, operand, self.limits, backward, layernorm
+            )
+            if chosen is None:
+                raise backends.CannotRun(f"H={hidden} fits no kernel here")
+        else:
+            fields = {"held": 0, "kept": 0, **self.plans}
+            fields.setdefault("group", -(-hidden // fields["units"]))
+            chosen = Plan(
+                operand=operand,
+                backward=backward,
+                layernorm=layernorm,
+                **fields,
+            )
+        macros = {**chosen.macros(), **dict(macros)}
+        runtime = {name: macros[name] for name in RUNTIME}
+        macros.update(dict.fromkeys(RUNTIME, 0))
+        text = self.edit(build.source(backward))
+        return chosen, (text, tuple(macros.items()), runtime)
+
+    def launch(self, plan, kernel, arguments):
+        """As launch.Machine.launch; raises what the simulation found."""
+        text, macros, runtime = kernel
+        library = compile_kernel(text, macros)
+        for name, value in runtime.items():
+            ctypes.c_int.in_dll(library, f"{name}_").value = value
+        error = ctypes.c_int(0)
+        arguments.error = ctypes.addressof(error)
+        arguments.ticket = TICKET
+        arguments.spins = self.spins
+        failure = library.simt_run(
+            ctypes.byref(arguments), plan.groups * plan.group, self.seed
+        )
+        self.seed += 1
+        self.used.append(plan)
+        if failure is not None:
+            raise RuntimeError(failure.decode())
+        self.error = error.value
+        if error.value and self.strict:
+            raise RuntimeError(f"gave up with ticket {error.value}")
+
+
+@contextlib.contextmanager
+def installed(shim, precision="ieee"):
+    """Makes backend="cuda" run on CPU tensors through a shim.
+
+    Arguments
+    ---------
+    shim : Shim
+        Runs the kernels.
+    precision : str
+        torch's setting for float32 products on a GPU, ieee or tf32.
+    """
+    matmul = torch.backends.cuda.matmul
+    before = matmul.fp32_precision
+    with unittest.mock.patch.multiple(
+        cuda, unavailable=lambda *_: None, launch=shim
+    ):
+        backends._choose.cache_clear()
+        matmul.fp32_precision = precision
+        try:
+            yield shim
+        finally:
+            matmul.fp32_precision = before
+            backends._choose.cache_clear()

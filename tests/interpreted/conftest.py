@@ -1,0 +1,77 @@
+"""Triton's interpreter, made to run these kernels exactly and quickly.
+
+These tests need TRITON_INTERPRET=1 before anything imports Triton, hence a
+process of their own: tests/test_triton.py starts it.
+"""
+
+import types
+
+import numpy
+import pytest
+import torch
+import triton.language as tl
+from triton.runtime import interpreter
+
+BUILDER = interpreter.interpreter_builder
+
+
+def _bits_to_float32(bits):
+    return (bits.astype(numpy.uint32) << 16).view(numpy.float32)
+
+
+def _float32_to_bits(values):
+    rounded = torch.from_numpy(numpy.ascontiguousarray(values)).bfloat16()
+    return rounded.view(torch.uint16).numpy()
+
+
+class _Patch:
+    """The interpreter's patches of triton.language, applied once a launch.
+
+    It applies them all again at each call of a device function, which takes
+    longer than most functions.
+    """
+
+    def __init__(self):
+        self.apply = interpreter._patch_lang
+        self.scope = None
+
+    def __call__(self, function):
+        if self.scope is not None:
+            return types.SimpleNamespace(restore=lambda: None)
+        modules = types.SimpleNamespace(__globals__={"a": tl, "b": tl.core})
+        self.scope = self.apply(modules)
+        return self
+
+    def restore(self):
+        self.scope.restore()
+        self.scope = None
+
+
+@pytest.fixture(autouse=True)
+def exact_interpreter(monkeypatch):
+    """bfloat16 rounded to nearest and multiplied as such.
+
+    The interpreter holds bfloat16 as integers, truncates when it converts
+    and multiplies the integers.
+    """
+    convert, dot = BUILDER.cast_impl, BUILDER.create_dot
+
+    def cast_impl(source, target):
+        kinds = source.dtype.scalar, target.scalar
+        if kinds == (tl.float32, tl.bfloat16):
+            bits = _float32_to_bits(source.data)
+            return interpreter.TensorHandle(bits, tl.bfloat16)
+        return convert(source, target)
+
+    def create_dot(a, b, *rest):
+        if a.dtype.scalar == tl.bfloat16:
+            a, b = (
+                interpreter.TensorHandle(_bits_to_float32(x.data), tl.float32)
+                for x in (a, b)
+            )
+        return dot(a, b, *rest)
+
+    monkeypatch.setattr(BUILDER, "cast_impl", cast_impl)
+    monkeypatch.setattr(BUILDER, "create_fp_trunc", cast_impl)
+    monkeypatch.setattr(BUILDER, "create_dot", create_dot)
+    monkeypatch.setattr(interpreter, "_patch_lang", _Patch())

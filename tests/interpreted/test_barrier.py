@@ -1,0 +1,126 @@
+"""Programs that run at the same time: no races, no hang, no silent error."""
+
+import importlib.util
+
+import pytest
+import scans
+import torch
+from machine import Machine, Race
+from triton.runtime.errors import InterpreterError
+
+from speechbrain_ligru_fast.backends import triton
+from speechbrain_ligru_fast.backends.triton import backward, device, forward
+
+pytestmark = pytest.mark.usefixtures("poisoned_memory")
+
+SEEDS = range(2)
+
+
+@pytest.fixture(autouse=True)
+def no_failed_launches():
+    yield
+    triton._failures.cache_clear()
+
+
+def both(layernorm, seed=0, persistent=True):
+    """Largest error of a forward and a backward of 6 programs."""
+    spec, given = scans.scan(
+        9, 3, 37, directions=2, layernorm=layernorm, nonlinearity="tanh",
+        lengths=[3, 2, 3, 1, 0, 3, 3, 2, 3],
+    )  # fmt: skip
+    mode = dict(persistent=persistent, resident=persistent)
+    with Machine(seed):
+        got, want = scans.forward(spec, given, scans.how(37, **mode))
+        found = scans.errors(got, want, given["lengths"])
+        got, want = scans.backward(
+            spec, given, want, scans.how(37, backward=True, **mode)
+        )
+    return max(
+        *found.values(), *scans.errors(got, want, given["lengths"]).values()
+    )
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize("layernorm", [False, True])
+@pytest.mark.parametrize("persistent", [False, True])
+def test_no_schedule_races(seed, layernorm, persistent):
+    assert both(layernorm, seed, persistent) <= 2e-6
+
+
+# Each mistake as (text in device.py, what replaces it).
+MISTAKES = {
+    "waits for nobody": ("spins = 0\n", "spins = 0\n    target = 0\n"),
+    "waits for one too few": ("spins = 0\n", "spins = 0\n    target -= 1\n"),
+    "arrivals order nothing": ('sem="acq_rel"', 'sem="relaxed"'),
+    "arrivals don't acquire": ('sem="acq_rel"', 'sem="release"'),
+    "arrivals don't release": ('sem="acq_rel"', 'sem="acquire"'),
+    "looks don't acquire": ('0, sem="acquire"', '0, sem="relaxed"'),
+    "arrives before its threads": (
+        "    tl.debug_barrier()\n    arrived",
+        "    arrived",
+    ),
+    "goes on before its threads know": (
+        "    tl.debug_barrier()\n    return",
+        "    return",
+    ),
+}
+
+
+@pytest.fixture
+def plant(tmp_path, monkeypatch):
+    """Replaces ``wait`` in both kernels by one with a mistake."""
+
+    def planted(old, new):
+        with open(device.__file__) as file:
+            text = file.read()
+        assert text.count(old) == 1
+        path = tmp_path / "mistaken.py"
+        path.write_text(text.replace(old, new))
+        spec = importlib.util.spec_from_file_location("mistaken", path)
+        module = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+        for kernel in (forward, backward):
+            monkeypatch.setattr(kernel, "wait", module.wait)
+
+    return planted
+
+
+@pytest.mark.parametrize("layernorm", [False, True])
+@pytest.mark.parametrize("mistake", MISTAKES)
+def test_a_planted_mistake_is_found(mistake, layernorm, plant):
+    plant(*MISTAKES[mistake])
+    with pytest.raises(InterpreterError) as raised:
+        for seed in SEEDS:
+            both(layernorm, seed)
+    cause = raised.value
+    while isinstance(cause, InterpreterError):
+        cause = cause.__cause__
+    assert isinstance(cause, Race)
+
+
+@pytest.mark.parametrize("kernel", ["forward", "backward"])
+@pytest.mark.parametrize("layernorm", [False, True])
+def test_a_program_that_never_runs(kernel, layernorm, monkeypatch):
+    """The others give up, their results are NaN, the next launch says so."""
+    monkeypatch.setattr(triton, "SPIN_LIMIT", 5)
+    spec, given = scans.scan(10, 3, 37, directions=2, layernorm=layernorm)
+    plan = scans.how(37, backward=kernel == "backward")
+    want = scans.forward(spec, given, scans.how(37, persistent=False))[1]
+    # Six programs in two groups of rows; the second is complete.
+    with Machine(stuck=(1,)):
+        if kernel == "forward":
+            got = scans.forward(spec, given, plan)[0]["output"]
+            got = got.unflatten(2, (2, 37)).movedim(2, 0).flatten(0, 1)
+            last, others = got[:10, 2], got[16:]
+        else:
+            got = scans.backward(spec, given, want, plan)[0]["dh0"]
+            last, others = got[:16], got[16:]
+    # Of the stuck program's own units nothing is known.
+    alive = torch.ones(37, dtype=torch.bool)
+    alive[16:32] = False
+    assert last[:, alive].isnan().all()
+    assert others.isfinite().all()
+    message = f"{kernel}_kernel with 10 utterances, 3 steps, 37 units.* on cpu"
+    with pytest.raises(RuntimeError, match=message):
+        scans.forward(spec, given)
+    scans.forward(spec, given, scans.how(37, persistent=False))

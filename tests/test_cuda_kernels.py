@@ -1,0 +1,248 @@
+"""The CUDA kernels' source, run on a CPU under random schedules."""
+
+import itertools
+import re
+
+import cuda_shim
+import pytest
+import torch
+import twins
+from test_scan import arguments, run
+
+from speechbrain_ligru_fast import ligru_scan
+from speechbrain_ligru_fast.backends.cuda import build
+from speechbrain_ligru_fast.spec import NONLINEARITIES
+
+pytestmark = pytest.mark.usefixtures("poisoned_memory")
+
+# Tier, sizes and where the weights stay: registers, shared memory and L2
+# take part, padding is in every one, and 9 rows need a second tile.
+CLUSTER = dict(tier="cluster", units=16, splits=2, rows=8, groups=1)
+GRID = dict(tier="grid", units=32, splits=1, rows=8, groups=1)
+KERNELS = {
+    "cluster-fp32": (torch.float32, 25, dict(CLUSTER, held=1)),
+    "cluster-tf32": ("tf32", 25, dict(CLUSTER, splits=1, held=1, kept=1)),
+    "cluster-bf16": (torch.bfloat16, 40, dict(CLUSTER, units=32, rows=16)),
+    "cluster-fp16": (
+        torch.float16,
+        33,
+        dict(CLUSTER, group=4, splits=1, groups=2),
+    ),
+    "grid-fp32": (torch.float32, 50, dict(GRID, groups=2, held=1, kept=2)),
+    "grid-bf16": (torch.bfloat16, 20, dict(GRID, units=16, rows=16, held=1)),
+}
+LAYERNORM = ("cluster-fp32", "cluster-bf16", "grid-fp32")
+SCHEDULES = 3
+
+OPTIONS = (
+    dict(h0=False),
+    dict(directions=2, batch=5),
+    dict(directions=2, lengths=True, mask=True),
+    dict(batch=9, mask=True, lengths=True),
+)
+
+
+def cases():
+    for name, layernorm in itertools.product(KERNELS, (False, True)):
+        if not layernorm or name in LAYERNORM:
+            yield pytest.param(
+                name, layernorm, id=name + ("-layernorm" if layernorm else "")
+            )
+
+
+def drawn(hidden, dtype, **options):
+    """Arguments of a scan whose product has operands of ``dtype``."""
+    given = arguments(
+        **{"batch": 3, "steps": 4, **options},
+        hidden=hidden,
+        dtype=torch.float32,
+    )
+    u = given["u"].detach() / hidden**0.5
+    given["u"] = u.to(dtype).requires_grad_()
+    return given
+
+
+def limits(dtype):
+    """Largest errors of an output and of a gradient."""
+    if dtype == torch.float32:
+        return 2e-6, 1e-5
+    # Sums in another order can round an operand the other way.
+    eps = torch.finfo(dtype).eps
+    return 4 * eps, 8 * eps
+
+
+def compare(got, want, dtype):
+    assert got.keys() == want.keys()
+    output, gradient = limits(dtype)
+    for name in want:
+        limit = gradient if name.startswith("grad ") else output
+        # Written so that a NaN fails.
+        assert twins.error(got[name], want[name]) <= limit, name
+
+
+@pytest.mark.parametrize("name, layernorm", cases())
+def test_equals_the_reference(name, layernorm):
+    """Every option, each under several schedules."""
+    dtype, hidden, sizes = KERNELS[name]
+    precision = "ieee"
+    if dtype == "tf32":
+        dtype, precision = torch.float32, "tf32"
+    # tf32's operands have fp16's precision.
+    judged = torch.float16 if precision == "tf32" else dtype
+    shim = cuda_shim.Shim(plans=sizes)
+    for i, options in enumerate(OPTIONS):
+        options = dict(options, nonlinearity=NONLINEARITIES[i])
+        if layernorm:
+            options.update(layernorm=True, affine=i % 2 == 0)
+        given = drawn(hidden, dtype, **options)
+        want = run(ligru_scan, given, backend="reference")
+        with cuda_shim.installed(shim, precision):
+            for _ in range(SCHEDULES):
+                got = run(ligru_scan, given, backend="cuda")
+                compare(got, want, judged)
+    assert shim.seed == 2 * len(OPTIONS) * SCHEDULES
+    assert {plan.tier for plan in shim.used} == {sizes["tier"]}
+
+
+def test_schedules_in_total():
+    """Forward and backward of every case above: 100 schedules and more."""
+    assert len(list(cases())) * len(OPTIONS) * SCHEDULES >= 100
+
+
+@pytest.mark.parametrize(
+    "dtype, operands",
+    [
+        (torch.bfloat16, ["bf16", "bf16"]),
+        # Gradients need more than fp16's range.
+        (torch.float16, ["fp16", "tf32"]),
+    ],
+)
+def test_input_and_output_of_half_precision(dtype, operands):
+    """As above with w, output and gradients of 16 bits too."""
+    given = arguments(hidden=20, dtype=dtype, directions=2, lengths=True)
+    want = run(ligru_scan, given, backend="reference")
+    with cuda_shim.installed(cuda_shim.Shim()) as shim:
+        got = run(ligru_scan, given, backend="cuda")
+    assert [plan.operand for plan in shim.used] == operands
+    assert {got[name].dtype for name in got} == {dtype}
+    compare(got, want, dtype)
+
+
+def test_planned_kernels_equal_the_reference():
+    """What the planner itself takes on a small device, tiers and all."""
+    small = cuda_shim.Limits((8, 0), 4, 49152)
+    tiers = set()
+    for limits_, dtype in (
+        (cuda_shim.LIMITS, torch.bfloat16),
+        (small, torch.float32),
+    ):
+        given = drawn(60, dtype, batch=9, steps=2)
+        want = run(ligru_scan, given, backend="reference")
+        with cuda_shim.installed(cuda_shim.Shim(limits_)) as shim:
+            compare(run(ligru_scan, given, backend="cuda"), want, dtype)
+        tiers.update(plan.tier for plan in shim.used)
+    assert tiers == {"cluster", "grid"}
+
+
+def test_nothing_to_do():
+    """No frames at all, and utterances without frames."""
+    shim = cuda_shim.Shim(plans=KERNELS["cluster-fp32"][2])
+    with cuda_shim.installed(shim):
+        given = drawn(25, torch.float32, steps=0)
+        assert ligru_scan(**given, backend="cuda").shape == (3, 0, 25)
+        assert shim.used == []
+        given = drawn(25, torch.float32, directions=2)
+        given["lengths"] = torch.tensor([0, 4, 2])
+        got = run(ligru_scan, given, backend="cuda")
+    want = run(ligru_scan, given, backend="reference")
+    compare(got, want, torch.float32)
+
+
+def test_auto_goes_on_where_a_size_does_not_fit(caplog):
+    tiny = cuda_shim.Limits((8, 0), 1, 8192)
+    given = drawn(200, torch.float32)
+    want = run(ligru_scan, given, backend="reference")
+    with cuda_shim.installed(cuda_shim.Shim(tiny)) as shim:
+        with pytest.raises(RuntimeError, match="H=200 fits no kernel here"):
+            ligru_scan(**given, backend="cuda")
+        for _ in range(2):
+            compare(run(ligru_scan, given), want, torch.float32)
+    assert shim.used == []
+    messages = [record.getMessage() for record in caplog.records]
+    assert sum("H=200" in message for message in messages) == 1
+
+
+def test_a_wait_ends():
+    """A CTA that never sends: the others give up and say so."""
+    for tier, sizes in (("cluster", CLUSTER), ("grid", GRID)):
+        shim = cuda_shim.Shim(
+            plans=dict(sizes, groups=1),
+            edit=lambda text: text.replace(
+                "exchange.send_stage();", "if (cta) exchange.send_stage();"
+            ),
+        )
+        shim.spins = 500
+        shim.strict = False
+        given = drawn(50, torch.float32, batch=2)
+        with cuda_shim.installed(shim), torch.no_grad():
+            output = ligru_scan(**given, backend="cuda")
+        assert shim.error == cuda_shim.TICKET, tier
+        assert output.isnan().all(), tier
+
+
+def mistakes():
+    """Where the barriers are: of both tiers, and of both kernels."""
+    for tier, backward in (("cluster", False), ("grid", True)):
+        text = build.source(backward)
+        # Words are received in the grid tier alone.
+        words = text.index("receive_words(const char"), text.index("*words(u32")
+        for match in re.finditer(r"\n[ =\w]*__syncthreads\w*\(\w*\);", text):
+            if tier == "cluster" and words[0] < match.start() < words[1]:
+                continue
+            line = text[: match.start() + 1].count("\n")
+            yield pytest.param(
+                tier, backward, match.span(), id=f"{tier}-line{line}"
+            )
+
+
+def fails(tier, backward, edit, seeds=12):
+    """Whether a planted mistake shows in one of a few schedules."""
+    sizes = dict(CLUSTER if tier == "cluster" else GRID, groups=1)
+    given = drawn(
+        25 if tier == "cluster" else 50, torch.float32, layernorm=True, batch=9
+    )
+    want = run(ligru_scan, given, backend="reference")
+    original = build.source(backward)
+
+    def planted(text):
+        return edit(text) if text == original else text
+
+    for seed in range(seeds):
+        shim = cuda_shim.Shim(plans=sizes, seed=2 * seed, edit=planted)
+        shim.spins = 20000
+        with cuda_shim.installed(shim):
+            try:
+                got = run(ligru_scan, given, backend="cuda")
+                compare(got, want, torch.float32)
+            except (AssertionError, RuntimeError):
+                return True
+    return False
+
+
+@pytest.mark.parametrize("tier, backward, span", mistakes())
+def test_a_missing_barrier_shows(tier, backward, span):
+    assert fails(tier, backward, lambda text: text[: span[0]] + text[span[1] :])
+
+
+@pytest.mark.parametrize("tier", ["cluster", "grid"])
+def test_a_single_buffer_shows(tier):
+    """The exchange needs its two buffers."""
+    once = {"cluster": "index * OPERAND_BYTES", "grid": "count % 2"}[tier]
+
+    def edit(text):
+        if tier == "cluster":
+            text = text.replace("number % 2 * OPERAND_BYTES", "0")
+        assert once in text
+        return text.replace(once, "0")
+
+    assert fails(tier, False, edit)

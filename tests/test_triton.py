@@ -1,0 +1,102 @@
+"""The Triton backend without a GPU: its plans, and its kernels interpreted."""
+
+import os
+import pathlib
+import subprocess
+import sys
+
+import pytest
+import torch
+
+from speechbrain_ligru_fast import available_backends, backends
+from speechbrain_ligru_fast.spec import ScanSpec
+
+triton = pytest.importorskip("triton")
+
+from speechbrain_ligru_fast.backends import triton as backend  # noqa: E402
+from speechbrain_ligru_fast.backends.triton.plan import (  # noqa: E402
+    Device,
+    plan,
+)
+
+H100 = Device()
+A100 = Device(108, 163 * 1024)
+SMALL = Device(20, 99 * 1024)
+MI300 = Device(304, 64 * 1024, amd=True)
+
+
+def test_the_kernels_in_the_interpreter():
+    """tests/interpreted, in a process that interprets Triton from the start."""
+    folder = pathlib.Path(__file__).parent / "interpreted"
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", folder],
+        env={**os.environ, "TRITON_INTERPRET": "1"},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert " passed" in done.stdout and "skipped" not in done.stdout
+
+
+@pytest.mark.parametrize("device", [H100, A100, SMALL, MI300], ids=str)
+@pytest.mark.parametrize("itemsize", [2, 4])
+@pytest.mark.parametrize("backward", [False, True])
+def test_every_plan_can_run(device, itemsize, backward):
+    for hidden in (1, 16, 100, 128, 512, 600, 1024, 2048, 3000):
+        for rows in (1, 16, 48, 128, 1000):
+            how = plan(device, hidden, rows, itemsize, 100, backward)
+            width = hidden * (2 if backward else 1)
+            columns = how.block_units * (1 if backward else 2)
+            programs = how.groups * how.tiles(hidden)
+            assert how.groups >= 1
+            if how.persistent:
+                # They wait for each other, so all must run.
+                assert programs <= device.processors
+            else:
+                assert how.tiles(hidden) > device.processors
+            if how.resident:
+                covered = how.splits * how.block_k
+                assert how.persistent and covered >= width
+                assert covered * columns * itemsize <= device.shared
+
+
+def test_the_workloads_stay_in_the_program():
+    """TIMIT's and LibriSpeech's layers hold their weights on a big GPU."""
+    for hidden, rows in ((512, 16), (1024, 48)):
+        for backward in (False, True):
+            how = plan(H100, hidden, rows, 2, 100, backward)
+            assert how.persistent and how.resident, hidden
+            assert how.groups * how.block_rows >= rows, "one launch"
+
+
+def test_what_does_not_fit_runs_step_by_step():
+    assert not plan(SMALL, 3000, 16, 2, 100).persistent
+    assert not plan(H100, 512, 16, 2, 1).persistent
+    lonely = Device(cooperative=False)
+    assert not plan(lonely, 512, 16, 2, 100).persistent
+
+
+def test_who_cannot_run():
+    spec = ScanSpec()
+    assert "GPU" in backend.unavailable("cpu", torch.float32, spec)
+    assert "float64" in backend.unavailable("cuda", torch.float64, spec)
+    assert "mps" in backend.unavailable("mps", torch.float32, spec)
+    with pytest.raises(RuntimeError, match="triton.*can't run.*GPU only.*auto"):
+        backends.choose("triton", "cpu", torch.float32, spec)
+
+
+@pytest.mark.parametrize(
+    "capability, reason",
+    [((7, 5), "capability 8.0 or more, this is 7.5"), ((8, 0), None)],
+)
+def test_an_old_gpu_is_refused(capability, reason, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda: capability)
+    found = backend.unavailable("cuda", torch.float32, ScanSpec())
+    assert found is None if reason is None else reason in found
+
+
+@pytest.mark.skipif(
+    torch.cuda.is_available(), reason="says what is missing without a GPU"
+)
+def test_the_report_says_why():
+    assert "GPU" in available_backends()["triton"]
