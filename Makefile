@@ -25,7 +25,7 @@ lint: $(STAMP)
 
 # The demo: a synthetic corpus in TIMIT's layout, then the same recipe with
 # one key changed each time.
-DEMO := $(CURDIR)/build/demo
+DEMO = $(CURDIR)/build/demo-$(DEMO_MINUTES)-minutes
 DEMO_MINUTES ?= 6
 DEMO_SYSTEMS := speechbrain_ligru_fast.LiGRU speechbrain.nnet.RNN.LiGRU \
 	speechbrain.nnet.RNN.LSTM

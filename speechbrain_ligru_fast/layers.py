@@ -7,7 +7,7 @@ docs/differences.md.
 
 import logging
 import math
-from typing import Optional, Tuple
+from typing import List, Optional, Tuple
 
 import torch
 from speechbrain.nnet.RNN import rnn_init
@@ -125,10 +125,10 @@ class LightGRULayer(nn.Module):
         if hx is None:
             hx = self.h_init.expand(rows, self.hidden_size)
         if x.size(0) * x.size(1) == 0:
-            # BatchNorm has no statistics of nothing.
-            return x.new_zeros(
-                [x.size(0), x.size(1), self.directions * self.hidden_size]
-            )
+            # BatchNorm has no statistics of nothing. A part of the graph, so
+            # that a backward finds its way.
+            nothing = self.w(x)[..., :1] * 0.0
+            return nothing.expand(-1, -1, self.directions * self.hidden_size)
         w = self._normalise(self.w(x), frames)
         mask: Optional[Tensor] = None
         if self.training and self.dropout > 0.0:
@@ -411,6 +411,13 @@ class _LightGRU(nn.Module):
                 raise TypeError(
                     f"hx: got dtype {hx.dtype}, expected a floating point type"
                 )
+            if not torch.jit.is_scripting():
+                autocast = torch.is_autocast_enabled(x.device.type)
+                if hx.dtype != weight.dtype and not autocast:
+                    raise TypeError(
+                        f"hx: got dtype {hx.dtype}, expected that of the "
+                        f"parameters, {weight.dtype}"
+                    )
 
     def _frames(self, lengths: Tensor, x: Tensor) -> Tensor:
         """Relative lengths (B,) -> int64 frames (B,)."""
@@ -419,16 +426,15 @@ class _LightGRU(nn.Module):
                 f"lengths: got shape {list(lengths.shape)}, expected "
                 f"[{x.size(0)}] (batch)"
             )
+        # Reading values would break a compiled graph or stall a GPU.
+        readable = lengths.device.type == "cpu"
         if not torch.jit.is_scripting():
-            # Reading values would break a compiled graph or stall a GPU.
-            if lengths.device.type == "cpu" and not (
-                torch.compiler.is_compiling()
-            ):
-                if not bool(((lengths > 0) & (lengths <= 1)).all()):
-                    raise ValueError(
-                        f"lengths: got {lengths.tolist()}, expected relative "
-                        "lengths in (0, 1]"
-                    )
+            readable = readable and not torch.compiler.is_compiling()
+        if readable and not bool(((lengths > 0) & (lengths <= 1)).all()):
+            values: List[float] = lengths.double().tolist()
+            raise ValueError(
+                f"lengths: got {values}, expected relative lengths in (0, 1]"
+            )
         frames = torch.round(lengths.to(x.device) * x.size(1))
         return frames.clamp(1, max(x.size(1), 1)).to(torch.int64)
 

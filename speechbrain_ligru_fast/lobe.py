@@ -27,6 +27,14 @@ def _accepts(function, argument):
     return argument in inspect.signature(function).parameters
 
 
+def _mark(rnn):
+    """A layer, marked for CRDNN.forward if it takes lengths."""
+    # An attribute can be read under torch.jit.script, too.
+    if _accepts(rnn.forward, "lengths"):
+        rnn.takes_lengths = True
+    return rnn
+
+
 def _with_backend(rnn_class, backend):
     """``rnn_class`` with the backend set, if it knows backends."""
 
@@ -34,11 +42,7 @@ def _with_backend(rnn_class, backend):
         # A backend set on rnn_class itself stays.
         if backend != "auto" and _accepts(rnn_class, "backend"):
             kwargs["backend"] = backend
-        rnn = rnn_class(*args, **kwargs)
-        # Read by CRDNN.forward, also under torch.jit.script.
-        if _accepts(rnn.forward, "lengths"):
-            rnn.takes_lengths = True
-        return rnn
+        return _mark(rnn_class(*args, **kwargs))
 
     # speechbrain's containers pass input_shape only to who asks for it.
     build.__signature__ = inspect.signature(rnn_class)
@@ -164,9 +168,8 @@ def _move_weights(source, target):
 def _swap(module, classes, build):
     """Replaces every instance of ``classes`` in ``module``."""
     new = {m: build(m) for m in module.modules() if type(m) in classes}
-    for old, swapped in new.items():
-        if hasattr(old, "takes_lengths"):
-            swapped.takes_lengths = True
+    for swapped in new.values():
+        _mark(swapped)
     # A layer may have more than one parent, or one parent twice.
     for parent in list(module.modules()):
         for name, child in parent._modules.items():

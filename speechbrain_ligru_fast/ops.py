@@ -13,7 +13,7 @@ from torch import Tensor
 
 from speechbrain_ligru_fast import backends
 from speechbrain_ligru_fast.rows import accumulate_dtype, previous_hidden
-from speechbrain_ligru_fast.spec import ScanSpec, check_scan
+from speechbrain_ligru_fast.spec import ScanSpec, bounded_frames, check_scan
 
 NAMESPACE = "speechbrain_ligru_fast"
 
@@ -35,6 +35,7 @@ def scan(
     save: bool,
 ) -> Tuple[Tensor, Tensor, Tensor, Tensor]:
     """Output and what the backward needs; see backends/reference.py."""
+    lengths = bounded_frames(lengths, w.size(1))
     spec = ScanSpec(nonlinearity, directions, layernorm, eps)
     return backends.run(
         "scan_forward", backend, w.device.type, u.dtype, spec, w.size(1),
@@ -81,6 +82,7 @@ def scan_backward(
     backend: str,
 ) -> Tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
     """Gradients of w, u, h0 and, if ``affine``, ln_weight and ln_bias."""
+    lengths = bounded_frames(lengths, grad.size(1))
     spec = ScanSpec(nonlinearity, directions, layernorm, eps)
     previous = previous_hidden(output, h0, directions, lengths)
     dgates, dprojected, dh0 = backends.run(
@@ -276,6 +278,8 @@ def ligru_scan(
         save = save or ln_weight.requires_grad
     if ln_bias is not None:
         save = save or ln_bias.requires_grad
+    if mask is not None:
+        mask = mask.detach()
     result = torch.ops.speechbrain_ligru_fast.scan(
         w, u, h0, mask, lengths, ln_weight, ln_bias, nonlinearity, directions,
         layernorm, eps, backend, save and torch.is_grad_enabled(),

@@ -7,8 +7,11 @@ import pytest
 import sentencepiece
 import speechbrain as sb
 import tiny_corpora
+import torch
 from speechbrain.dataio.dataloader import make_dataloader
 
+from speechbrain_ligru_fast.asr import experiment
+from speechbrain_ligru_fast.asr.brain import ASR
 from speechbrain_ligru_fast.asr.corpora.librispeech import prepare_librispeech
 from speechbrain_ligru_fast.asr.data import loader_options, make_dataset
 from speechbrain_ligru_fast.asr.text import prepare_tokenizer, read_texts
@@ -191,3 +194,51 @@ def test_phones():
     ids = tokenizer.encode_as_ids(text)
     assert min(ids) >= 3 and tokenizer.decode_ids([1, *ids, 2]) == text
     assert tokenizer.encode_as_ids("ax") == [tokenizer.unk_id()]
+
+
+def test_dynamic_batches_change_with_the_epoch(
+    recipe, librispeech, tmp_path, monkeypatch
+):
+    seen = {}
+
+    def fit_batch(self, batch):
+        epoch = self.hparams.epoch_counter.current
+        seen.setdefault(epoch, []).append(tuple(batch.id))
+        return torch.tensor(0.0)
+
+    monkeypatch.setattr(ASR, "fit_batch", fit_batch)
+    recipe(
+        "LibriSpeech/train.py",
+        "tiny_librispeech.yaml",
+        *["--data_folder", librispeech, "--output_folder", tmp_path / "asr"],
+        *["--device", "cpu", "--noprogressbar", "--number_of_epochs", "4"],
+        *["--dynamic_batching", "True", "--max_batch_length", "300"],
+        *["--norm_type", "sentence"],
+    )
+    assert len(seen) == 4
+    assert len({frozenset(batches) for batches in seen.values()}) > 1
+    assert len({tuple(batches) for batches in seen.values()}) == 4
+
+
+@pytest.mark.parametrize(
+    "change, words",
+    [
+        ({"output_neurons": 9}, "output_neurons=9, but the tokenizer has"),
+        ({"bos_index": 4}, "bos_index=4, but the tokenizer has 1"),
+        (
+            {"number_of_ctc_only_epochs": 3, "number_of_epochs": 3},
+            "number_of_ctc_only_epochs=3 leaves no epoch",
+        ),
+    ],
+)
+def test_settings_that_do_not_fit_are_refused(hparams, change, words):
+    hparams |= {
+        "output_neurons": hparams["tokenizer"].get_piece_size(),
+        "blank_index": 0,
+        "metric": "WER",
+        "number_of_epochs": 3,
+        "number_of_ctc_only_epochs": 0,
+    }
+    experiment._check(hparams)
+    with pytest.raises(ValueError, match=words):
+        experiment._check(hparams | change)

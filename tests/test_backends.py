@@ -72,6 +72,22 @@ def test_auto_falls_through_a_broken_library_and_says_so(monkeypatch, caplog):
         fast.LiGRU(4, (2, 9, 3), backend="numba")(torch.randn(2, 9, 3))
 
 
+def test_a_broken_library_is_a_reason(monkeypatch):
+    def broken(path):
+        raise OSError("libllvmlite.so: cannot open shared object file")
+
+    monkeypatch.setattr(backends.importlib, "import_module", broken)
+    backends._load.cache_clear()
+    try:
+        reason = fast.available_backends()["numba"]
+    finally:
+        backends._load.cache_clear()
+    assert reason == (
+        "its library can't be imported: "
+        "libllvmlite.so: cannot open shared object file"
+    )
+
+
 def test_a_refusal_is_by_option(monkeypatch):
     """A backend may refuse a spec: auto then takes the next for it alone."""
     picky = types.SimpleNamespace(

@@ -85,6 +85,11 @@ X = torch.randn(SHAPE)
             (X, torch.zeros(4, 3, 4, dtype=torch.int32)),
         ),
         (
+            TypeError,
+            "hx: got dtype torch.float64, expected that of .*torch.float32",
+            (X, torch.zeros(4, 3, 4, dtype=torch.float64)),
+        ),
+        (
             ValueError,
             r"lengths: got shape \[2\], expected \[3\]",
             (X, None, torch.ones(2)),
@@ -154,6 +159,16 @@ W, U = torch.randn(3, 7, 8), torch.randn(8, 4)
             ValueError,
             r"lengths: got shape \[4\]",
             {"lengths": torch.ones(4, dtype=torch.int64)},
+        ),
+        (
+            ValueError,
+            r"lengths: got \[7, 8, 1\], expected frames from 0 to 7",
+            {"lengths": torch.tensor([7, 8, 1])},
+        ),
+        (
+            ValueError,
+            r"lengths: got \[7, -1, 1\], expected frames from 0 to 7",
+            {"lengths": torch.tensor([7, -1, 1])},
         ),
         (
             ValueError,

@@ -82,6 +82,10 @@ def test_scripted_layer_checks_its_input():
             dict(x=torch.randn(3, 7, 5), lengths=torch.ones(2)),
             "lengths: got shape",
         ),
+        (
+            dict(x=torch.randn(3, 7, 5), lengths=torch.tensor([9.0, 1, 1])),
+            "expected relative lengths in",
+        ),
     ):
         with pytest.raises(torch.jit.Error, match=words):
             scripted(**given)

@@ -190,6 +190,16 @@ def test_hx_belongs_to_its_utterance_and_direction(backend):
     assert not torch.allclose(theirs(x, hx)[1], hidden, atol=1e-3)
 
 
+def test_nothing_has_a_backward(backend):
+    ours, _ = twins.build("LiGRU", (2, 3, 4), backend)
+    x = twins.data((2, 0, 4))
+    ours(x)[0].sum().backward()
+    assert x.grad.shape == x.shape
+    assert all(
+        not p.grad.any() for p in ours.parameters() if p.grad is not None
+    )
+
+
 @pytest.mark.parametrize("model", twins.MODELS)
 @pytest.mark.parametrize("bidirectional", [False, True])
 @pytest.mark.parametrize("shape", [(3, 0, 4), (0, 5, 4), (0, 0, 4)])

@@ -14,6 +14,7 @@ import speechbrain_ligru_fast
 from speechbrain_ligru_fast import LiGRU, SLiGRU, lobe, register
 
 SHAPE = (3, 12, 6)
+STOCK_LIGRU = sb.nnet.RNN.LiGRU
 SMALL = dict(
     input_shape=SHAPE,
     cnn_channels=[2, 3],
@@ -102,6 +103,17 @@ def test_lengths_reach_the_recurrent_layer():
     assert not torch.allclose(model(changed)[1, :6], model(x)[1, :6])
     pooled = small(time_pooling=True, dnn_blocks=0).eval()
     assert pooled(x, lengths)[1].any(1).sum() == 3
+
+
+def test_lengths_after_accelerate_and_restore():
+    x, lengths = twins.data(SHAPE), torch.tensor([1.0, 0.5, 0.75])
+    model = small(rnn_class=STOCK_LIGRU, cnn_blocks=0, dnn_blocks=0).eval()
+    blind = model(x, lengths)
+    # A fast layer knows lengths, wherever it came from.
+    speechbrain_ligru_fast.accelerate(model)
+    assert not model(x, lengths)[1, 6:].any() and blind[1, 6:].any()
+    speechbrain_ligru_fast.restore(model)
+    assert torch.allclose(model(x, lengths), blind)
 
 
 def test_backend_is_handed_on():

@@ -233,6 +233,24 @@ def test_any_strides(backend):
     assert torch.allclose(given["w"].grad, strided["w"].grad)
 
 
+@pytest.mark.parametrize("directions", [1, 2])
+def test_results_are_contiguous_as_the_fake_promises(backend, directions):
+    w, u = twins.data((3, 9, 10)), twins.data((10, 5), seed=2)
+    output = ligru_scan(w, u, directions=directions, backend=backend)
+    assert output.is_contiguous()
+    h0 = twins.data((3 * directions, 5), seed=3)
+    output = ligru_scan(w, u, h0, directions=directions, backend=backend)
+    grads = torch.autograd.grad(output.sum(), (w, u, h0))
+    assert all(grad.is_contiguous() for grad in grads)
+
+
+def test_a_mask_gets_no_gradient(backend):
+    w, u = twins.data((3, 9, 10)), twins.data((10, 5), seed=2)
+    mask = twins.data((3, 5), seed=3)
+    ligru_scan(w, u, mask=mask, backend=backend).sum().backward()
+    assert mask.grad is None and w.grad.any()
+
+
 def test_inputs_stay_as_they_are(backend):
     given = arguments(directions=2, lengths=True, mask=True, layernorm=True)
     before = {k: v.clone() for k, v in given.items() if torch.is_tensor(v)}

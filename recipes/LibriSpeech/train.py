@@ -13,6 +13,7 @@ from speechbrain.utils.distributed import run_on_main
 
 from speechbrain_ligru_fast.asr.config import load_experiment
 from speechbrain_ligru_fast.asr.corpora.librispeech import prepare_librispeech
+from speechbrain_ligru_fast.asr.corpora.manifest import as_list
 from speechbrain_ligru_fast.asr.experiment import run
 from speechbrain_ligru_fast.asr.text import prepare_tokenizer
 
@@ -34,6 +35,6 @@ if __name__ == "__main__":
     hparams["tokenizer"].Load(hparams["tokenizer_file"])
     manifests = {
         split: f"{hparams['save_folder']}/{split}.json"
-        for split in hparams["test_splits"]
+        for split in as_list(hparams["test_splits"])
     }
     run(hparams, run_opts, manifests)

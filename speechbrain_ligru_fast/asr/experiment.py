@@ -47,11 +47,14 @@ def run(hparams, run_opts, test_manifests):
         run_opts=run_opts,
         checkpointer=hparams["checkpointer"],
     )
+    train_options = loader_options(train, hparams, stages.TRAIN)
+    # SpeechBrain tells this sampler the epoch, by which it shuffles.
+    brain.train_sampler = train_options.get("batch_sampler")
     brain.fit(
         hparams["epoch_counter"],
         train,
         valid,
-        train_loader_kwargs=loader_options(train, hparams, stages.TRAIN),
+        train_loader_kwargs=train_options,
         valid_loader_kwargs=loader_options(valid, hparams, stages.VALID),
     )
     rows = []
@@ -72,13 +75,32 @@ def run(hparams, run_opts, test_manifests):
 
 
 def _check(hparams):
-    found, wanted = (
-        hparams["tokenizer"].get_piece_size(),
-        hparams["output_neurons"],
-    )
+    tokenizer = hparams["tokenizer"]
+    found, wanted = tokenizer.get_piece_size(), hparams["output_neurons"]
     if found != wanted:
         raise ValueError(
             f"output_neurons={wanted}, but the tokenizer has {found} tokens"
+        )
+    for key, found in (
+        ("blank_index", tokenizer.unk_id()),
+        ("bos_index", tokenizer.bos_id()),
+        ("eos_index", tokenizer.eos_id()),
+    ):
+        if found != hparams[key]:
+            raise ValueError(
+                f"{key}={hparams[key]}, but the tokenizer has {found} (-1: "
+                "none), so that a real token would stand for it. Tokenizers "
+                "need unk_id=0 (the blank), bos_id=1 and eos_id=2, as those "
+                "that this recipe trains"
+            )
+    only, epochs = (
+        hparams["number_of_ctc_only_epochs"],
+        hparams["number_of_epochs"],
+    )
+    if only >= epochs:
+        raise ValueError(
+            f"number_of_ctc_only_epochs={only} leaves no epoch of "
+            f"number_of_epochs={epochs} to train the decoder in"
         )
     if hparams["metric"] not in ("WER", "PER"):
         raise ValueError(

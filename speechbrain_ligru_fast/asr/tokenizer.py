@@ -48,6 +48,14 @@ class LabelTokenizer:
         """The id of what is unknown."""
         return 0
 
+    def bos_id(self):
+        """The id of a sentence's begin."""
+        return 1
+
+    def eos_id(self):
+        """The id of a sentence's end."""
+        return 2
+
     def piece_to_id(self, piece):
         """The id of one label."""
         return self._ids.get(piece, self.unk_id())

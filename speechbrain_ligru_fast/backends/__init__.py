@@ -40,7 +40,8 @@ def _load(name):
         return f"{name} is not part of this version"
     try:
         return importlib.import_module(path)
-    except ImportError as error:
+    # A broken library may raise anything, OSError for a missing file of its.
+    except Exception as error:
         return f"its library can't be imported: {error}"
 
 

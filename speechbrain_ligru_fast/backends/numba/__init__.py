@@ -8,13 +8,19 @@ in docs/backends.md.
 
 import functools
 import importlib.util
+import logging
 
+import numba
 import numpy as np
 import torch
 
 from speechbrain_ligru_fast.backends.numba import kernels, team
 from speechbrain_ligru_fast.rows import accumulate_dtype
 from speechbrain_ligru_fast.spec import NONLINEARITIES
+
+# It describes every line it compiles to whoever logs at level DEBUG, as
+# SpeechBrain's experiments do.
+logging.getLogger("numba").setLevel(logging.WARNING)
 
 # Work of one step, in multiply-adds, below which one more thread costs more
 # at the barriers than it saves.
@@ -23,6 +29,8 @@ _WORK_PER_THREAD = 150_000
 
 def unavailable(device_type, dtype, spec):
     """None, or the reason why a scan can't run here."""
+    if numba.config.DISABLE_JIT:
+        return "NUMBA_DISABLE_JIT is set"
     if device_type == "cpu":
         return None
     if device_type != "cuda":
@@ -43,8 +51,7 @@ def _gpu():
 def _compiled(direction, dtype):
     """Address of a compiled loop; Numba compiles it or takes it from disk."""
     real = np.float64 if dtype == torch.float64 else np.float32
-    body = kernels._forward if direction == "forward" else kernels._backward
-    entry = kernels._entry(body, real, kernels._source_hash())
+    entry = kernels._entry(direction, real, kernels._source_hash())
     # The address is valid for as long as the entry lives: keep both.
     return entry, entry.address
 
@@ -60,7 +67,9 @@ def _pad(x, hidden, padded):
 def _crop(x, hidden, padded):
     if hidden == padded:
         return x
-    return x.unflatten(-1, (-1, padded))[..., :hidden].flatten(-2)
+    # One group would be a view of what the operator's fake calls contiguous.
+    cropped = x.unflatten(-1, (-1, padded))[..., :hidden]
+    return cropped.flatten(-2).contiguous()
 
 
 def _pad_weights(u, hidden, padded):

@@ -12,6 +12,7 @@ constant offsets.
 """
 
 import hashlib
+import logging
 import os
 from pathlib import Path
 
@@ -25,6 +26,8 @@ from speechbrain_ligru_fast.backends.numba.simd import (
     TILE_VECTORS,
     VECTOR_BYTES,
 )
+
+logger = logging.getLogger(__name__)
 
 # Positions in the table of int64 that a kernel gets. Addresses first; 0
 # stands for an absent tensor.
@@ -633,15 +636,33 @@ def _source_hash():
     return digest.hexdigest()
 
 
-def _entry(body, real, fingerprint):
-    """A C function ``void f(int64 *arguments)`` around a loop."""
+def _entry(direction, real, fingerprint):
+    """A C function ``void f(int64 *arguments)`` around a loop.
+
+    What the functions below enclose is a part of the key in Numba's cache on
+    disk: plain values only, for a compiled function among them would give
+    every process a key of its own.
+    """
     size = real(0).itemsize
     count = len(ARGUMENTS)
 
-    @cfunc(types.void(types.CPointer(types.int64)), cache=True)
-    def entry(arguments):
-        # A closure variable is part of the key in Numba's cache.
+    def forward(arguments):
         fingerprint  # noqa: B018
-        body(real(0), carray(arguments, (count,)), size)
+        _forward(real(0), carray(arguments, (count,)), size)
 
-    return entry
+    def backward(arguments):
+        fingerprint  # noqa: B018
+        _backward(real(0), carray(arguments, (count,)), size)
+
+    function = forward if direction == "forward" else backward
+    signature = types.void(types.CPointer(types.int64))
+    try:
+        return cfunc(signature, cache=True)(function)
+    except RuntimeError as error:
+        if "cannot cache" not in str(error):
+            raise
+        logger.warning(
+            "Backend numba compiles its loops anew in every process, for it "
+            "found no folder to keep them in: set NUMBA_CACHE_DIR to one"
+        )
+        return cfunc(signature)(function)
