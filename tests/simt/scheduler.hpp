@@ -103,10 +103,10 @@ static void prepare(int grid, unsigned seed) {
     block.barrier.size = THREADS;
     block.running = THREADS;
     block.warps.resize(WARPS);
-    double slow_block = chance(0.3) ? 0.9 : 0.0;
+    double slow_block = chance(0.3) ? 0.95 : 0.0;
     for (Warp &warp : block.warps) {
       warp.barrier.size = 32;
-      double laziness = chance(0.3) ? 0.95 : slow_block;
+      double laziness = chance(0.3) ? 0.97 : slow_block;
       for (int lane = 0; lane < 32; lane++) {
         auto fiber = std::make_unique<Fiber>();
         fiber->thread.x = (&warp - block.warps.data()) * 32 + lane;
@@ -148,7 +148,9 @@ extern "C" const char *simt_run(const Arguments *arguments, int grid,
       continue;
     }
     size_t i = draw() % ready.size();
-    if (chance(ready[i]->laziness)) i = draw() % ready.size();
+    for (int n = 0; n < 64 && chance(ready[i]->laziness); n++) {
+      i = draw() % ready.size();
+    }
     Fiber *fiber = ready[i];
     ready[i] = ready.back();
     ready.pop_back();
