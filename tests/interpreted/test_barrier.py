@@ -67,28 +67,25 @@ MISTAKES = {
 
 
 @pytest.fixture
-def plant(tmp_path, monkeypatch):
-    """Replaces ``wait`` in both kernels by one with a mistake."""
+def mistaken(tmp_path):
+    """A function that imports a module with one text replaced."""
 
-    def planted(old, new):
-        with open(device.__file__) as file:
+    def changed(module, old, new):
+        with open(module.__file__) as file:
             text = file.read()
         assert text.count(old) == 1
         path = tmp_path / "mistaken.py"
         path.write_text(text.replace(old, new))
         spec = importlib.util.spec_from_file_location("mistaken", path)
-        module = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(module)
-        for kernel in (forward, backward):
-            monkeypatch.setattr(kernel, "wait", module.wait)
+        found = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(found)
+        return found
 
-    return planted
+    return changed
 
 
-@pytest.mark.parametrize("layernorm", [False, True])
-@pytest.mark.parametrize("mistake", MISTAKES)
-def test_a_planted_mistake_is_found(mistake, layernorm, plant):
-    plant(*MISTAKES[mistake])
+def assert_race(layernorm):
+    """Some schedule fails, and with a race."""
     with pytest.raises(InterpreterError) as raised:
         for seed in SEEDS:
             both(layernorm, seed)
@@ -98,11 +95,32 @@ def test_a_planted_mistake_is_found(mistake, layernorm, plant):
     assert isinstance(cause, Race)
 
 
+@pytest.mark.parametrize("layernorm", [False, True])
+@pytest.mark.parametrize("mistake", MISTAKES)
+def test_a_planted_mistake_is_found(mistake, layernorm, mistaken, monkeypatch):
+    wait = mistaken(device, *MISTAKES[mistake]).wait
+    for kernel in (forward, backward):
+        monkeypatch.setattr(kernel, "wait", wait)
+    assert_race(layernorm)
+
+
+@pytest.mark.parametrize(
+    "module, index", [(forward, "step + 1"), (backward, "i + 1")]
+)
+def test_one_buffer_would_not_do(module, index, mistaken, monkeypatch):
+    """Who is early would store over what others still multiply."""
+    changed = mistaken(module, f"({index}) % 2", "0")
+    changed = mistaken(changed, f"({index[:-4]} % 2)", "0")
+    name = module.__name__.rsplit(".", 1)[1] + "_kernel"
+    monkeypatch.setattr(triton, name, getattr(changed, name))
+    assert_race(layernorm=False)
+
+
 @pytest.mark.parametrize("kernel", ["forward", "backward"])
 @pytest.mark.parametrize("layernorm", [False, True])
 def test_a_program_that_never_runs(kernel, layernorm, monkeypatch):
     """The others give up, their results are NaN, the next launch says so."""
-    monkeypatch.setattr(triton, "SPIN_LIMIT", 5)
+    monkeypatch.setattr(triton, "SPIN_LIMIT", 20)
     spec, given = scans.scan(10, 3, 37, directions=2, layernorm=layernorm)
     plan = scans.how(37, backward=kernel == "backward")
     want = scans.forward(spec, given, scans.how(37, persistent=False))[1]

@@ -14,6 +14,7 @@ _SPLITS = 8
 # Sums and elements of an operand beyond which a warp's registers spill.
 _MOST_SUMS = 1024
 _MOST_OPERAND = 8192
+_MOST_RESIDENT_ROWS = 32
 # A warp's share of a product at a time. float32 has no tensor cores: its
 # product is unrolled, and so has to be short.
 _SHARE = {2: 512, 4: 32}
@@ -93,6 +94,7 @@ def _fits(device, share, itemsize, rows, columns):
     return (
         share <= _SHARE[itemsize]
         and share * rows <= _MOST_OPERAND
+        and rows <= _MOST_RESIDENT_ROWS
         and shared <= device.shared
     )
 
