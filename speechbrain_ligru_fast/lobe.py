@@ -168,8 +168,11 @@ def _move_weights(source, target):
 def _swap(module, classes, build):
     """Replaces every instance of ``classes`` in ``module``."""
     new = {m: build(m) for m in module.modules() if type(m) in classes}
-    for swapped in new.values():
-        _mark(swapped)
+    for old, swapped in new.items():
+        # A layer that was not told the lengths is not told them now: the
+        # model's results stay what they were.
+        if hasattr(old, "takes_lengths"):
+            _mark(swapped)
     # A layer may have more than one parent, or one parent twice.
     for parent in list(module.modules()):
         for name, child in parent._modules.items():
@@ -180,6 +183,9 @@ def _swap(module, classes, build):
 
 def accelerate(module: torch.nn.Module, backend="auto"):
     """Swaps every stock LiGRU and SLiGRU inside a model for a fast one.
+
+    The model's results stay what they were: a CRDNN that was built with a
+    stock layer goes on without handing it the lengths.
 
     Arguments
     ---------
