@@ -304,10 +304,9 @@ def targets(data):
         device = rows["device"].iloc[0]
         sources = {
             "layers": rows,
-            **{
-                name: where(getattr(data, name), device=device, threads=THREADS)
-                for name in ("parity", "convergence")
-            },
+            "parity": where(data.parity, device=device, threads=THREADS),
+            # Losses are no times: they hold with any number of threads.
+            "convergence": where(data.convergence, device=device),
         }
         lines = []
         for target in TARGETS:
