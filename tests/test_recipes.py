@@ -69,12 +69,13 @@ def test_librispeech_killed_and_resumed(
     arguments += [*QUIET, "--ckpt_interval_minutes", "0"]
     arguments += ["--ckpt_interval_steps", "1"]
 
-    # Enough epochs not to end before the kill.
+    # Enough epochs not to end before the kill; as many threads as here, for
+    # sums depend on them in the last bit.
     command = [sys.executable, "train.py", HPARAMS / "tiny_librispeech.yaml"]
     process = subprocess.Popen(
         [*map(str, [*command, *arguments]), "--number_of_epochs", "1000"],
         cwd=ROOT / "recipes" / "LibriSpeech",
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        env={**os.environ, "OMP_NUM_THREADS": str(torch.get_num_threads())},
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )
