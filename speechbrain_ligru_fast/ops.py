@@ -18,6 +18,14 @@ from speechbrain_ligru_fast.spec import ScanSpec, bounded_frames, check_scan
 NAMESPACE = "speechbrain_ligru_fast"
 
 
+def _precision(w: Tensor, u: Tensor) -> torch.dtype:
+    """What a backend must be able to compute in.
+
+    The operands' dtype, which is u's, but float64 for a float64 state.
+    """
+    return torch.float64 if w.dtype == torch.float64 else u.dtype
+
+
 @torch.library.custom_op(f"{NAMESPACE}::scan", mutates_args=())
 def scan(
     w: Tensor,
@@ -38,7 +46,8 @@ def scan(
     lengths = bounded_frames(lengths, w.size(1))
     spec = ScanSpec(nonlinearity, directions, layernorm, eps)
     return backends.run(
-        "scan_forward", backend, w.device.type, u.dtype, spec, w.size(1),
+        "scan_forward", backend, w.device.type, _precision(w, u), spec,
+        w.size(1),
         w, u, h0, mask, lengths, ln_weight, ln_bias, save,
     )  # fmt: skip
 
@@ -86,7 +95,7 @@ def scan_backward(
     spec = ScanSpec(nonlinearity, directions, layernorm, eps)
     previous = previous_hidden(output, h0, directions, lengths)
     dgates, dprojected, dh0 = backends.run(
-        "scan_backward", backend, grad.device.type, u.dtype, spec,
+        "scan_backward", backend, grad.device.type, _precision(grad, u), spec,
         grad.size(1),
         grad, previous, gates, normed, rstd, u, mask, lengths, ln_weight,
     )  # fmt: skip

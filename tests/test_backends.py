@@ -88,6 +88,24 @@ def test_a_broken_library_is_a_reason(monkeypatch):
     )
 
 
+def test_a_float64_state_is_asked_for_as_such(backend, monkeypatch):
+    """By what a backend refuses: U alone does not tell the state's dtype."""
+    asked = []
+    module = backends.choose(backend, *CPU)
+    monkeypatch.setattr(
+        module,
+        "unavailable",
+        lambda device, dtype, spec: asked.append(dtype),
+    )
+    backends._choose.cache_clear()
+    for dtype in (torch.float64, torch.float32):
+        w = torch.randn(2, 5, 8, dtype=dtype, requires_grad=True)
+        output = fast.ligru_scan(w, torch.randn(8, 4), backend=backend)
+        output.sum().backward()
+        assert output.dtype == dtype == w.grad.dtype
+    assert asked == [torch.float64, torch.float32]
+
+
 def test_a_refusal_is_by_option(monkeypatch):
     """A backend may refuse a spec: auto then takes the next for it alone."""
     picky = types.SimpleNamespace(

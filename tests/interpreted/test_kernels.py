@@ -163,9 +163,11 @@ def test_the_operator(layernorm):
 def test_who_can_run():
     assert triton.unavailable("cpu", torch.float32, ScanSpec()) is None
     assert "float64" in triton.unavailable("cpu", torch.float64, ScanSpec())
-    spec, given = scans.scan(dtype=torch.float64)
-    with pytest.raises(TypeError, match="w: .*float64.*torchscript"):
-        triton.scan_forward(spec, **given, save=False)
+    # A float64 state, whatever U's precision.
+    w, u = twins.data((2, 5, 8)).detach(), torch.randn(8, 4)
+    with pytest.raises(RuntimeError, match="'triton' can't .*float64.*'auto'"):
+        ligru_scan(w, u, backend="triton")
+    assert ligru_scan(w, u).dtype == torch.float64
     # An interpreter is not what auto means by the fastest.
     chosen = backends.choose("auto", "cpu", torch.float32, ScanSpec(), 100)
     assert not chosen.__name__.endswith("triton")

@@ -200,11 +200,6 @@ def scan_forward(
     spec, w, u, h0, mask, lengths, ln_weight, ln_bias, save, how=None
 ):
     """See backends/reference.py. ``how`` is a Plan, None for the best."""
-    if w.dtype not in DTYPES:
-        raise TypeError(
-            f"w: got dtype {w.dtype}, but the triton backend computes in "
-            "float32 at most; use backend='torchscript'"
-        )
     batch, steps, width = w.shape
     hidden, d, device = width // 2, spec.directions, w.device
     rows = d * batch
