@@ -1,12 +1,20 @@
 """Markdown tables of what trained systems reach and cost."""
 
 from benchmarks import comparison
-from benchmarks.rows import SCALING_KEY, newest, where
-from benchmarks.tables import NOTHING, _number, markdown
+from benchmarks.rows import RECIPE_KEY, SCALING_KEY, newest, where
+from benchmarks.tables import NOTHING, markdown, number
 
 
 def systems(data, prefix=""):
-    """Means over the seeds of every trained system.
+    """Means over the seeds of every trained system; see `recipes`."""
+    rows = _of_recipes(data, prefix)
+    if rows.empty:
+        return NOTHING
+    return markdown(comparison.HEADER, comparison.cells(comparison.means(rows)))
+
+
+def recipes(data, prefix=""):
+    """Newest row of every trained system, with the command that made it.
 
     Arguments
     ---------
@@ -15,10 +23,35 @@ def systems(data, prefix=""):
     prefix : str
         Start of the recipe's name; all recipes without.
     """
-    rows = where(data.recipes, recipe=lambda name: name.startswith(prefix))
+    rows = newest(_of_recipes(data, prefix), RECIPE_KEY)
     if rows.empty:
         return NOTHING
-    return markdown(comparison.HEADER, comparison.cells(comparison.means(rows)))
+    return markdown(
+        "recipe|corpus|split|rnn|impl|lm|seed|epochs|params|WER %|CER %|PER %|"
+        "s/epoch|RTF|peak MiB|device|date|commit|command".split("|"),
+        [
+            [
+                *(
+                    row[key]
+                    for key in "recipe corpus split rnn impl lm seed".split()
+                ),
+                number(row["epochs"]),
+                number(row["params"], 9),
+                *(number(row[key]) for key in ("wer", "cer", "per")),
+                *(number(row[key]) for key in ("epoch_s", "decode_rtf")),
+                number(row["peak_mb"]),
+                row["device"],
+                row["date"],
+                row["commit"],
+                f"`{row['command']}`",
+            ]
+            for _, row in rows.sort_values(RECIPE_KEY).iterrows()
+        ],
+    )
+
+
+def _of_recipes(data, prefix):
+    return where(data.recipes, recipe=lambda name: name.startswith(prefix))
 
 
 _LIBRISPEECH_HOURS = 960
@@ -37,14 +70,14 @@ def scaling(data):
             row["impl"],
             row["precision"],
             f"{row['device']}, {row['threads']} threads",
-            _number(row["batch_audio_s"]),
-            _number(row["step_s"]),
-            _number(row["peak_mb"], 5),
+            number(row["batch_audio_s"]),
+            number(row["step_s"]),
+            number(row["peak_mb"], 5),
             *(
-                _number(epoch_hours(row, _LIBRISPEECH_HOURS, devices))
+                number(epoch_hours(row, _LIBRISPEECH_HOURS, devices))
                 for devices in _DEVICES
             ),
-            _number(row["params"] * 4 / 2**20),
+            number(row["params"] * 4 / 2**20),
             row["commit"],
             f"`{row['command']}`",
         ]
@@ -129,6 +162,10 @@ def streaming(data):
 
 
 TABLES = {
+    "recipes": recipes,
+    "recipes-timit": lambda data: recipes(data, "timit"),
+    "recipes-librispeech": lambda data: recipes(data, "librispeech"),
+    "recipes-demo": lambda data: recipes(data, "demo"),
     "systems": systems,
     "systems-timit": lambda data: systems(data, "timit"),
     "systems-librispeech": lambda data: systems(data, "librispeech"),

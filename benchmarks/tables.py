@@ -12,7 +12,6 @@ from benchmarks.rows import (
     LAYER_KEY,
     MACHINE,
     PARITY_KEY,
-    RECIPE_KEY,
     newest,
     ratio,
     where,
@@ -39,12 +38,12 @@ def markdown(header, rows):
     return "\n".join("| " + " | ".join(map(str, line)) + " |" for line in lines)
 
 
-def _number(value, digits=3):
+def number(value, digits=3):
     """Significant digits, or an empty cell.
 
     Example
     -------
-    >>> _number(123.456), _number(0.01234), _number(float("nan"))
+    >>> number(123.456), number(0.01234), number(float("nan"))
     ('123', '0.0123', '')
     """
     if value is None or pd.isna(value):
@@ -116,7 +115,7 @@ def layers(data):
                     last["dtype"],
                     last["mode"],
                     last["impl"],
-                    _number(last["p50_ms"]),
+                    number(last["p50_ms"]),
                     against(last["model"], STOCK),
                     against(last["model"], STOCK_JIT),
                     against("LSTM", TORCH),
@@ -170,8 +169,8 @@ def headline(data):
         lines.append(
             [
                 f"{_MODES[mode]}, {model}, H={hidden}, T={steps}",
-                _number(last["p50_ms"]),
-                *(_number(cell.max()) for cell in (stock, lstm)),
+                number(last["p50_ms"]),
+                *(number(cell.max()) for cell in (stock, lstm)),
                 *(
                     _times(cell.max() / last["p50_ms"])
                     for cell in (stock, lstm)
@@ -207,8 +206,8 @@ def all_layers(data):
                     row["steps"],
                     row["dtype"],
                     row["mode"],
-                    *(_number(row[f"p{q}_ms"]) for q in (20, 50, 80)),
-                    _number(row["peak_mb"]),
+                    *(number(row[f"p{q}_ms"]) for q in (20, 50, 80)),
+                    number(row["peak_mb"]),
                 ]
                 for _, row in rows.iterrows()
             ],
@@ -230,9 +229,9 @@ def scan(data):
                     row["hidden"],
                     row["batch"] * row["directions"],
                     row["mode"],
-                    _number(row["p50_ms"]),
-                    _number(row["scan_gflops"]),
-                    _number(row["gemm_gflops"]),
+                    number(row["p50_ms"]),
+                    number(row["scan_gflops"]),
+                    number(row["gemm_gflops"]),
                     f"{row['gemm_ratio']:.0%}",
                 ]
                 for _, row in rows.iterrows()
@@ -257,9 +256,9 @@ def parity(data):
                 row["op"],
                 row["dtype"],
                 row["cases"],
-                _number(row["output_error"], 2),
-                _number(row["gradient_error"], 2),
-                _number(row["share_of_limit"], 2),
+                number(row["output_error"], 2),
+                number(row["gradient_error"], 2),
+                number(row["share_of_limit"], 2),
                 row["commit"],
             ]
             for _, row in rows.sort_values(PARITY_KEY).iterrows()
@@ -282,9 +281,9 @@ def convergence(data):
                 last["dtype"],
                 last["steps"],
                 f"{rows['difference'].max():.1e}",
-                _number(rows["stock_loss"].iloc[0], 4),
-                _number(last["stock_loss"], 4),
-                _number(last["loss"], 4),
+                number(rows["stock_loss"].iloc[0], 4),
+                number(last["stock_loss"], 4),
+                number(last["loss"], 4),
                 last["device"],
                 last["commit"],
                 f"`{last['command']}`",
@@ -318,51 +317,13 @@ def targets(data):
                 [
                     target.text,
                     f"{sign} {target.bound:g}",
-                    "not measured" if missing else _number(figure),
+                    "not measured" if missing else number(figure),
                     met,
                 ]
             )
         return markdown(["what", "target", "measured", "met"], lines)
 
     return _per_machine(data.layers, make, threads=THREADS)
-
-
-def recipes(data, prefix=""):
-    """Newest row of every trained system, with the command that made it.
-
-    Arguments
-    ---------
-    data : Data
-        The result rows.
-    prefix : str
-        Start of the recipe's name; all recipes without.
-    """
-    rows = where(data.recipes, recipe=lambda name: name.startswith(prefix))
-    rows = newest(rows, RECIPE_KEY)
-    if rows.empty:
-        return NOTHING
-    return markdown(
-        "recipe|corpus|split|rnn|impl|lm|seed|epochs|params|WER %|CER %|PER %|"
-        "s/epoch|RTF|peak MiB|device|date|commit|command".split("|"),
-        [
-            [
-                *(
-                    row[key]
-                    for key in "recipe corpus split rnn impl lm seed".split()
-                ),
-                _number(row["epochs"]),
-                _number(row["params"], 9),
-                *(_number(row[key]) for key in ("wer", "cer", "per")),
-                *(_number(row[key]) for key in ("epoch_s", "decode_rtf")),
-                _number(row["peak_mb"]),
-                row["device"],
-                row["date"],
-                row["commit"],
-                f"`{row['command']}`",
-            ]
-            for _, row in rows.sort_values(RECIPE_KEY).iterrows()
-        ],
-    )
 
 
 TABLES = {
@@ -373,8 +334,4 @@ TABLES = {
     "parity": parity,
     "convergence": convergence,
     "targets": targets,
-    "recipes": recipes,
-    "recipes-timit": lambda data: recipes(data, "timit"),
-    "recipes-librispeech": lambda data: recipes(data, "librispeech"),
-    "recipes-demo": lambda data: recipes(data, "demo"),
 }
