@@ -17,11 +17,11 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from benchmarks import figures, recipe_tables, tables
+from benchmarks import equivalence, figures, recipe_tables, tables
 from benchmarks.rows import load
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
-TABLES = {**tables.TABLES, **recipe_tables.TABLES}
+TABLES = {**tables.TABLES, **recipe_tables.TABLES, **equivalence.TABLES}
 
 _TABLE = re.compile(
     r"^<!-- table:(?P<name>\S+) -->\n(?P<body>.*?)^<!-- /table -->$",

@@ -26,6 +26,8 @@ RECIPE_KEY = [
     "rnn",
     "impl",
     "lm",
+    "epochs",
+    "params",
     "seed",
 ]
 SCALING_KEY = ["device", "threads", "recipe", "rnn", "impl", "precision"]
