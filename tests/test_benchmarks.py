@@ -402,10 +402,12 @@ layer,,,,,r2,2,python y
 RECIPES = """\
 date,commit,device,corpus,split,recipe,rnn,impl,lm,seed,epochs,params,wer,cer,\
 per,epoch_s,decode_rtf,peak_mb,command
-d1,c1,CPU,AN4,test,librispeech/an4,LiGRU,numba,none,1,40,1234567,9.9,5,,20,0.5\
+d1,c1,CPU,AN4,test,librispeech/an4,LiGRU,numba,none,1,60,1234567,9.9,5,,20,0.5\
 ,900,python train.py old
 d2,c2,CPU,AN4,test,librispeech/an4,LiGRU,numba,none,1,60,1234567,8.7,4.2,,20,\
 0.5,900,python train.py new
+d0,c0,CPU,AN4,test,librispeech/an4,LiGRU,numba,none,1,40,1234567,12.3,6,,20,0.5\
+,900,python train.py shorter
 d2,c2,CPU,NLTK,test,timit/small,LiGRU,numba,none,1,60,1234567,,,31.5,20,0.5,\
 900,python train.py
 """
@@ -465,6 +467,7 @@ def test_report(project, capsys):
     recipes = "\n".join(table(project, "recipes-librispeech"))
     assert "| 8.7 | 4.2 |  |" in recipes and "python train.py new" in recipes
     assert "old" not in recipes and "timit" not in recipes
+    assert "| 12.3 | 6 |  |" in recipes  # of fewer epochs
     assert "31.5" in "\n".join(table(project, "recipes-timit"))
     figures = sorted(path.name for path in project.glob("docs/figures/*"))
     assert figures == ["gemm_ratio.png", "speedup.png", "time_vs_steps.png"]
