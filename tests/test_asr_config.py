@@ -59,6 +59,18 @@ def test_chain_and_override(tmp_path):
     assert load_hyperpyyaml(compose(path)) == {"x": 1, "y": 2, "z": 3}
 
 
+def test_several_files_at_once(tmp_path):
+    path = write(
+        tmp_path,
+        full="a: 2\nuse: !ref <a>\nlast: !ref <use>\n",
+        one="b: !ref <a> * 3\nuse: !ref <b>\n",
+        two="last: 7\nz: 1\n",
+        both="--- !include:full.yaml+one.yaml+two.yaml\nz: 2\n",
+    )
+    hparams = load_hyperpyyaml(compose(path))
+    assert hparams == {"a": 2, "b": 6, "use": 6, "last": 7, "z": 2}
+
+
 def test_missing_and_circular(tmp_path):
     path = write(tmp_path, a="--- !include:none.yaml\nx: 1\n")
     with pytest.raises(FileNotFoundError, match="none.yaml, included by .*a."):

@@ -7,6 +7,10 @@ differs:
     --- !include:ligru_fast.yaml
     rnn_neurons: 256
 
+Further files after a ``+`` change the first one as this one does, in order:
+
+    --- !include:ligru_fast.yaml+../common/sincnet.yaml
+
 Command-line overrides come last and must name a key that exists.
 """
 
@@ -73,8 +77,16 @@ def _tree(path, chain):
     tag = tree.tag.value or ""
     if not tag.startswith(_INCLUDE):
         return tree
-    included = path.parent / tag[len(_INCLUDE) :]
-    base = _tree(included, (*chain, path.resolve()))
+    base, *changes = (
+        _tree(path.parent / name, (*chain, path.resolve()))
+        for name in tag[len(_INCLUDE) :].split("+")
+    )
+    for change in (*changes, tree):
+        _change(base, change)
+    return base
+
+
+def _change(base, tree):
     # HyperPyYAML resolves references from top to bottom: a new key goes where
     # the key after it is, counted from the end to keep the order of several.
     position = len(base)
@@ -84,7 +96,6 @@ def _tree(path, chain):
             position = list(base).index(key)
         else:
             base.insert(position, key, value)
-    return base
 
 
 def load_experiment(arguments=None):
