@@ -257,6 +257,8 @@ def _array(x):
     """A tensor as Numba takes it, without a copy; numbers as they are."""
     if not torch.is_tensor(x):
         return x
+    # An operator's inputs may require a gradient, which arrays can't.
+    x = x.detach()
     return x.numpy() if x.device.type == "cpu" else cuda.as_cuda_array(x)
 
 
