@@ -2,12 +2,15 @@
 
 import csv
 import zipfile
+from dataclasses import replace
 
 import cuda_shim
 import pytest
+import torch
 
+from benchmarks.cases import Case
 from benchmarks.gpu import __main__ as suite
-from benchmarks.gpu import cases, check, measure, scans
+from benchmarks.gpu import cases, check, measure, rivals, scans
 
 
 @pytest.fixture(autouse=True)
@@ -17,7 +20,9 @@ def few(monkeypatch):
     monkeypatch.setattr(
         cases,
         "DRY",
-        cases.Plan(plan.options[:2], plan.sizes, plan.cases[::2], 2),
+        replace(
+            plan, options=plan.options[:2], cases=plan.cases[::4], rivals=()
+        ),
     )
 
 
@@ -43,9 +48,82 @@ def test_dry_run(tmp_path):
     assert "\nLiGRU     16   2 2    6 bf16 reference" in notes
 
 
+def test_a_decoders_step_goes_on_from_a_state():
+    """Timed with a state on every rival, and among the first cases."""
+    steps = [case for case in cases.FULL.cases if case.steps == 1]
+    assert steps and all(case.with_hx for case in steps)
+    assert steps[0] in cases.FULL.cases[: cases.FULL.first]
+    for model in cases.MODELS:
+        case = Case(model, 4, 4, 2, 1, with_hx=True)
+        for impl in measure.implementations(case, ["reference"]):
+            layer = measure.build(impl, case, "cpu").eval()
+            outputs = [
+                measure.training_step(layer, case, "cpu", "infer", None)()
+                for _ in range(2)
+            ]
+            assert outputs[0].shape == (2, 1, 4)
+            assert not torch.equal(*outputs), "random states"
+
+
+def test_rivals_in_the_dry_run(tmp_path, monkeypatch):
+    plan = cases.DRY
+    rival = Case("LiGRU", 8, 8, 2, 2, directions=2, dtype="bf16")
+    monkeypatch.setattr(cases, "DRY", replace(plan, rivals=(rival,)))
+    status, rows, notes = run(tmp_path, "--backends", "reference")
+    assert status == 0
+    found = {row["impl"]: row for row in rows}
+    for impl in ("cublas-graph", "speechbrain-graph", "speechbrain-compile"):
+        assert float(found[impl]["p50_ms"]) > 0, notes
+        assert f" {impl}" in notes, "no line in the table"
+    # What needs a GPU says so; it is not left out in silence.
+    for impl in ("cudnn-graph", "triton-steps", "triton-launches"):
+        assert impl not in found and f"no {impl}: " in notes
+
+
+def test_a_rival_that_is_wrong_is_not_timed(monkeypatch):
+    class Stale(rivals.CublasSteps):
+        """Gives again what it gave the first time."""
+
+        kept = None
+
+        def __call__(self, w):
+            if self.kept is None:
+                self.kept = super().__call__(w).clone()
+            return self.kept
+
+    monkeypatch.setattr(torch, "compile", lambda function, **_: function)
+    monkeypatch.setattr(
+        rivals,
+        "RECURRENCES",
+        {"right": (rivals.CublasSteps, True), "stale": (Stale, True)},
+    )
+    notes = []
+    case = Case("LiGRU", 8, 8, 2, 2, directions=2)
+    clock = measure.Clock("cpu", 0)
+    rows = list(
+        rivals.recurrences(case, cases.DRY, "cpu", 1, clock, notes.append)
+    )
+    assert [row["impl"] for row in rows] == ["right"]
+    assert [line.split(": error")[0] for line in notes] == [
+        "FAILED stale: call 1", "FAILED stale: call 2",
+    ]  # fmt: skip
+
+
+def test_compiling_needs_time():
+    notes = []
+    case = Case("LiGRU", 8, 8, 2, 2)
+    rows = rivals.layers(
+        case, "cpu", measure.Clock("cpu", 0), notes.append, lambda: 10
+    )
+    assert {row["impl"] for row in rows} == {"speechbrain-graph"}
+    assert notes == ["no speechbrain-compile: no time to compile it"]
+
+
 def test_the_cuda_backend_in_the_simulation(tmp_path, monkeypatch):
     plan = cases.DRY
-    one = cases.Plan(plan.options[:1], plan.sizes, plan.cases[:1], 1)
+    one = replace(
+        plan, options=plan.options[:1], cases=plan.cases[:1], repeats=1
+    )
     monkeypatch.setattr(cases, "DRY", one)
     monkeypatch.setattr(measure, "PRECISIONS", measure.PRECISIONS[:1])
     with cuda_shim.installed(cuda_shim.Shim()) as shim:

@@ -194,7 +194,7 @@ class Suite:
     def measure(self):
         """Times what passed, until the time is over."""
         from benchmarks.cases import LIGRU_MODELS
-        from benchmarks.gpu import measure, table
+        from benchmarks.gpu import measure, rivals, table
         from speechbrain_ligru_fast.asr import results
 
         stamp, rows = self.stamp(), []
@@ -202,8 +202,19 @@ class Suite:
         clock = measure.Clock(self.device, self.args.seconds)
         out = self.args.out / "gpu.csv"
 
+        def rival_rows():
+            for case in self.plan.rivals:
+                yield from rivals.recurrences(
+                    case, self.plan, self.device, self.seed, clock, self.note
+                )
+                yield from rivals.layers(
+                    case, self.device, clock, self.note, self.left
+                )
+
         def all_rows():
-            for case in self.plan.cases:
+            for number, case in enumerate(self.plan.cases):
+                if number == self.plan.first:
+                    yield from rival_rows()
                 # The recurrences first: their figures are the target's.
                 if case.model in LIGRU_MODELS:
                     yield from measure.recurrences(
@@ -222,7 +233,7 @@ class Suite:
             if self.left() < 0:
                 self.note("time is over: the cases that follow have no rows")
                 break
-        for line in table.lines(rows):
+        for line in table.lines(rows) + table.rivals(rows):
             self.note(line)
 
     def probe(self):

@@ -21,6 +21,11 @@ class Plan:
         (H, batch, directions, steps) of larger scans to verify.
     cases : tuple of Case
         Layers to measure.
+    rivals : tuple of Case
+        LiGRU layers on which other ways to run one are measured too. They
+        have their turn after ``first`` of the cases.
+    first : int
+        How many.
     repeats : int
         Runs of one scan that must give the same bits.
     """
@@ -28,6 +33,8 @@ class Plan:
     options: tuple
     sizes: tuple
     cases: tuple
+    rivals: tuple
+    first: int
     repeats: int
 
 
@@ -57,20 +64,28 @@ def _options(hidden_sizes):
     )
 
 
+# SpeechBrain's TIMIT layer, and as much of it as torch.compile can unroll.
+BASE = Case("LiGRU", 512, 512, 8, 1000, directions=2, dtype="bf16")
+SHORT = replace(BASE, steps=25)
+
+
 def _layers(models):
     """SpeechBrain's workloads first, then the grid of sizes."""
-    base = Case("LiGRU", 512, 512, 8, 1000, directions=2, dtype="bf16")
+    decoder = replace(BASE, steps=1, directions=1, with_hx=True)
     shapes = [
-        base,
-        replace(base, hidden=1024, features=1024, batch=24),
-        replace(base, batch=64, steps=500),
-        replace(base, hidden=128, features=128, steps=1, directions=1),
+        BASE,
+        # A decoder's step goes on from the state before.
+        decoder,
+        replace(BASE, hidden=1024, features=1024, batch=24),
+        SHORT,
+        replace(BASE, batch=64, steps=500),
+        replace(decoder, hidden=128, features=128),
     ]
     for steps, hidden, rows, directions in itertools.product(
         (1000, 250), (512, 1024, 256, 2048), (16, 48, 128), (2, 1)
     ):
         shape = replace(
-            base,
+            BASE,
             hidden=hidden,
             features=hidden,
             batch=rows // directions,
@@ -96,6 +111,9 @@ FULL = Plan(
         (2048, 16, 1, 20),
     ),
     cases=_layers(MODELS),
+    rivals=(BASE, SHORT),
+    # The two layers and the decoder's step that SpeechBrain's recipes use.
+    first=3 * len(MODELS),
     repeats=20,
 )
 
@@ -104,8 +122,11 @@ DRY = Plan(
     options=_options((5, 16))[::9],
     sizes=((32, 2, 2, 5),),
     cases=tuple(
-        Case(model, 16, 16, 2, 6, directions=2, dtype="bf16")
+        Case(model, 16, 16, 2, steps, directions, dtype="bf16", with_hx=hx)
         for model in MODELS
+        for steps, directions, hx in ((6, 2, False), (1, 1, True))
     ),
+    rivals=(Case("LiGRU", 8, 8, 2, 2, directions=2, dtype="bf16"),),
+    first=1,
     repeats=2,
 )

@@ -1,5 +1,6 @@
 """Whether a backend computes the scan: nothing is timed that fails here."""
 
+import contextlib
 import itertools
 
 import torch
@@ -16,7 +17,22 @@ ROUNDINGS = 8
 TYPES = (("fp32", "fp32"), ("bf16", "fp32"), ("bf16", "bf16"), ("fp16", "fp16"))
 
 
-def _limit(name, reference, want, operand):
+def limit(name, reference, want, operand):
+    """Largest error that rounding explains.
+
+    Arguments
+    ---------
+    name : str
+        Of a result.
+    reference, want : dict
+        The results in these types and in float64.
+    operand : str
+        Type of the products' operands.
+
+    Returns
+    -------
+    float
+    """
     error = relative_error(reference[name], want[name])
     eps = torch.finfo(scans.DTYPES[operand]).eps
     return REFERENCE_ERRORS * error + ROUNDINGS * eps
@@ -33,12 +49,12 @@ def _compare(backend, device, given, operand, io, what):
         return [f"{backend}: {what}: {type(error).__name__}: {error}"]
     failures = []
     for name, value in want.items():
-        limit = _limit(name, reference, want, operand)
+        most = limit(name, reference, want, operand)
         error = relative_error(got[name], value)
         # Written so that a NaN fails.
-        if not error <= limit:
+        if not error <= most:
             failures.append(
-                f"{backend}: {what}: {name}: error {error:.2e} > {limit:.2e}"
+                f"{backend}: {what}: {name}: error {error:.2e} > {most:.2e}"
             )
     return failures
 
@@ -146,4 +162,49 @@ def graph(plan, backend, device, seed):
     return [] if same else [f"{backend}: CUDA graph: another result"], 1
 
 
-CHECKS = (options, sizes, repeats, graph)
+@contextlib.contextmanager
+def triton_steps(graphs=True):
+    """Makes the Triton backend launch its kernels once a step.
+
+    Arguments
+    ---------
+    graphs : bool
+        Whether it may put the launches in CUDA graphs.
+    """
+    from speechbrain_ligru_fast.backends import triton
+    from speechbrain_ligru_fast.backends.triton.plan import Device
+
+    describe, enabled = triton._describe, triton.replays.enabled
+    triton._describe = lambda device: Device(cooperative=False)
+    triton.replays.enabled = graphs
+    try:
+        yield
+    finally:
+        triton._describe, triton.replays.enabled = describe, enabled
+
+
+def launches(plan, backend, device, seed):
+    """Triton's launch per step, also in its own CUDA graphs.
+
+    The same kind of scan comes three times, with other data: the first is
+    launched, the second makes the graphs, the third replays them. Arguments
+    as in ``options``.
+    """
+    if backend != "triton":
+        return [], 0
+    generator = torch.Generator().manual_seed(seed)
+    hidden, batch, directions, steps = plan.sizes[0]
+    failures, count = [], 0
+    for layernorm, turn in itertools.product((False, True), range(3)):
+        given = scans.draw(
+            generator, hidden, batch, steps, directions, layernorm,
+            lengths=True, h0=True,
+        )  # fmt: skip
+        what = f"launch per step, layernorm {layernorm}, turn {turn}"
+        with triton_steps():
+            failures += _compare(backend, device, given, "bf16", "fp32", what)
+        count += 1
+    return failures, count
+
+
+CHECKS = (options, sizes, repeats, graph, launches)

@@ -110,7 +110,52 @@ def build(impl, case, device):
     return torch.jit.script(layer) if impl == "speechbrain-jit" else layer
 
 
-def _columns(case, impl, dtype, mode, op, measured):
+def training_step(layer, case, device, mode, dtype):
+    """A call without arguments that runs a layer on random input.
+
+    Arguments
+    ---------
+    layer : torch.nn.Module
+        Called with the input and, where the case has one, a state.
+    case : Case
+        Its shape.
+    device : str
+        Where to run.
+    mode : str
+        infer, or train for the gradients of all parameters as well.
+    dtype : torch.dtype | None
+        Of autocast.
+
+    Returns
+    -------
+    callable
+    """
+    x = torch.randn(case.input_shape, device=device)
+    width = case.directions * case.hidden
+    grad = torch.randn(case.batch, case.steps, width, device=device)
+    given = [x]
+    if case.with_hx:
+        state = torch.randn(
+            case.directions, case.batch, case.hidden, device=device
+        )
+        given.append((state, state) if case.model == "LSTM" else state)
+
+    def call():
+        with (
+            torch.set_grad_enabled(mode == "train"),
+            torch.autocast(device, dtype, dtype is not None),
+        ):
+            output = layer(*given)[0]
+        if mode == "train":
+            layer.zero_grad(set_to_none=True)
+            output.backward(grad.to(output.dtype))
+        return output
+
+    return call
+
+
+def columns(case, impl, dtype, mode, op, measured):
+    """A row without its stamp: what ran, and its figures."""
     return {
         "model": case.model,
         "impl": impl,
@@ -120,6 +165,7 @@ def _columns(case, impl, dtype, mode, op, measured):
         "hidden": case.hidden,
         "batch": case.batch,
         "steps": case.steps,
+        "with_hx": case.with_hx,
         "dtype": dtype,
         "mode": mode,
         **measured,
@@ -144,10 +190,6 @@ def layers(case, backends, device, clock, precisions=PRECISIONS):
     precisions : tuple
         As ``PRECISIONS``.
     """
-    x = torch.randn(case.input_shape, device=device)
-    grad = torch.randn(
-        case.batch, case.steps, case.directions * case.hidden, device=device
-    )
     for impl in implementations(case, backends):
         for name, dtype, tf32 in precisions:
             if impl in SLOW and name not in ("bf16", "fp32"):
@@ -157,19 +199,8 @@ def layers(case, backends, device, clock, precisions=PRECISIONS):
             layer = build(impl, case, device)
             for mode in ("infer", "train"):
                 layer.train(mode == "train")
-
-                def call(layer=layer, mode=mode, dtype=dtype):
-                    with (
-                        torch.set_grad_enabled(mode == "train"),
-                        torch.autocast(device, dtype, dtype is not None),
-                    ):
-                        output, _ = layer(x)
-                    if mode == "train":
-                        layer.zero_grad(set_to_none=True)
-                        output.backward(grad.to(output.dtype))
-
-                measured = clock(call)
-                yield _columns(case, impl, name, mode, "layer", measured)
+                call = training_step(layer, case, device, mode, dtype)
+                yield columns(case, impl, name, mode, "layer", clock(call))
 
 
 def recurrences(case, backends, device, clock):
@@ -202,13 +233,11 @@ def recurrences(case, backends, device, clock):
 
             with torch.no_grad():
                 measured = clock(scan)
-            yield _columns(case, impl, name, "infer", "scan", measured)
+            yield columns(case, impl, name, "infer", "scan", measured)
             output = scan()
             grad = torch.randn_like(output)
 
             def backward(output=output, operand=operand, grad=grad):
                 torch.autograd.grad(output, operand, grad, retain_graph=True)
 
-            yield _columns(
-                case, impl, name, "backward", "scan", clock(backward)
-            )
+            yield columns(case, impl, name, "backward", "scan", clock(backward))

@@ -105,3 +105,32 @@ def run(given, backend, device, operand=None, io=None):
     found = {"output": output}
     found.update((f"grad {name}", g) for name, g in zip(leaves, grads))
     return {name: x.detach().double().cpu() for name, x in found.items()}
+
+
+def by_step(w, directions):
+    """(B, T, 2H) -> (T, R, 2H) float32: what a launch a step reads."""
+    if directions == 2:
+        w = torch.cat([w, w.flip(1)])
+    return w.float().transpose(0, 1).contiguous()
+
+
+def states(w, directions):
+    """(T + 1, R, H) float32, zero: step t reads one and writes the next."""
+    batch, steps, width = w.shape
+    return torch.zeros(
+        steps + 1, directions * batch, width // 2, device=w.device
+    )
+
+
+def by_utterance(states, directions):
+    """(T, R, H) -> (B, T, D * H): the operator's layout.
+
+    Example
+    -------
+    >>> by_utterance(torch.zeros(7, 6, 5), directions=2).shape
+    torch.Size([3, 7, 10])
+    """
+    parts = list(states.transpose(0, 1).chunk(directions))
+    if directions == 2:
+        parts[1] = parts[1].flip(1)
+    return torch.cat(parts, 2)

@@ -2,6 +2,15 @@
 
 from benchmarks.cases import LIGRU_MODELS
 
+# Ways to run a LiGRU that are not SpeechBrain's nor this package's.
+RIVALS = (
+    "cublas-graph",
+    "cudnn-graph",
+    "triton-steps",
+    "triton-launches",
+    "speechbrain-graph",
+    "speechbrain-compile",
+)
 _SHAPE = ("hidden", "batch", "directions", "steps")
 
 
@@ -13,6 +22,46 @@ def _best(rows, **cells):
         if all(row[column] in value for column, value in cells.items())
     ]
     return min(fitting, key=lambda row: row["p50_ms"], default=None)
+
+
+def rivals(rows):
+    """Lines of text: per shape, all ways to run it by time per step.
+
+    Arguments
+    ---------
+    rows : list of dict
+        What ``measure`` and ``rivals`` yielded.
+
+    Returns
+    -------
+    list of str
+
+    Example
+    -------
+    >>> rivals([])[0].split()[:3]
+    ['what', 'H', 'B']
+    """
+    found = [
+        f"{'what':6}{'H':>5}{'B':>4}{'D':>2}{'T':>5} {'type':5}"
+        f"{'mode':9}{'us/step':>9} impl"
+    ]
+    key = ("op", *_SHAPE, "dtype", "mode")
+    shapes = {
+        tuple(row[name] for name in key)
+        for row in rows
+        if row["model"] == "LiGRU" and row["impl"] in RIVALS
+    }
+    order = sorted(rows, key=lambda row: row["us_per_step"])
+    for shape in sorted(shapes):
+        op, hidden, batch, directions, steps, dtype, mode = shape
+        found += [
+            f"{op:6}{hidden:5}{batch:4}{directions:2}{steps:5} {dtype:5}"
+            f"{mode:9}{row['us_per_step']:9.2f} {row['impl']}"
+            for row in order
+            if row["model"] == "LiGRU"
+            and tuple(row[name] for name in key) == shape
+        ]
+    return found
 
 
 def lines(rows):

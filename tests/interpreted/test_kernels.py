@@ -1,15 +1,20 @@
 """Both kernels in Triton's interpreter against the reference backend."""
 
+import dataclasses
 import itertools
 
 import pytest
 import scans
 import torch
 import twins
+from fake_graphs import FakeCuda, Kernel
 from machine import Machine
 
+from benchmarks.gpu import cases
+from benchmarks.gpu import check as suite
 from speechbrain_ligru_fast import backends, ligru_scan
 from speechbrain_ligru_fast.backends import triton
+from speechbrain_ligru_fast.backends.triton.graphs import Replays
 from speechbrain_ligru_fast.spec import NONLINEARITIES, ScanSpec
 
 pytestmark = pytest.mark.usefixtures("poisoned_memory")
@@ -171,3 +176,32 @@ def test_who_can_run():
     # An interpreter is not what auto means by the fastest.
     chosen = backends.choose("auto", "cpu", torch.float32, ScanSpec(), 100)
     assert not chosen.__name__.endswith("triton")
+
+
+@pytest.mark.parametrize("layernorm", [False, True])
+def test_step_by_step_in_a_graph(layernorm, monkeypatch):
+    """Other data and other lengths each time, and no stale results."""
+    cuda = FakeCuda()
+    monkeypatch.setattr(triton, "replays", Replays(cuda, "cpu"))
+    for name in ("forward_kernel", "backward_kernel"):
+        kernel = Kernel(getattr(triton, name), cuda)
+        monkeypatch.setattr(triton, name, kernel)
+    for turn, lengths in enumerate(([9, 0, 4], [2, 9, 9], [0, 1, 5])):
+        spec, given = scans.scan(
+            3, 9, 18, directions=2, layernorm=layernorm, lengths=lengths
+        )
+        given["w"] = given["w"].roll(turn, 1)
+        check(spec, given, MODES["step by step"])
+    assert cuda.log.count("capture") == 2
+
+
+def test_the_gpu_suite_checks_launches_per_step(monkeypatch):
+    """Its comparison passes, and fails once a launch is missing."""
+    plan = dataclasses.replace(cases.DRY, sizes=((18, 2, 2, 3),))
+    assert suite.launches(plan, "triton", "cpu", 1) == ([], 6)
+    phases = triton._phases
+    monkeypatch.setattr(
+        triton, "_phases", lambda *how: phases(*how)[: 1 - how[1] or 1]
+    )
+    failures, _ = suite.launches(plan, "triton", "cpu", 1)
+    assert failures and all("layernorm True" in line for line in failures)

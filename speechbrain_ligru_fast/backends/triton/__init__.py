@@ -15,6 +15,7 @@ import triton
 from speechbrain_ligru_fast.backends.triton.backward import backward_kernel
 from speechbrain_ligru_fast.backends.triton.device import COUNTER_STRIDE
 from speechbrain_ligru_fast.backends.triton.forward import forward_kernel
+from speechbrain_ligru_fast.backends.triton.graphs import replays
 from speechbrain_ligru_fast.backends.triton.plan import Device, plan
 
 DTYPES = (torch.float32, torch.bfloat16, torch.float16)
@@ -113,8 +114,15 @@ def _phases(persistent, layernorm):
     return ((True, False), (False, True))
 
 
-def _run(kernel, spec, arguments, hidden, batch, steps, last, how):
-    """Launches a kernel for iterations 0 to ``last - 1`` of all rows."""
+def _run(
+    kernel, spec, arguments, results, hidden, shape, last, how, **numbers
+):  # fmt: skip
+    """Launches a kernel for iterations 0 to ``last - 1`` of all rows.
+
+    ``arguments`` are its tensors by name, of which ``results`` are computed;
+    ``shape`` is (utterances, steps), ``numbers`` what this kernel alone takes.
+    """
+    batch, steps = shape
     device, dtype = arguments["u"].device, arguments["u"].dtype
     failures = _failures(device)
     groups = -(-batch * spec.directions // how.block_rows)
@@ -124,13 +132,17 @@ def _run(kernel, spec, arguments, hidden, batch, steps, last, how):
         f"{name} with {batch} utterances, {steps} steps, {hidden} units, "
         f"{spec.directions} directions, {dtype} on {device}"
     )
-    options = dict(
+    precision = _precision(dtype, device)
+    tensors = dict(
         arguments,
-        batch=batch,
-        steps=steps,
         counters=torch.zeros(
             groups * COUNTER_STRIDE.value, dtype=torch.int32, device=device
         ),
+    )
+    options = dict(
+        numbers,
+        batch=batch,
+        steps=steps,
         failure=failures.flag,
         launch=launch,
         spin_limit=SPIN_LIMIT,
@@ -138,7 +150,7 @@ def _run(kernel, spec, arguments, hidden, batch, steps, last, how):
         DIRECTIONS=spec.directions,
         NONLINEARITY=spec.nonlinearity,
         LAYERNORM=spec.layernorm,
-        PRECISION=_precision(dtype, device),
+        PRECISION=precision,
         BLOCK_ROWS=how.block_rows,
         BLOCK_UNITS=how.block_units,
         SPLITS=how.splits,
@@ -158,19 +170,28 @@ def _run(kernel, spec, arguments, hidden, batch, steps, last, how):
     else:
         ranges = [(i, i + 1) for i in range(last)]
     phases = _phases(how.persistent, spec.layernorm)
-    for first_group in range(0, groups, how.groups):
-        grid = (min(how.groups, groups - first_group) * tiles,)
-        for (first, end), (multiply, update) in itertools.product(
-            ranges, phases
-        ):
+    order = list(
+        itertools.product(range(0, groups, how.groups), ranges, phases)
+    )
+
+    def launch_all(tensors):
+        for first_group, (first, end), (multiply, update) in order:
+            grid = (min(how.groups, groups - first_group) * tiles,)
             kernel[grid](
                 first=first,
                 last=end,
                 first_group=first_group,
                 MULTIPLY=multiply,
                 UPDATE=update,
+                **tensors,
                 **options,
             )
+
+    if how.persistent:
+        launch_all(tensors)
+    else:
+        kind = (name, spec, how, precision, steps)
+        replays.run(kind, tensors, results, launch_all, len(order))
 
 
 def _guard(device):
@@ -236,13 +257,13 @@ def scan_forward(
         exchange=exchange,
         products=products,
         moments=moments,
-        eps=spec.eps,
     )
     if batch * steps > 0:
         with _guard(device):
             _run(
-                forward_kernel, spec, arguments, hidden, batch, steps, steps,
-                how,
+                forward_kernel, spec, arguments,
+                ("output", "gates", "normed", "rstd"), hidden, (batch, steps),
+                steps, how, eps=spec.eps,
             )  # fmt: skip
     none = torch.empty(0, **real)
     return (
@@ -295,7 +316,8 @@ def scan_backward(
     if batch * steps > 0:
         with _guard(device):
             _run(
-                backward_kernel, spec, arguments, hidden, batch, steps,
+                backward_kernel, spec, arguments,
+                ("dgates", "dprojected", "state"), hidden, (batch, steps),
                 steps + 1, how,
             )  # fmt: skip
     return dgates, dprojected if spec.layernorm else dgates, carry
