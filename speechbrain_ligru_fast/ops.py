@@ -11,7 +11,7 @@ from typing import Optional, Tuple
 import torch
 from torch import Tensor
 
-from speechbrain_ligru_fast import backends
+from speechbrain_ligru_fast import backends, single
 from speechbrain_ligru_fast.rows import accumulate_dtype, previous_hidden
 from speechbrain_ligru_fast.spec import ScanSpec, bounded_frames, check_scan
 
@@ -289,6 +289,12 @@ def ligru_scan(
         save = save or ln_bias.requires_grad
     if mask is not None:
         mask = mask.detach()
+    if not torch.jit.is_scripting():
+        if backend == "auto" and single.repays(w, u, lengths):
+            return single.step(
+                w, u, h0, mask, nonlinearity, directions, layernorm,
+                ln_weight, ln_bias, eps,
+            )  # fmt: skip
     result = torch.ops.speechbrain_ligru_fast.scan(
         w, u, h0, mask, lengths, ln_weight, ln_bias, nonlinearity, directions,
         layernorm, eps, backend, save and torch.is_grad_enabled(),

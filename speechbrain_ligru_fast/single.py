@@ -1,0 +1,76 @@
+"""One step of the recurrence in plain torch: a decoder's use.
+
+For a single step there is no loop to speed up. Calling a custom operator,
+its autograd and a backend then costs more than the step's few operations.
+"""
+
+import torch
+from torch.nn.functional import layer_norm, linear
+
+from speechbrain_ligru_fast.spec import LEAKY_SLOPE
+
+
+def repays(w, u, lengths):
+    """Whether a scan is one step that plain torch computes as exactly.
+
+    In 16 bits and under autocast it would not: backends keep states and sums
+    in float32.
+    """
+    return (
+        w.size(1) == 1
+        and lengths is None
+        and w.dtype == u.dtype
+        and w.dtype in (torch.float32, torch.float64)
+        and not torch.is_autocast_enabled(w.device.type)
+    )
+
+
+def _activation(a, nonlinearity):
+    if nonlinearity == "relu":
+        return torch.relu(a)
+    if nonlinearity == "tanh":
+        return torch.tanh(a)
+    if nonlinearity == "sin":
+        return torch.sin(a)
+    return torch.nn.functional.leaky_relu(a, LEAKY_SLOPE)
+
+
+def step(
+    w, u, h0, mask, nonlinearity, directions, layernorm, ln_weight, ln_bias,
+    eps,
+):  # fmt: skip
+    """The output of one step; arguments as ``ligru_scan`` checked them.
+
+    Returns
+    -------
+    Tensor
+        (B, 1, D * H).
+
+    Example
+    -------
+    >>> w, u = torch.randn(4, 1, 12), torch.randn(12, 6)
+    >>> step(w, u, None, None, "relu", 2, False, None, None, 0.0).shape
+    torch.Size([4, 1, 12])
+    """
+    g = w.squeeze(1)
+    if directions == 2:
+        # Both read the only frame.
+        g = torch.cat([g, g])
+    if h0 is None:
+        h0 = g.new_zeros(g.size(0), u.size(1))
+    h0 = h0.to(w.dtype)
+    if layernorm:
+        normed = layer_norm(linear(h0, u), [u.size(0)], ln_weight, ln_bias, eps)
+        g = g + normed
+    else:
+        g = torch.addmm(g, h0, u.t())
+    a, z = g.chunk(2, 1)
+    z = torch.sigmoid(z)
+    candidate = _activation(a, nonlinearity)
+    if mask is not None:
+        candidate = candidate * mask
+    # Not lerp: that makes a NaN of an infinite candidate.
+    new = torch.addcmul((1 - z) * candidate, z, h0)
+    if directions == 2:
+        new = torch.cat(new.chunk(2), 1)
+    return new.unsqueeze(1)
