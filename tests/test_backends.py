@@ -1,6 +1,7 @@
 """How a backend is chosen, and what is said when it can't run."""
 
 import logging
+import re
 import types
 
 import pytest
@@ -50,6 +51,16 @@ def test_named_that_cannot_run_raises_with_the_reason():
                 backends.choose(name, *CPU)
             assert f"backend {name!r} can't run on cpu" in str(raised.value)
             assert "backend='auto'" in str(raised.value)
+
+
+def test_the_error_names_a_backend_that_can_run():
+    for device, dtype in (
+        ("cpu", torch.float64), ("mps", torch.float32), ("cuda", torch.float64),
+    ):  # fmt: skip
+        with pytest.raises(RuntimeError) as raised:
+            backends.choose("triton", device, dtype, ScanSpec(), steps=100)
+        instead = re.search(r"Use backend='(\w+)'", str(raised.value))[1]
+        assert backends.choose(instead, device, dtype, ScanSpec(), steps=100)
 
 
 def test_auto_falls_through_a_broken_library_and_says_so(monkeypatch, caplog):

@@ -81,3 +81,19 @@ def test_who_can_run(monkeypatch):
     monkeypatch.setattr(backend.importlib.util, "find_spec", lambda name: None)
     reason = backend.unavailable("cuda", torch.float32, spec)
     assert "pip install numba-cuda" in reason
+
+
+@pytest.mark.parametrize(
+    "capability, reason",
+    [((5, 2), "compute capability 6.0 or more, this is 5.2"), ((7, 5), None)],
+)
+def test_an_old_gpu_is_refused(capability, reason, monkeypatch):
+    from speechbrain_ligru_fast.backends.numba import gpu
+
+    monkeypatch.setattr(gpu.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda: capability)
+    found = backend.unavailable("cuda", torch.float32, ScanSpec())
+    assert found is None if reason is None else reason in found
+    monkeypatch.setattr(torch.version, "hip", "7.0")
+    found = backend.unavailable("cuda", torch.float32, ScanSpec())
+    assert "NVIDIA" in found

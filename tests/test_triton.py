@@ -95,6 +95,23 @@ def test_an_old_gpu_is_refused(capability, reason, monkeypatch):
     assert found is None if reason is None else reason in found
 
 
+def test_a_kernel_that_the_gpu_cannot_hold_is_a_refusal(monkeypatch):
+    """An error that says what to do instead, before anything has run."""
+
+    def run(self, *args, **kwargs):
+        raise triton.runtime.errors.OutOfResources(300, 200, "shared memory")
+
+    monkeypatch.setattr(triton.runtime.JITFunction, "run", run)
+    monkeypatch.setattr(backend, "unavailable", lambda *asked: None)
+    w, u = torch.randn(2, 9, 48), torch.randn(48, 24)
+    message = "forward_kernel for 24 units.*shared memory.*backend='auto'"
+    with pytest.raises(backends.CannotRun, match=message):
+        backends.run(
+            "scan_forward", "triton", "cuda", torch.float32, ScanSpec(), 9,
+            w, u, None, None, None, None, None, False,
+        )  # fmt: skip
+
+
 @pytest.mark.skipif(
     torch.cuda.is_available(), reason="says what is missing without a GPU"
 )

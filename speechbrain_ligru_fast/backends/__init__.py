@@ -115,7 +115,9 @@ def run(function, name, device_type, dtype, spec, steps, *arguments):
             return getattr(module, function)(spec, *arguments)
         except CannotRun as error:
             if name != "auto":
-                raise
+                raise CannotRun(
+                    f"{error}. backend='auto' goes on to the next that can."
+                ) from error
             _warn(f"{error}; taking the next backend")
             refused += (module.__name__.rpartition(".")[2],)
 
@@ -125,32 +127,46 @@ def _warn(message):
     logger.warning(message)
 
 
-@functools.cache
-def _choose(name, device_type, dtype, spec, short, refused_sizes=()):
-    check_backend_name(name)
-    if name != "auto":
-        reason = _reason(name, device_type, dtype, spec)
-        if reason is not None:
-            raise RuntimeError(
-                f"backend {name!r} can't run on {device_type} with {dtype}: "
-                f"{reason}. Use backend='auto' to take the fastest that can."
-            )
-        return _load(name)
-    refused = []
-    # The fastest first; reference runs everywhere.
+def _by_speed(device_type, dtype, spec, short):
+    """Yields backends, the fastest first, and why ``auto`` can't take them.
+
+    ``torchscript`` and ``reference`` run everywhere.
+    """
     candidates = BACKENDS[1:]
     if device_type == "cuda":
         candidates = order.gpu_order(
             torch.cuda.get_device_name(), dtype, spec.layernorm
         )
     for candidate in candidates:
-        if candidate in refused_sizes:
-            continue
         reason = _reason(candidate, device_type, dtype, spec)
         if candidate == "numba" and device_type == "cpu" and short:
             reason = f"fewer than {_SHORT} steps don't repay packing"
         if candidate == "triton" and device_type == "cpu" and reason is None:
             reason = "its interpreter is for tests only"
+        yield candidate, reason
+
+
+@functools.cache
+def _choose(name, device_type, dtype, spec, short, refused_sizes=()):
+    check_backend_name(name)
+    if name != "auto":
+        reason = _reason(name, device_type, dtype, spec)
+        if reason is not None:
+            instead = "torchscript"
+            # Without a GPU there is nothing to ask the others about.
+            if device_type != "cuda" or torch.cuda.is_available():
+                others = _by_speed(device_type, dtype, spec, short)
+                instead = next(n for n, why in others if why is None)
+            raise RuntimeError(
+                f"backend {name!r} can't run on {device_type} with {dtype}: "
+                f"{reason}. Use backend={instead!r}, or backend='auto' for "
+                "the fastest that can."
+            )
+        return _load(name)
+    refused = []
+    for candidate, reason in _by_speed(device_type, dtype, spec, short):
+        if candidate in refused_sizes:
+            continue
         if reason is None:
             logger.info(
                 "LiGRU backend on %s with %s: %s%s",

@@ -233,6 +233,14 @@ def unavailable():
     """None, or the reason why no GPU can be used."""
     if not cuda.is_available():
         return "numba-cuda finds no GPU it can use"
+    if torch.version.hip is not None:
+        return "numba-cuda runs on NVIDIA GPUs only"
+    major, minor = torch.cuda.get_device_capability()
+    if major < 6:
+        return (
+            "a barrier of the whole grid needs compute capability 6.0 or "
+            f"more, this is {major}.{minor}"
+        )
     return None
 
 

@@ -11,7 +11,9 @@ import itertools
 
 import torch
 import triton
+from triton.runtime.errors import OutOfResources, PTXASError
 
+from speechbrain_ligru_fast.backends import CannotRun
 from speechbrain_ligru_fast.backends.triton.backward import backward_kernel
 from speechbrain_ligru_fast.backends.triton.device import COUNTER_STRIDE
 from speechbrain_ligru_fast.backends.triton.forward import forward_kernel
@@ -175,6 +177,16 @@ def _run(
     )
 
     def launch_all(tensors):
+        try:
+            launch_each(tensors)
+        # Before anything runs: the first launch compiles for all.
+        except (OutOfResources, PTXASError) as error:
+            raise CannotRun(
+                f"triton backend: no {name} for {hidden} units with {dtype} "
+                f"on {device}: {error}"
+            ) from error
+
+    def launch_each(tensors):
         for first_group, (first, end), (multiply, update) in order:
             grid = (min(how.groups, groups - first_group) * tiles,)
             kernel[grid](
