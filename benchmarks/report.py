@@ -17,11 +17,22 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from benchmarks import equivalence, figures, recipe_tables, tables
+from benchmarks import (
+    equivalence,
+    figures,
+    recipe_tables,
+    tables,
+    technology,
+)
 from benchmarks.rows import load
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
-TABLES = {**tables.TABLES, **recipe_tables.TABLES, **equivalence.TABLES}
+TABLES = {
+    **tables.TABLES,
+    **recipe_tables.TABLES,
+    **equivalence.TABLES,
+    **technology.TABLES,
+}
 
 _TABLE = re.compile(
     r"^<!-- table:(?P<name>\S+) -->\n(?P<body>.*?)^<!-- /table -->$",
