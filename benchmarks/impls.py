@@ -14,6 +14,8 @@ STOCK = "speechbrain"
 STOCK_JIT = "speechbrain-jit"
 STOCK_PERTURBED = "speechbrain-perturbed"
 TORCH = "torch"
+# After a backend's name: its backward computes the gates again.
+RECOMPUTE = "-recompute"
 
 SEED = 1234
 
@@ -35,6 +37,20 @@ def names():
     return [*ours, STOCK, STOCK_JIT, TORCH]
 
 
+def options(impl):
+    """A backend's name and what else it takes, as keyword arguments.
+
+    Example
+    -------
+    >>> options("numba-recompute")
+    {'backend': 'numba', 'recompute': True}
+    """
+    return {
+        "backend": impl.removesuffix(RECOMPUTE),
+        "recompute": impl.endswith(RECOMPUTE),
+    }
+
+
 def is_ours(impl):
     """Whether an implementation is one of this package's backends."""
     return impl not in (STOCK, STOCK_JIT, STOCK_PERTURBED, TORCH)
@@ -42,16 +58,19 @@ def is_ours(impl):
 
 def check_names(chosen):
     """Raises ValueError when a chosen implementation cannot run here."""
+    allowed = names()
+    again = [name + RECOMPUTE for name in allowed if is_ours(name)]
     for name in chosen:
-        if name not in names():
+        if name not in allowed + again:
             raise ValueError(
                 f"impls: {name!r} cannot run ({_refusal(name)}); allowed: "
-                + ", ".join(names())
+                + ", ".join(allowed + again)
             )
 
 
 def _refusal(backend, dtype=torch.float32, spec=None):
     """Why a backend cannot run on the CPU, or None if it can."""
+    backend = options(backend)["backend"]
     try:
         choose(backend, "cpu", dtype, spec or ScanSpec())
     except (RuntimeError, ValueError) as error:
@@ -83,7 +102,7 @@ def runs(impl, case):
 
 def warmup_calls(impl):
     """Calls to make before an implementation runs at its own speed."""
-    return 3 if impl in _SCRIPTED else 2
+    return 3 if options(impl)["backend"] in _SCRIPTED else 2
 
 
 def autocast(case):
@@ -129,7 +148,8 @@ def build(impl, case, dtype=None):
     Arguments
     ---------
     impl : str
-        A backend of this package, speechbrain, speechbrain-jit or torch.
+        A backend of this package, alone or with -recompute after it,
+        speechbrain, speechbrain-jit or torch.
     case : Case
         What is built; its mode decides between train and eval.
     dtype : torch.dtype
@@ -183,7 +203,7 @@ def _torch_layer(case):
 
 
 def _layer(impl, case):
-    options = {
+    arguments = {
         "hidden_size": case.hidden,
         "input_shape": case.input_shape,
         "nonlinearity": case.nonlinearity,
@@ -192,15 +212,15 @@ def _layer(impl, case):
         "bidirectional": case.bidirectional,
     }
     if case.model == "SLiGRU":
-        options["ff_normalization"] = case.normalization
-        options["recurrent_elementwise_affine"] = case.affine
+        arguments["ff_normalization"] = case.normalization
+        arguments["recurrent_elementwise_affine"] = case.affine
     else:
-        options["normalization"] = case.normalization
-    layer = getattr(stock, case.model)(**options)
+        arguments["normalization"] = case.normalization
+    layer = getattr(stock, case.model)(**arguments)
     _randomise(layer, case)
     if is_ours(impl):
         state = layer.state_dict()
-        layer = getattr(fast, case.model)(**options, backend=impl)
+        layer = getattr(fast, case.model)(**arguments, **options(impl))
         layer.load_state_dict(state, strict=True)
     return layer
 
@@ -276,17 +296,17 @@ class FastScan(torch.nn.Module):
     ---------
     case : Case
         What is run.
-    backend : str
-        The backend to run it on.
+    impl : str
+        The backend to run it on, alone or with -recompute after it.
     """
 
-    def __init__(self, case, backend):
+    def __init__(self, case, impl):
         super().__init__()
         self.u = torch.nn.Linear(case.hidden, 2 * case.hidden, bias=False)
         self.options = {
             "nonlinearity": case.nonlinearity,
             "directions": case.directions,
-            "backend": backend,
+            **options(impl),
         }
 
     def forward(self, w, hx=None):

@@ -1,8 +1,12 @@
-"""Checks parity, then times every implementation in one process.
+r"""Checks parity, then times every implementation in one process.
 
     python -m benchmarks.run                  all cases, at most ten minutes
     python -m benchmarks.run --quick          a few small ones, under a minute
     python -m benchmarks.run --cases '*-t400-*' --impls numba speechbrain
+    python -m benchmarks.run --cases '*h512*-t400-*-fp32-train' \
+        --impls numba numba-recompute
+
+The last compares keeping the gates with computing them again.
 
 Rows are appended to the result file; when a parity check fails none is, and
 the exit status is 1.
@@ -23,6 +27,7 @@ import torch
 
 from benchmarks import impls, memory, timing, verify
 from benchmarks.cases import (
+    DEEP_CASES,
     LIGRU_MODELS,
     PARITY_CASES,
     QUICK_PARITY_CASES,
@@ -48,7 +53,8 @@ def _parse(argv):
         "--cases",
         nargs="+",
         metavar="PATTERN",
-        help="names of timing cases, with wildcards; default: all",
+        help="names of timing cases, with wildcards; default: all but the "
+        "stacks of layers",
     )
     parser.add_argument(
         "--impls", nargs="+", help="implementations; default: all that can run"
@@ -80,8 +86,10 @@ def _parse(argv):
     try:
         if args.quick and args.cases is None:
             args.cases = list(QUICK_TIMING_CASES)
+        elif args.cases is None:
+            args.cases = list(TIMING_CASES)
         else:
-            args.cases = select(TIMING_CASES, args.cases)
+            args.cases = select(TIMING_CASES + DEEP_CASES, args.cases)
         args.impls = args.impls or impls.names()
         impls.check_names(args.impls)
         for path in (args.out, _parity_out(args.out)):

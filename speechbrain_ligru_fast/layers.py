@@ -61,6 +61,8 @@ class LightGRULayer(nn.Module):
         SLiGRU's LayerNorm on the recurrent projection.
     backend : str
         A backend's name or ``auto``.
+    recompute : bool
+        Whether the backward computes the gates again.
     """
 
     __constants__ = ["batch_norm", "stabilised"]
@@ -76,6 +78,7 @@ class LightGRULayer(nn.Module):
         bidirectional,
         layer_norm,
         backend,
+        recompute=False,
     ):
         super().__init__()
         self.hidden_size = int(hidden_size)
@@ -84,6 +87,7 @@ class LightGRULayer(nn.Module):
         self.dropout = float(dropout)
         self.nonlinearity = nonlinearity
         self.backend = backend
+        self.recompute = recompute
         gates = 2 * self.hidden_size
         self.w = nn.Linear(self.input_size, gates, bias=False)
         self.u = nn.Linear(self.hidden_size, gates, bias=False)
@@ -151,6 +155,7 @@ class LightGRULayer(nn.Module):
             ln_bias,
             self.eps,
             self.backend,
+            self.recompute,
         )
 
     def _sample_mask(self, rows: int, like: Tensor) -> Tensor:
@@ -242,6 +247,7 @@ class _LightGRU(nn.Module):
         re_init,
         bidirectional,
         backend,
+        recompute,
         make_layer_norm,
     ):
         super().__init__()
@@ -264,6 +270,7 @@ class _LightGRU(nn.Module):
         self.re_init = re_init
         self.bidirectional = bidirectional
         self.backend = backend
+        self.recompute = recompute
         self.directions = 2 if bidirectional else 1
         self.reshape = len(input_shape) > 3
         self.fea_dim = math.prod(int(n) for n in input_shape[2:])
@@ -281,6 +288,7 @@ class _LightGRU(nn.Module):
                 bidirectional,
                 make_layer_norm(),
                 backend,
+                recompute,
             )
             for size in sizes
         )
@@ -469,6 +477,9 @@ class LiGRU(_LightGRU):
     backend : str
         auto (the fastest that can run), reference, torchscript, numba,
         triton or cuda.
+    recompute : bool
+        Whether the backward computes the gates again instead of keeping
+        them from the forward: less memory, a little slower.
 
     Raises
     ------
@@ -496,6 +507,7 @@ class LiGRU(_LightGRU):
         re_init=True,
         bidirectional=False,
         backend="auto",
+        recompute=False,
     ):
         super().__init__(
             hidden_size,
@@ -508,6 +520,7 @@ class LiGRU(_LightGRU):
             re_init,
             bidirectional,
             backend,
+            recompute,
             make_layer_norm=lambda: None,
         )
         self.normalization = normalization
@@ -546,6 +559,9 @@ class SLiGRU(_LightGRU):
     backend : str
         auto (the fastest that can run), reference, torchscript, numba,
         triton or cuda.
+    recompute : bool
+        Whether the backward computes the gates again instead of keeping
+        them from the forward: less memory, a little slower.
 
     Raises
     ------
@@ -574,6 +590,7 @@ class SLiGRU(_LightGRU):
         re_init=True,
         bidirectional=False,
         backend="auto",
+        recompute=False,
     ):
         super().__init__(
             hidden_size,
@@ -586,6 +603,7 @@ class SLiGRU(_LightGRU):
             re_init,
             bidirectional,
             backend,
+            recompute,
             make_layer_norm=lambda: nn.LayerNorm(
                 2 * int(hidden_size),
                 elementwise_affine=recurrent_elementwise_affine,

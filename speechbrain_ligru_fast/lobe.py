@@ -181,7 +181,7 @@ def _swap(module, classes, build):
     return new.get(module, module)
 
 
-def accelerate(module: torch.nn.Module, backend="auto"):
+def accelerate(module: torch.nn.Module, backend="auto", recompute=False):
     """Swaps every stock LiGRU and SLiGRU inside a model for a fast one.
 
     The model's results stay what they were: a CRDNN that was built with a
@@ -194,6 +194,8 @@ def accelerate(module: torch.nn.Module, backend="auto"):
         the same objects, so that optimizers and checkpoints go on.
     backend : str
         Backend of the fast layers.
+    recompute : bool
+        Whether they compute the gates again in the backward.
 
     Returns
     -------
@@ -209,7 +211,9 @@ def accelerate(module: torch.nn.Module, backend="auto"):
     """
 
     def build(stock):
-        fast = _FAST[type(stock).__name__](**_arguments(stock), backend=backend)
+        fast = _FAST[type(stock).__name__](
+            **_arguments(stock), backend=backend, recompute=recompute
+        )
         _move_weights(stock, fast)
         return fast
 

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from speechbrain_ligru_fast import backends, single
+from speechbrain_ligru_fast.recompute import saved_values
 from speechbrain_ligru_fast.rows import accumulate_dtype, previous_hidden
 from speechbrain_ligru_fast.spec import ScanSpec, bounded_frames, check_scan
 
@@ -41,24 +42,29 @@ def scan(
     eps: float,
     backend: str,
     save: bool,
+    recompute: bool = False,
 ) -> Tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Output and what the backward needs; see backends/reference.py."""
+    """Output and what the backward needs; see backends/reference.py.
+
+    With ``recompute`` the backward needs w instead.
+    """
     lengths = bounded_frames(lengths, w.size(1))
     spec = ScanSpec(nonlinearity, directions, layernorm, eps)
     return backends.run(
         "scan_forward", backend, w.device.type, _precision(w, u), spec,
         w.size(1),
-        w, u, h0, mask, lengths, ln_weight, ln_bias, save,
+        w, u, h0, mask, lengths, ln_weight, ln_bias, save and not recompute,
     )  # fmt: skip
 
 
 @scan.register_fake
 def _(
     w, u, h0, mask, lengths, ln_weight, ln_bias,
-    nonlinearity, directions, layernorm, eps, backend, save,
+    nonlinearity, directions, layernorm, eps, backend, save, recompute=False,
 ):  # fmt: skip
     batch, steps, width = w.shape
     dtype = accumulate_dtype(w.dtype)
+    save = save and not recompute
 
     def saved(kept, *shape):
         return w.new_empty(shape if kept else (0,), dtype=dtype)
@@ -89,14 +95,27 @@ def scan_backward(
     layernorm: bool,
     eps: float,
     backend: str,
+    w: Optional[Tensor] = None,
+    ln_bias: Optional[Tensor] = None,
 ) -> Tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
-    """Gradients of w, u, h0 and, if ``affine``, ln_weight and ln_bias."""
+    """Gradients of w, u, h0 and, if ``affine``, ln_weight and ln_bias.
+
+    Given w, what the forward did not save is recomputed: here, where the
+    gradient is an argument, so that no compiler moves it to the forward.
+    """
     lengths = bounded_frames(lengths, grad.size(1))
     spec = ScanSpec(nonlinearity, directions, layernorm, eps)
     previous = previous_hidden(output, h0, directions, lengths)
+    where = (
+        backend, grad.device.type, _precision(grad, u), spec, grad.size(1),
+    )  # fmt: skip
+    if w is not None:
+        rounds = backends.rounds_states(*where)
+        gates, normed, rstd = saved_values(
+            spec, w, previous, u, ln_weight, ln_bias, rounds
+        )
     dgates, dprojected, dh0 = backends.run(
-        "scan_backward", backend, grad.device.type, _precision(grad, u), spec,
-        grad.size(1),
+        "scan_backward", *where,
         grad, previous, gates, normed, rstd, u, mask, lengths, ln_weight,
     )  # fmt: skip
     width = dgates.size(3)
@@ -116,7 +135,8 @@ def scan_backward(
 @scan_backward.register_fake
 def _(
     grad, output, gates, normed, rstd, u, h0, mask, lengths, ln_weight,
-    affine, nonlinearity, directions, layernorm, eps, backend,
+    affine, nonlinearity, directions, layernorm, eps, backend, w=None,
+    ln_bias=None,
 ):  # fmt: skip
     batch, steps, width = grad.size(0), grad.size(1), u.size(0)
     norm_shape = (width,) if affine else (0,)
@@ -130,11 +150,13 @@ def _(
 
 
 def _setup_context(ctx, inputs, output):
-    w, u, h0, mask, lengths, ln_weight, ln_bias, *options, _ = inputs
+    w, u, h0, mask, lengths, ln_weight, ln_bias, *options = inputs
+    *options, _, recompute = options
     result, gates, normed, rstd = output
     ctx.save_for_backward(
-        result, gates, normed, rstd, u, h0, mask, lengths, ln_weight
-    )
+        result, gates, normed, rstd, u, h0, mask, lengths, ln_weight,
+        *((w, ln_bias) if recompute else (None, None)),
+    )  # fmt: skip
     ctx.mark_non_differentiable(gates, normed, rstd)
     ctx.options = options
     ctx.dtypes = [
@@ -144,8 +166,9 @@ def _setup_context(ctx, inputs, output):
 
 def _backward(ctx, grad, *_):
     affine = ctx.dtypes[1] is not None or ctx.dtypes[2] is not None
+    *saved, w, ln_bias = ctx.saved_tensors
     dw, du, dh0, dln_weight, dln_bias = scan_backward(
-        grad.contiguous(), *ctx.saved_tensors, affine, *ctx.options
+        grad.contiguous(), *saved, affine, *ctx.options, w, ln_bias
     )
     optional = [
         None if dtype is None else x.to(dtype)
@@ -153,7 +176,7 @@ def _backward(ctx, grad, *_):
     ]
     return (
         dw, du, optional[0], None, None, optional[1], optional[2],
-        None, None, None, None, None, None,
+        None, None, None, None, None, None, None,
     )  # fmt: skip
 
 
@@ -186,16 +209,21 @@ def _autocast(device_type, keyset):
     return kernel
 
 
+def _no_autocast(keyset):
+    """A backward that is called under autocast keeps its products' types."""
+
+    def kernel(*arguments):
+        with torch._C._ExcludeDispatchKeyGuard(keyset):
+            return torch.ops.speechbrain_ligru_fast.scan_backward(*arguments)
+
+    return kernel
+
+
 _library = torch.library.Library(NAMESPACE, "FRAGMENT")
 for _device_type, _key in (("cpu", "AutocastCPU"), ("cuda", "AutocastCUDA")):
-    _library.impl(
-        "scan",
-        _autocast(
-            _device_type,
-            torch._C.DispatchKeySet(getattr(torch._C.DispatchKey, _key)),
-        ),
-        _key,
-    )
+    _keyset = torch._C.DispatchKeySet(getattr(torch._C.DispatchKey, _key))
+    _library.impl("scan", _autocast(_device_type, _keyset), _key)
+    _library.impl("scan_backward", _no_autocast(_keyset), _key)
 
 
 def ligru_scan(
@@ -211,6 +239,7 @@ def ligru_scan(
     ln_bias: Optional[Tensor] = None,
     eps: float = 1e-5,
     backend: str = "auto",
+    recompute: bool = False,
 ) -> Tensor:
     """The LiGRU recurrence over a whole sequence, in one or two directions.
 
@@ -254,6 +283,11 @@ def ligru_scan(
         Its epsilon.
     backend : str
         A backend's name, or ``auto`` for the fastest that can run.
+    recompute : bool
+        If True, the forward keeps w instead of the gates, (D, B, T, 2H) in
+        float32, and, with ``layernorm``, as much again; the backward
+        computes them in one GEMM more. docs/backends.md says what that
+        saves and costs.
 
     Returns
     -------
@@ -298,5 +332,6 @@ def ligru_scan(
     result = torch.ops.speechbrain_ligru_fast.scan(
         w, u, h0, mask, lengths, ln_weight, ln_bias, nonlinearity, directions,
         layernorm, eps, backend, save and torch.is_grad_enabled(),
+        recompute,
     )  # fmt: skip
     return result[0]

@@ -58,7 +58,7 @@ def imports(path):
 
 # From the bottom up; a file may import from its own floor and from below.
 FLOORS = (
-    ("spec", "rows", "single"),
+    ("spec", "rows", "recompute", "single"),
     ("backends",),
     ("ops", "norm", "cnn"),
     ("layers",),

@@ -3,8 +3,9 @@
 A backend module defines ``unavailable(device_type, dtype, spec)``, which
 returns None or the reason why it can't run, and the two functions
 ``scan_forward`` and ``scan_backward``, whose contract is documented in
-``backends/reference.py``. Modules are imported at first use only: their
-libraries may be absent, heavy or broken.
+``backends/reference.py``. A module whose products read states that are not
+rounded to U's dtype says ``ROUNDS_STATES = False``. Modules are imported at
+first use only: their libraries may be absent, heavy or broken.
 """
 
 import functools
@@ -86,6 +87,22 @@ def choose(name, device_type, dtype, spec, steps=_SHORT):
         If the named backend can't run, with the reason.
     """
     return _choose(name, device_type, dtype, spec, steps < _SHORT)
+
+
+def rounds_states(name, device_type, dtype, spec, steps):
+    """Whether a scan's products round the states to U's dtype.
+
+    Arguments
+    ---------
+    name, device_type, dtype, spec, steps
+        As in ``choose``.
+
+    Returns
+    -------
+    bool
+    """
+    module = choose(name, device_type, dtype, spec, steps)
+    return getattr(module, "ROUNDS_STATES", True)
 
 
 def run(function, name, device_type, dtype, spec, steps, *arguments):

@@ -22,6 +22,9 @@ from speechbrain_ligru_fast.spec import NONLINEARITIES
 # SpeechBrain's experiments do.
 logging.getLogger("numba").setLevel(logging.WARNING)
 
+# Products read the float32 states as they are, whatever U's type.
+ROUNDS_STATES = False
+
 # Work of one step, in multiply-adds, below which one more thread costs more
 # at the barriers than it saves.
 _WORK_PER_THREAD = 150_000
