@@ -30,8 +30,12 @@ KERNELS = {
     ),
     "grid-fp32": (torch.float32, 50, dict(GRID, groups=2, held=1, kept=2)),
     "grid-bf16": (torch.bfloat16, 20, dict(GRID, units=16, rows=16, held=1)),
+    # The operand in parts: of registers, shared memory and L2 each has some.
+    "parts-fp32": (torch.float32, 50, dict(GRID, held=1, kept=2, parts=2)),
+    # All weights from L2, as where nothing fits.
+    "parts-bf16": (torch.bfloat16, 120, dict(GRID, splits=2, parts=2)),
 }
-LAYERNORM = ("cluster-fp32", "cluster-bf16", "grid-fp32")
+LAYERNORM = ("cluster-fp32", "cluster-bf16", "grid-fp32", "parts-fp32")
 SCHEDULES = 2
 
 OPTIONS = (
@@ -131,17 +135,20 @@ def test_input_and_output_of_half_precision(dtype, operands):
 def test_planned_kernels_equal_the_reference():
     """What the planner itself takes on a small device, tiers and all."""
     small = cuda_shim.Limits((8, 0), 4, 49152)
-    tiers = set()
+    tiny = cuda_shim.Limits((7, 5), 4, 5000)
+    tiers, parts = set(), set()
     for limits_, dtype in (
         (cuda_shim.LIMITS, torch.bfloat16),
         (small, torch.float32),
+        (tiny, torch.float32),
     ):
         given = drawn(60, dtype, batch=9, steps=2)
         want = run(ligru_scan, given, backend="reference")
         with cuda_shim.installed(cuda_shim.Shim(limits_)) as shim:
             compare(run(ligru_scan, given, backend="cuda"), want, dtype)
         tiers.update(plan.tier for plan in shim.used)
-    assert tiers == {"cluster", "grid"}
+        parts.update(plan.parts for plan in shim.used)
+    assert tiers == {"cluster", "grid"} and parts > {1}
 
 
 def test_nothing_to_do():
@@ -194,10 +201,13 @@ def mistakes():
     """Where the barriers are: of both tiers, and of both kernels."""
     for tier, backward in (("cluster", False), ("grid", True)):
         text = build.source(backward)
-        # Words are received in the grid tier alone.
+        # Words are received, and operands in parts, in the grid tier alone.
         words = text.index("receive_words(const char"), text.index("*words(u32")
+        parts = text.index("if (part > 0)"), text.index("= receive(part)")
         for match in re.finditer(r"\n[ =\w]*__syncthreads\w*\(\w*\);", text):
-            if tier == "cluster" and words[0] < match.start() < words[1]:
+            if tier == "cluster" and any(
+                first < match.start() < last for first, last in (words, parts)
+            ):
                 continue
             line = text[: match.start() + 1].count("\n")
             yield pytest.param(
@@ -207,7 +217,7 @@ def mistakes():
 
 def fails(tier, backward, edit, layernorm=True):
     """Whether a planted mistake shows in one of a few schedules."""
-    sizes = dict(CLUSTER if tier == "cluster" else GRID, groups=1)
+    sizes = CLUSTER if tier == "cluster" else dict(GRID, parts=2)
     given = drawn(
         25 if tier == "cluster" else 50,
         torch.float32,

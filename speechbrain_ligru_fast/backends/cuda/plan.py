@@ -18,6 +18,7 @@ _UNITS = (16, 32, 64, 128)
 _SPLITS = (1, 2, 4, 8)
 _ROWS = (8, 16, 24, 32)
 _CLUSTERS = (1, 2, 4, 8, 16)
+_PARTS = (1, 2, 4, 8)
 _MAX_WARPS = 8
 
 # Cycles of one exchange, and bytes that an SM reads per cycle.
@@ -96,6 +97,8 @@ class Plan:
         64-byte blocks of weights per warp and row in registers.
     kept : int
         The same in shared memory; the rest is read from L2.
+    parts : int
+        Pieces in which a tile's operand passes through shared memory.
     """
 
     tier: str
@@ -109,6 +112,7 @@ class Plan:
     groups: int = 1
     held: int = 0
     kept: int = 0
+    parts: int = 1
 
     @property
     def padded(self):
@@ -148,7 +152,7 @@ class Plan:
     @property
     def base_shared_bytes(self):
         """Shared memory without weights."""
-        stride = (self.row_bytes // _BLOCK | 1) * _BLOCK
+        stride = (self.row_bytes // _BLOCK // self.parts | 1) * _BLOCK
         buffers = 2 if self.tier == "cluster" else 1
         element = ELEMENT[self.operand]
         m_tiles = self.units // (16 if self.backward else 8)
@@ -216,6 +220,7 @@ class Plan:
             f"{self.rows} rows a tile, up to {self.registers} registers, "
             f"{self.shared_bytes} bytes of shared memory; weights "
             + ", ".join(where)
+            + (f"; operand in {self.parts} parts" if self.parts > 1 else "")
         )
 
     def macros(self):
@@ -230,6 +235,7 @@ class Plan:
             "OPERAND": TYPES[self.operand],
             "HELD": self.held,
             "KEPT": self.kept,
+            "PARTS": self.parts,
             "LAYERNORM": int(self.layernorm),
             "BACKWARD": int(self.backward),
             "PLANNED_SHARED": self.shared_bytes,
@@ -274,6 +280,40 @@ def _place_weights(fields, limits):
     return Plan(**{**fields, "held": held, "kept": kept})
 
 
+def _candidates(hidden, rows, operand, limits, backward, layernorm, parts):
+    """Yields pairs of estimated cycles and a plan that fits."""
+    for units, splits, tile in itertools.product(_UNITS, _SPLITS, _ROWS):
+        if units // 8 * splits > _MAX_WARPS * (2 if units == 128 else 1):
+            continue
+        tiles = -(-rows // tile)
+        least = -(-hidden // units)
+        sizes = [
+            ("cluster", group)
+            for group in _CLUSTERS
+            if least <= group <= limits.cluster
+            and parts == 1
+            and limits.capability >= (9, 0)
+            and limits.groups("cluster", group) > 0
+        ][:1] + [("grid", least)]
+        for tier, group in sizes:
+            groups = min(tiles, limits.groups(tier, group))
+            per_split = group * units * ELEMENT[operand] // _BLOCK
+            if groups == 0 or per_split == 0 or per_split % splits:
+                continue
+            if group * units * ELEMENT[operand] % _BLOCK:
+                continue
+            fields = dict(
+                tier=tier, operand=operand, backward=backward,
+                layernorm=layernorm, group=group, units=units, splits=splits,
+                rows=tile, groups=groups, parts=parts,
+            )  # fmt: skip
+            if Plan(**fields).blocks % parts:
+                continue
+            candidate = _place_weights(fields, limits)
+            if candidate is not None:
+                yield candidate.cycles(tiles), candidate
+
+
 def plan(hidden, rows, operand, limits, backward=False, layernorm=False):
     """Chooses the kernel for a scan.
 
@@ -305,33 +345,13 @@ def plan(hidden, rows, operand, limits, backward=False, layernorm=False):
     >>> plan(2048, 32, "bf16", h100).tier
     'grid'
     """
-    found = []
-    for units, splits, tile in itertools.product(_UNITS, _SPLITS, _ROWS):
-        if units // 8 * splits > _MAX_WARPS * (2 if units == 128 else 1):
-            continue
-        tiles = -(-rows // tile)
-        least = -(-hidden // units)
-        sizes = [
-            ("cluster", group)
-            for group in _CLUSTERS
-            if least <= group <= limits.cluster
-            and limits.capability >= (9, 0)
-            and limits.groups("cluster", group) > 0
-        ][:1] + [("grid", least)]
-        for tier, group in sizes:
-            groups = min(tiles, limits.groups(tier, group))
-            per_split = group * units * ELEMENT[operand] // _BLOCK
-            if groups == 0 or per_split == 0 or per_split % splits:
-                continue
-            if group * units * ELEMENT[operand] % _BLOCK:
-                continue
-            fields = dict(
-                tier=tier, operand=operand, backward=backward,
-                layernorm=layernorm, group=group, units=units, splits=splits,
-                rows=tile, groups=groups,
-            )  # fmt: skip
-            candidate = _place_weights(fields, limits)
-            if candidate is not None:
-                found.append((candidate.cycles(tiles), candidate))
-    # The first of equals: fewer units and splits, smaller tiles.
-    return min(found, key=lambda pair: pair[0])[1] if found else None
+    for parts in _PARTS:
+        found = _candidates(
+            hidden, rows, operand, limits, backward, layernorm, parts
+        )
+        # The first of equals: fewer units and splits, smaller tiles.
+        best = min(found, key=lambda pair: pair[0], default=None)
+        # A part more is a wait more: only where nothing else fits.
+        if best is not None:
+            return best[1]
+    return None

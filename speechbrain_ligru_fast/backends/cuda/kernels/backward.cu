@@ -123,7 +123,8 @@ extern "C" __global__ void __launch_bounds__(THREADS, 1)
         }
       }
       fetch(step - 1);
-      multiply(weights, exchange.receive(), partial);
+      multiply(
+          weights, [&](int part) { return exchange.receive(part); }, partial);
       __syncthreads();
       float poison = exchange.poison();
 #pragma unroll

@@ -38,10 +38,11 @@ class Exchange {
     }
   }
 
-  // Copies pairs of tagged words to shared memory, several in flight.
-  template <int PAIRS>
+  // Copies pairs of tagged words to shared memory, several in flight; from()
+  // says where the index-th pair is.
+  template <int PAIRS, class From>
   __device__ void receive_words(const char *words, char *target, int pitch,
-                                int stride, u32 epoch) {
+                                int stride, u32 epoch, From from) {
     constexpr int BATCH = 8;
     u32 polls = 0;
     for (int first = threadIdx.x; first < PAIRS; first += BATCH * THREADS) {
@@ -49,7 +50,7 @@ class Exchange {
 #pragma unroll
       for (int i = 0; i < BATCH; i++) {
         int index = first + i * THREADS;
-        if (index < PAIRS) pair[i] = peek(words + index * 16);
+        if (index < PAIRS) pair[i] = peek(words + from(index) * 16);
       }
 #pragma unroll
       for (int i = 0; i < BATCH; i++) {
@@ -57,7 +58,7 @@ class Exchange {
         if (index >= PAIRS) continue;
         while (pair[i].y != epoch || pair[i].w != epoch) {
           if (give_up(polls)) break;
-          pair[i] = peek(words + index * 16);
+          pair[i] = peek(words + from(index) * 16);
         }
         char *place = target + index / pitch * stride + index % pitch * 8;
         *reinterpret_cast<uint2 *>(place) = make_uint2(pair[i].x, pair[i].z);
@@ -120,18 +121,27 @@ class Exchange {
     }
   }
 
-  // Waits for the group's elements; returns (ROWS, STRIDE) bytes.
-  __device__ const char *receive() {
+  // Waits for a part of the group's elements; returns (ROWS, STRIDE) bytes:
+  // of each row the blocks that the K splits multiply in this part.
+  __device__ const char *receive(int part) {
     char *operand = shared + OPERAND_AT;
     if constexpr (CLUSTER) {
       operand += number % 2 * OPERAND_BYTES;
       wait(number % 2, number);
     } else {
-      constexpr int pitch = SEGMENTS * PADDED * ELEMENT / 8;
-      receive_words<ROWS * pitch>(words(number), operand, pitch, STRIDE,
-                                  number + 1);
+      constexpr int block = BLOCK / 8;
+      constexpr int pitch = K_SPLITS * PART_BLOCKS * block;
+      receive_words<ROWS * pitch>(
+          words(number), operand, pitch, STRIDE, number + 1, [=](int index) {
+            if constexpr (PARTS == 1) return index;
+            int at = index / block, split = at / PART_BLOCKS;
+            // The splits of all rows follow each other.
+            return (split * BLOCKS + part * PART_BLOCKS + at % PART_BLOCKS) *
+                       block +
+                   index % block;
+          });
     }
-    number++;
+    if (part == PARTS - 1) number++;
     return operand;
   }
 
@@ -169,7 +179,7 @@ class Exchange {
     } else {
       constexpr int PAIRS = GROUP * PIECES * ROWS;
       receive_words<PAIRS>(stat_words(stat_number), stats, PAIRS, 0,
-                           stat_number + 1);
+                           stat_number + 1, [](int index) { return index; });
     }
     stat_number++;
     auto moments = reinterpret_cast<float2 *>(shared + MOMENT_AT);

@@ -75,7 +75,8 @@ extern "C" __global__ void __launch_bounds__(THREADS, 1)
         z[i] = next_z[i];
       }
       fetch(step + 1);
-      multiply(weights, exchange.receive(), partial);
+      multiply(
+          weights, [&](int part) { return exchange.receive(part); }, partial);
       __syncthreads();
       if constexpr (LAYERNORM) {
         float2 sums[OWNED];

@@ -9,6 +9,8 @@
 //   ROWS        rows of a tile, a multiple of 8
 //   CLUSTER     1: exchange through the cluster's shared memory; 0: L2
 //   OPERAND     type of the product's operands, IO that of w and output
+//   PARTS       in how many pieces of K the operand passes through shared
+//               memory (grid tier): more where one row of a tile is too large
 //   HELD, KEPT  weights' blocks in registers and in shared memory, per warp
 //   ACTIVATION, LAYERNORM, BACKWARD
 #pragma once
@@ -27,6 +29,7 @@ constexpr int THREADS = 32 * WARPS;
 constexpr int M_TILES = BACKWARD ? UNITS / 16 : UNITS / 8;
 constexpr int K_SPLITS = WARPS / M_TILES;
 constexpr int BLOCKS = SEGMENTS * PADDED * ELEMENT / BLOCK / K_SPLITS;
+constexpr int PART_BLOCKS = BLOCKS / PARTS;
 constexpr int LANE_ROWS = THREADS / UNITS;
 // Rows of one unit that a thread holds: tid / UNITS + i * LANE_ROWS.
 constexpr int OWNED = (ROWS + LANE_ROWS - 1) / LANE_ROWS;
@@ -38,10 +41,11 @@ static_assert(PADDED == GROUP * UNITS, "a group holds every unit");
 static_assert(UNITS == 16 || UNITS % 32 == 0, "a warp holds whole rows");
 static_assert(BLOCKS * K_SPLITS * BLOCK == SEGMENTS * PADDED * ELEMENT,
               "warps share K evenly");
+static_assert(BLOCKS % PARTS == 0 && (PARTS == 1 || !CLUSTER), "parts");
 static_assert(HELD + KEPT <= BLOCKS && ROWS % 8 == 0, "plan");
 
 // Shared memory, in bytes. An odd number of blocks a row: no bank conflicts.
-constexpr int STRIDE = (SEGMENTS * PADDED * ELEMENT / BLOCK | 1) * BLOCK;
+constexpr int STRIDE = (K_SPLITS * PART_BLOCKS | 1) * BLOCK;
 constexpr int OPERAND_BYTES = ROWS * STRIDE;
 constexpr int BUFFERS = CLUSTER ? 2 : 1;
 constexpr int STAGE_BYTES = SEGMENTS * ROWS * UNITS * ELEMENT;

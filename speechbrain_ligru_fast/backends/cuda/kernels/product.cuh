@@ -116,26 +116,39 @@ template <> struct Sums<FLOAT> {
   }
 };
 
-// Writes each warp's sums to (K_SPLITS, ROWS, COLUMN) floats.
+// Writes each warp's sums to (K_SPLITS, ROWS, COLUMN) floats. receive(part)
+// waits for a part of the operand, and all threads come back from it together.
+template <class Receive>
 __device__ __forceinline__ void multiply(const Weights &weights,
-                                         const char *operand,
-                                         float *partial) {
+                                         Receive receive, float *partial) {
   int lane = threadIdx.x % 32, warp = threadIdx.x / 32;
   int m_tile = warp / K_SPLITS, split = warp % K_SPLITS;
-  operand += split * BLOCKS * BLOCK;
   Sums<OPERAND> sums;
 #pragma unroll
-  for (int k = 0; k < HELD; k++) {
-    sums.add(weights.held[k], operand + k * BLOCK, k);
-  }
+  for (int part = 0; part < PARTS; part++) {
+    if (part > 0) {
+      // Every warp has read the part before this one.
+      __syncthreads();
+    }
+    const int begin = part * PART_BLOCKS, end = begin + PART_BLOCKS;
+    const char *operand = receive(part) + split * PART_BLOCKS * BLOCK;
+    operand -= begin * BLOCK;
+#pragma unroll
+    for (int k = 0; k < HELD; k++) {
+      if (k < begin || k >= end) continue;
+      sums.add(weights.held[k], operand + k * BLOCK, k);
+    }
+    int kept = begin > HELD ? begin : HELD;
 #pragma unroll 2
-  for (int k = 0; k < KEPT; k++) {
-    sums.add(weights.kept[k * 32], operand + (HELD + k) * BLOCK, 0);
-  }
-  // What fits neither registers nor shared memory comes from L2.
+    for (int k = kept; k < HELD + KEPT && k < end; k++) {
+      sums.add(weights.kept[(k - HELD) * 32], operand + k * BLOCK, 0);
+    }
+    // What fits neither registers nor shared memory comes from L2.
+    int rest = begin > HELD + KEPT ? begin : HELD + KEPT;
 #pragma unroll 2
-  for (int k = HELD + KEPT; k < BLOCKS; k++) {
-    sums.add(weights.stored(k), operand + k * BLOCK, 0);
+    for (int k = rest; k < end; k++) {
+      sums.add(weights.stored(k), operand + k * BLOCK, 0);
+    }
   }
   partial += split * ROWS * COLUMN + m_tile * 16 + lane / 4;
 #pragma unroll
