@@ -5,7 +5,7 @@ from itertools import product
 import pandas as pd
 
 from benchmarks.cases import LIGRU_MODELS, TORCH_MODELS
-from benchmarks.impls import STOCK, STOCK_JIT, TORCH
+from benchmarks.impls import RECOMPUTE, STOCK, STOCK_JIT, TORCH
 from benchmarks.rows import (
     CASE,
     CONVERGENCE_KEY,
@@ -159,7 +159,11 @@ def headline(data):
     lines = []
     for model, (mode, hidden, steps) in product(LIGRU_MODELS, _HEADLINE):
         same = where(rows, mode=mode, hidden=hidden, steps=steps)
-        ours = where(same, model=model, auto="yes")
+        # A run of ours alone has nothing to be compared with.
+        whole = set(where(same, model=model, impl=STOCK)["run"])
+        ours = where(
+            same, model=model, auto="yes", run=lambda run, w=whole: run in w
+        )
         if ours.empty:
             continue
         last = ours.iloc[-1]
@@ -239,6 +243,52 @@ def scan(data):
         )
 
     return _per_machine(data.layers, make, op="scan")
+
+
+def recompute(data):
+    """Train steps that keep the gates against those that compute them again.
+
+    Of each pair the newest run that holds both.
+    """
+
+    def make(rows):
+        rows = where(rows, op="layer", mode="train")
+        again = where(rows, impl=lambda impl: impl.endswith(RECOMPUTE))
+        lines = []
+        for _, last in _sorted(newest(again, LAYER_KEY)).iterrows():
+            same = {key: last[key] for key in CASE}
+            name = last["impl"].removesuffix(RECOMPUTE)
+            kept = where(rows, **same, impl=name, run=last["run"])
+            if kept.empty:
+                continue
+            kept = kept.iloc[-1]
+            lines.append(
+                [
+                    last["model"],
+                    name,
+                    last["hidden"],
+                    last["batch"],
+                    last["steps"],
+                    last["directions"],
+                    last["layers"],
+                    last["dtype"],
+                    *(number(row["p50_ms"]) for row in (kept, last)),
+                    _times(last["p50_ms"] / kept["p50_ms"]),
+                    *(number(row["peak_mb"]) for row in (kept, last)),
+                    _times(last["peak_mb"] / kept["peak_mb"]),
+                ]
+            )
+        header = (
+            "layer|backend|H|B|T|directions|layers|type|kept ms|again ms|"
+            "ratio|kept MiB|again MiB|ratio"
+        )
+        return markdown(header.split("|"), lines)
+
+    if data.layers.empty:
+        return NOTHING
+    runs = where(data.layers, impl=lambda impl: impl.endswith(RECOMPUTE))
+    runs = set(runs["run"])
+    return _per_machine(data.layers, make, run=lambda run: run in runs)
 
 
 def parity(data):
@@ -331,6 +381,7 @@ TABLES = {
     "layers": layers,
     "layers-all": all_layers,
     "scan": scan,
+    "recompute": recompute,
     "parity": parity,
     "convergence": convergence,
     "targets": targets,

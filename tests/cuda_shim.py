@@ -7,7 +7,6 @@ tests/simt/simt.hpp.
 import contextlib
 import ctypes
 import functools
-import hashlib
 import pathlib
 import subprocess
 import tempfile
@@ -30,11 +29,6 @@ TICKET = 7
 LIMITS = Limits((9, 0), 6, 49152, 4)
 
 
-@functools.cache
-def _folder():
-    return tempfile.TemporaryDirectory(prefix="ligru-simt-")
-
-
 def translate(text):
     """A kernel's text with the stand-in in place of device.cuh."""
     device = build.KERNELS.joinpath("device.cuh").read_text()
@@ -54,12 +48,11 @@ def compile_kernel(text, macros):
         for name, value in macros
     )
     head += "".join(f"#define {name} {name}_\n" for name in RUNTIME)
-    text = head + translate(text)
-    name = hashlib.sha256(text.encode()).hexdigest()[:16]
-    path = pathlib.Path(_folder().name) / f"{name}.so"
-    if not path.exists():
+    # A library that is loaded needs its file no more.
+    with tempfile.TemporaryDirectory(prefix="ligru-simt-") as folder:
+        path = pathlib.Path(folder) / "kernel.so"
         source = path.with_suffix(".cpp")
-        source.write_text(text)
+        source.write_text(head + translate(text))
         subprocess.run(
             ["g++", "-std=c++17", "-O1", "-shared", "-fPIC", "-Wall"]
             + [
@@ -70,7 +63,7 @@ def compile_kernel(text, macros):
             + ["-fno-strict-aliasing", f"-I{SIMT}", source, "-o", path],
             check=True,
         )
-    library = ctypes.CDLL(str(path))
+        library = ctypes.CDLL(str(path))
     library.simt_run.restype = ctypes.c_char_p
     return library
 

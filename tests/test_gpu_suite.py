@@ -42,6 +42,7 @@ def test_dry_run(tmp_path):
     assert status == 0
     assert "not here: backend 'cuda' can't run on cpu" in notes
     assert "reference: options: 2 runs, 0 failures" in notes
+    assert "reference: recompute: 1 runs, 0 failures" in notes
     assert {row["impl"] for row in rows} >= {"reference", "torch"}
     assert {row["model"] for row in rows} == {"LiGRU", "LSTM"}
     assert all(float(row["p50_ms"]) > 0 for row in rows)
@@ -130,6 +131,8 @@ def test_the_cuda_backend_in_the_simulation(tmp_path, monkeypatch):
         status, rows, notes = run(tmp_path, "--backends", "cuda")
     assert status == 0, notes
     assert {plan.backward for plan in shim.used} == {False, True}
+    again = [row for row in rows if row["impl"] == "cuda-recompute"]
+    assert {(row["mode"], row["dtype"]) for row in again} == {("train", "bf16")}
     ours = [row for row in rows if row["impl"] == "cuda"]
     assert {row["op"] for row in ours} == {"scan", "layer"}
     assert {row["mode"] for row in ours} == {"infer", "train", "backward"}
@@ -171,9 +174,8 @@ def test_wheels_are_put_on_the_path(tmp_path, monkeypatch):
         suite.parse(["--out", "x", "--wheels", str(wheels)])
     with zipfile.ZipFile(wheels / "a_b-1-py3-none-any.whl", "w") as archive:
         archive.writestr("only_in_a_wheel.py", "value = 3\n")
-    suite.use_wheels(
-        suite.parse(["--out", "x", "--wheels", str(wheels)]).wheels
-    )
+    arguments = suite.parse(["--out", "x", "--wheels", str(wheels)])
+    suite.use_wheels(arguments.wheels, str(tmp_path / "site"))
     import only_in_a_wheel
 
     assert only_in_a_wheel.value == 3

@@ -61,12 +61,11 @@ def parse(argv):
     return args
 
 
-def use_wheels(folder):
-    """Unpacks wheels and puts them at the end of the path.
+def use_wheels(folder, site):
+    """Unpacks wheels to a folder and puts that at the end of the path.
 
     At the end: what the machine has itself comes first.
     """
-    site = tempfile.mkdtemp(prefix="ligru-wheels-")
     for wheel in sorted(folder.glob("*.whl")):
         with zipfile.ZipFile(wheel) as archive:
             archive.extractall(site)
@@ -265,13 +264,14 @@ class Suite:
 def main(argv=None):
     """Runs the suite; returns the exit status."""
     args = parse(argv)
-    if args.wheels is not None:
-        use_wheels(args.wheels)
-    suite = Suite(args)
-    suite.probe()
-    suite.verify()
-    suite.measure()
-    suite.notes.close()
+    with tempfile.TemporaryDirectory(prefix="ligru-wheels-") as site:
+        if args.wheels is not None:
+            use_wheels(args.wheels, site)
+        suite = Suite(args)
+        suite.probe()
+        suite.verify()
+        suite.measure()
+        suite.notes.close()
     return 1 if suite.failed else 0
 
 

@@ -100,6 +100,24 @@ def options(plan, backend, device, seed):
     return failures, len(plan.options)
 
 
+def recompute(plan, backend, device, seed):
+    """A few of the options with gates that the backward computes again.
+
+    Arguments as in ``options``.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    types = itertools.cycle(TYPES)
+    # Coprime with every option's count: each value stays in.
+    chosen = plan.options[::5]
+    failures = []
+    for options in chosen:
+        operand, io = next(types)
+        given = scans.draw(generator, **options, recompute=True)
+        what = f"recompute {operand}/{io} {options}"
+        failures += _compare(backend, device, given, operand, io, what)
+    return failures, len(chosen)
+
+
 def sizes(plan, backend, device, seed):
     """Larger scans, LiGRU and SLiGRU; arguments as in ``options``."""
     generator = torch.Generator().manual_seed(seed)
@@ -207,4 +225,4 @@ def launches(plan, backend, device, seed):
     return failures, count
 
 
-CHECKS = (options, sizes, repeats, graph, launches)
+CHECKS = (options, recompute, sizes, repeats, graph, launches)

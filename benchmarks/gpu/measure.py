@@ -7,6 +7,8 @@ import torch
 import speechbrain_ligru_fast as fast
 from benchmarks import timing
 from benchmarks.cases import TORCH_MODELS
+from benchmarks.impls import RECOMPUTE
+from benchmarks.impls import options as backend_options
 from speechbrain_ligru_fast import ligru_scan
 
 try:
@@ -80,11 +82,15 @@ class Clock:
 
 
 def implementations(case, backends):
-    """Names of what can run a layer: backends, then what they are against."""
+    """Names of what can run a layer: backends, then what they are against.
+
+    A fast backend comes a second time, with gates that are computed again.
+    """
     if case.model in TORCH_MODELS:
         return ["torch"]
     peers = [] if stock is None else ["speechbrain", "speechbrain-jit"]
-    return [*backends, *peers]
+    again = [name + RECOMPUTE for name in backends if name not in SLOW]
+    return [*backends, *again, *peers]
 
 
 def build(impl, case, device):
@@ -105,7 +111,9 @@ def build(impl, case, device):
         if impl.startswith("speechbrain"):
             layer = getattr(stock, case.model)(**options)
         else:
-            layer = getattr(fast, case.model)(**options, backend=impl)
+            layer = getattr(fast, case.model)(
+                **options, **backend_options(impl)
+            )
     layer.to(device)
     return torch.jit.script(layer) if impl == "speechbrain-jit" else layer
 
@@ -194,10 +202,13 @@ def layers(case, backends, device, clock, precisions=PRECISIONS):
         for name, dtype, tf32 in precisions:
             if impl in SLOW and name not in ("bf16", "fp32"):
                 continue
+            again = impl.endswith(RECOMPUTE)
+            if again and name != "bf16":
+                continue
             torch.backends.cuda.matmul.allow_tf32 = tf32
             torch.backends.cudnn.allow_tf32 = tf32
             layer = build(impl, case, device)
-            for mode in ("infer", "train"):
+            for mode in ("train",) if again else ("infer", "train"):
                 layer.train(mode == "train")
                 call = training_step(layer, case, device, mode, dtype)
                 yield columns(case, impl, name, mode, "layer", clock(call))
