@@ -1,6 +1,8 @@
 """The GPU suite's dry run: its whole path on a CPU."""
 
 import csv
+import os
+import shlex
 import zipfile
 from dataclasses import replace
 
@@ -10,7 +12,7 @@ import torch
 
 from benchmarks.cases import Case
 from benchmarks.gpu import __main__ as suite
-from benchmarks.gpu import cases, check, measure, rivals, scans
+from benchmarks.gpu import cases, check, measure, rivals, sanitizer, scans
 
 
 @pytest.fixture(autouse=True)
@@ -122,9 +124,8 @@ def test_compiling_needs_time():
 
 def test_the_cuda_backend_in_the_simulation(tmp_path, monkeypatch):
     plan = cases.DRY
-    one = replace(
-        plan, options=plan.options[:1], cases=plan.cases[:1], repeats=1
-    )
+    layer = next(case for case in plan.cases if case.model == "LiGRU")
+    one = replace(plan, options=plan.options[:1], cases=(layer,), repeats=1)
     monkeypatch.setattr(cases, "DRY", one)
     monkeypatch.setattr(measure, "PRECISIONS", measure.PRECISIONS[:1])
     with cuda_shim.installed(cuda_shim.Shim()) as shim:
@@ -155,6 +156,77 @@ def test_a_wrong_backend_is_not_timed(tmp_path, monkeypatch):
     assert "FAILED torchscript" in notes and "FAILED reference" not in notes
     assert {"reference"} <= {row["impl"] for row in rows}
     assert "torchscript" not in {row["impl"] for row in rows}
+
+
+def test_what_breaks_does_not_end_the_others(tmp_path, monkeypatch):
+    """A check that raises fails its backend, a layer has no row."""
+
+    def broken(plan, backend, device, seed):
+        if backend == "torchscript":
+            raise AssertionError("an illegal address")
+        return [], 1
+
+    right = measure.build
+
+    def build(impl, case, device):
+        if impl == "speechbrain-jit":
+            raise MemoryError("too large")
+        return right(impl, case, device)
+
+    monkeypatch.setattr(check, "CHECKS", (broken, check.repeats))
+    monkeypatch.setattr(measure, "build", build)
+    status, rows, notes = run(
+        tmp_path, "--backends", "torchscript", "reference"
+    )
+    assert status == 1
+    assert "FAILED torchscript: AssertionError('an illegal address')" in notes
+    assert "no row: speechbrain-jit bf16" in notes and "too large" in notes
+    found = {row["impl"] for row in rows}
+    assert {"reference", "speechbrain", "torch"} <= found
+    assert not found & {"torchscript", "speechbrain-jit"}
+
+
+def test_rows_say_where_they_come_from(tmp_path):
+    arguments = ["--backends", "reference", "--commit", "abc", "--no-checks"]
+    status, rows, notes = run(tmp_path, *arguments)
+    assert status == 0 and "nothing checked: an earlier run has" in notes
+    (run_name,) = {row["run"] for row in rows}
+    assert len(run_name) == 12
+    for row in rows:
+        assert row["commit"] == "abc" and int(row["threads"]) > 0
+        assert row["command"].startswith("python -m benchmarks.gpu --out ")
+        assert not any(map(os.path.isabs, shlex.split(row["command"])))
+
+
+def test_a_check_without_time_is_said(tmp_path, monkeypatch):
+    monkeypatch.setattr(suite, "CHECKING", -1)
+    status, _, notes = run(tmp_path, "--backends", "reference")
+    assert status == 0
+    assert "reference: options: no time, NOT RUN" in notes
+
+
+def test_the_sanitizer(tmp_path, monkeypatch):
+    """A stand-in for the tool: what it finds, misses, and how it ends."""
+    tool = tmp_path / "compute-sanitizer"
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    assert "not installed" in sanitizer.run("memcheck", "cuda")
+    for script, seconds, words in (
+        ("exit 0", 20, "memcheck: nothing found"),
+        ("echo race; exit 9", 20, "memcheck: FOUND something\nrace"),
+        ("echo what; exit 3", 20, "memcheck did not run: what"),
+        ("sleep 60", 0.2, "memcheck: not finished"),
+        ("exit 0", 0, "memcheck: no time, NOT RUN"),
+    ):
+        tool.write_text(f"#!/bin/sh\n{script}\n")
+        tool.chmod(0o755)
+        assert sanitizer.run("memcheck", "cuda", seconds).startswith(words)
+
+
+def test_without_speechbrain_it_says_what_to_do(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(suite, "NEEDED", ("speechbrain", "not_installed_x"))
+    assert suite.main(["--out", str(tmp_path / "x"), "--dry-run"]) == 2
+    assert "not_installed_x: not installed; " in capsys.readouterr().err
+    assert not (tmp_path / "x").exists()
 
 
 def test_the_time_limit_holds(tmp_path):

@@ -21,6 +21,10 @@ class Plan:
         (H, batch, directions, steps) of larger scans to verify.
     cases : tuple of Case
         Layers to measure.
+    slow : tuple of Case
+        LiGRU and SLiGRU layers to measure as loops that launch kernels each
+        step, SpeechBrain's among them. They have their turn before the
+        rivals.
     rivals : tuple of Case
         LiGRU layers on which other ways to run one are measured too. They
         have their turn after ``first`` of the cases.
@@ -33,6 +37,7 @@ class Plan:
     options: tuple
     sizes: tuple
     cases: tuple
+    slow: tuple
     rivals: tuple
     first: int
     repeats: int
@@ -67,19 +72,20 @@ def _options(hidden_sizes):
 # SpeechBrain's TIMIT layer, and as much of it as torch.compile can unroll.
 BASE = Case("LiGRU", 512, 512, 8, 1000, directions=2, dtype="bf16")
 SHORT = replace(BASE, steps=25)
+# A decoder's step goes on from the state before.
+DECODER = replace(BASE, steps=1, directions=1, with_hx=True)
+LARGE = replace(BASE, hidden=1024, features=1024, batch=24)
 
 
 def _layers(models):
     """SpeechBrain's workloads first, then the grid of sizes."""
-    decoder = replace(BASE, steps=1, directions=1, with_hx=True)
     shapes = [
         BASE,
-        # A decoder's step goes on from the state before.
-        decoder,
-        replace(BASE, hidden=1024, features=1024, batch=24),
+        DECODER,
+        LARGE,
         SHORT,
         replace(BASE, batch=64, steps=500),
-        replace(decoder, hidden=128, features=128),
+        replace(DECODER, hidden=128, features=128),
     ]
     for steps, hidden, rows, directions in itertools.product(
         (1000, 250), (512, 1024, 256, 2048), (16, 48, 128), (2, 1)
@@ -99,7 +105,8 @@ def _layers(models):
     )
 
 
-MODELS = ("LiGRU", "SLiGRU", "LSTM", "GRU")
+# What the others are compared with comes first, should the time be short.
+MODELS = ("LSTM", "GRU", "LiGRU", "SLiGRU")
 
 FULL = Plan(
     options=_options((16, 33, 100, 512, 777)),
@@ -111,6 +118,7 @@ FULL = Plan(
         (2048, 16, 1, 20),
     ),
     cases=_layers(MODELS),
+    slow=(BASE, replace(BASE, model="SLiGRU"), DECODER, LARGE),
     rivals=(BASE, SHORT),
     # The two layers and the decoder's step that SpeechBrain's recipes use.
     first=3 * len(MODELS),
@@ -126,6 +134,7 @@ DRY = Plan(
         for model in MODELS
         for steps, directions, hx in ((6, 2, False), (1, 1, True))
     ),
+    slow=(Case("LiGRU", 16, 16, 2, 6, directions=2, dtype="bf16"),),
     rivals=(Case("LiGRU", 8, 8, 2, 2, directions=2, dtype="bf16"),),
     first=1,
     repeats=2,

@@ -14,10 +14,13 @@ from speechbrain_ligru_fast import ligru_scan
 REFERENCE_ERRORS = 8
 ROUNDINGS = 8
 
+# Operands of a product that rounds float32 to TensorFloat-32.
+TF32_EPS = 2**-10
+
 TYPES = (("fp32", "fp32"), ("bf16", "fp32"), ("bf16", "bf16"), ("fp16", "fp16"))
 
 
-def limit(name, reference, want, operand):
+def limit(name, reference, want, operand, tf32=False):
     """Largest error that rounding explains.
 
     Arguments
@@ -28,18 +31,21 @@ def limit(name, reference, want, operand):
         The results in these types and in float64.
     operand : str
         Type of the products' operands.
+    tf32 : bool
+        Whether float32 operands are rounded.
 
     Returns
     -------
     float
     """
     error = relative_error(reference[name], want[name])
-    eps = torch.finfo(scans.DTYPES[operand]).eps
+    eps = TF32_EPS if tf32 else torch.finfo(scans.DTYPES[operand]).eps
     return REFERENCE_ERRORS * error + ROUNDINGS * eps
 
 
-def _compare(backend, device, given, operand, io, what):
+def _compare(backend, device, given, operand, io, what, tf32=False):
     """Failures of one scan, as lines."""
+    scans.allow_tf32(tf32)
     given = scans.rounded(given, operand, io)
     want = scans.run(given, "reference", "cpu")
     reference = scans.run(given, "reference", "cpu", operand, io)
@@ -49,7 +55,7 @@ def _compare(backend, device, given, operand, io, what):
         return [f"{backend}: {what}: {type(error).__name__}: {error}"]
     failures = []
     for name, value in want.items():
-        most = limit(name, reference, want, operand)
+        most = limit(name, reference, want, operand, tf32)
         error = relative_error(got[name], value)
         # Written so that a NaN fails.
         if not error <= most:
@@ -92,9 +98,15 @@ def options(plan, backend, device, seed):
     try:
         for chosen in plan.options:
             operand, io = next(types)
-            given = scans.draw(generator, **chosen)
             what = f"{operand}/{io} {chosen}"
-            failures += _compare(backend, device, given, operand, io, what)
+            # Where a sum is within a rounding of ReLU's kink a correct
+            # backend has another gradient: that does not happen twice.
+            for _ in range(2 if "relu" in chosen["nonlinearity"] else 1):
+                given = scans.draw(generator, **chosen)
+                wrong = _compare(backend, device, given, operand, io, what)
+                if not wrong:
+                    break
+            failures += wrong
     finally:
         _poison(False)
     return failures, len(plan.options)
@@ -112,10 +124,15 @@ def recompute(plan, backend, device, seed):
     failures = []
     for options in chosen:
         operand, io = next(types)
-        given = scans.draw(generator, **options, recompute=True)
+        # No kinks, see `options`.
+        smooth = {**options, "nonlinearity": "tanh", "recompute": True}
+        given = scans.draw(generator, **smooth)
         what = f"recompute {operand}/{io} {options}"
         failures += _compare(backend, device, given, operand, io, what)
     return failures, len(chosen)
+
+
+_EXACT = tuple((types, False) for types in TYPES[:2])
 
 
 def sizes(plan, backend, device, seed):
@@ -125,12 +142,17 @@ def sizes(plan, backend, device, seed):
     for (hidden, batch, directions, steps), layernorm in itertools.product(
         plan.sizes, (False, True)
     ):
+        # No kinks, see `options`: here are enough sums to meet one.
         given = scans.draw(
-            generator, hidden, batch, steps, directions, layernorm, h0=True
-        )
-        for operand, io in TYPES[:2]:
+            generator, hidden, batch, steps, directions, layernorm, h0=True,
+            nonlinearity="tanh",
+        )  # fmt: skip
+        for (operand, io), tf32 in (*_EXACT, (TYPES[0], True)):
             what = f"{operand}/{io} H{hidden} B{batch}x{directions} T{steps}"
-            failures += _compare(backend, device, given, operand, io, what)
+            what += ", tf32 allowed" if tf32 else ""
+            failures += _compare(
+                backend, device, given, operand, io, what, tf32
+            )
             count += 1
     return failures, count
 
@@ -155,7 +177,8 @@ def repeats(plan, backend, device, seed):
 
 def graph(plan, backend, device, seed):
     """A CUDA graph of a scan replays it; arguments as in ``options``."""
-    if device == "cpu":
+    # The other backends don't promise it.
+    if device == "cpu" or backend not in ("cuda", "triton"):
         return [], 0
     generator = torch.Generator().manual_seed(seed)
     hidden, batch, directions, steps = plan.sizes[0]
@@ -165,16 +188,11 @@ def graph(plan, backend, device, seed):
         ligru_scan(w, u, directions=directions, backend=backend)
         torch.cuda.synchronize()
         captured = torch.cuda.CUDAGraph()
-        try:
-            with torch.cuda.graph(captured):
-                output = ligru_scan(
-                    w, u, directions=directions, backend=backend
-                )
-            w.copy_(torch.randn_like(w))
-            captured.replay()
-            torch.cuda.synchronize()
-        except RuntimeError as error:
-            return [f"{backend}: CUDA graph: {error}"], 1
+        with torch.cuda.graph(captured):
+            output = ligru_scan(w, u, directions=directions, backend=backend)
+        w.copy_(torch.randn_like(w))
+        captured.replay()
+        torch.cuda.synchronize()
         want = ligru_scan(w, u, directions=directions, backend=backend)
         same = torch.equal(output, want)
     return [] if same else [f"{backend}: CUDA graph: another result"], 1
@@ -225,4 +243,5 @@ def launches(plan, backend, device, seed):
     return failures, count
 
 
-CHECKS = (options, recompute, sizes, repeats, graph, launches)
+# The graph last: a capture that fails leaves the allocator in disorder.
+CHECKS = (options, sizes, recompute, repeats, launches, graph)

@@ -2,19 +2,16 @@
 
 import time
 
+import speechbrain.nnet.RNN as stock
 import torch
 
 import speechbrain_ligru_fast as fast
 from benchmarks import timing
 from benchmarks.cases import TORCH_MODELS
+from benchmarks.gpu import scans
 from benchmarks.impls import RECOMPUTE
 from benchmarks.impls import options as backend_options
 from speechbrain_ligru_fast import ligru_scan
-
-try:
-    import speechbrain.nnet.RNN as stock
-except ImportError:
-    stock = None
 
 # (name of the figure's type, autocast dtype or None, whether TF32 is on)
 PRECISIONS = (
@@ -25,7 +22,9 @@ PRECISIONS = (
 )
 WARMUPS = 3
 MAX_RUNS = 30
-# One launch or more a step: rivals, timed in few types to save time.
+# Cycles, about half a millisecond: the launches are queued meanwhile.
+AHEAD = 1_000_000
+# One launch or more a step: rivals, timed last, on few layers, in few types.
 SLOW = ("torchscript", "reference", "speechbrain", "speechbrain-jit")
 
 
@@ -44,20 +43,31 @@ class Clock:
         self.device = device
         self.seconds = seconds
 
-    def _once(self, call):
+    def _once(self, call, queued):
         if self.device == "cpu":
             begin = time.perf_counter()
             call()
             return 1000 * (time.perf_counter() - begin)
         begin, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
+        if queued:
+            torch.cuda._sleep(AHEAD)
         begin.record()
         call()
         end.record()
         end.synchronize()
         return begin.elapsed_time(end)
 
-    def __call__(self, call):
-        """Columns of a row: percentiles, and peak memory on a GPU."""
+    def __call__(self, call, queued=False):
+        """Columns of a row: percentiles, and peak memory on a GPU.
+
+        Arguments
+        ---------
+        call : callable
+            What to time.
+        queued : bool
+            Whether a GPU's time alone counts, without what launching costs
+            where it has nothing else to do.
+        """
         begin = time.perf_counter()
         for _ in range(WARMUPS):
             call()
@@ -74,7 +84,7 @@ class Clock:
         while len(times) < 3 or (
             len(times) < MAX_RUNS and time.perf_counter() - begin < self.seconds
         ):
-            times.append(self._once(call))
+            times.append(self._once(call, queued))
         if self.device != "cpu":
             grown = torch.cuda.max_memory_allocated() - before
             peak = round(grown / 2**20, 1)
@@ -82,15 +92,14 @@ class Clock:
 
 
 def implementations(case, backends):
-    """Names of what can run a layer: backends, then what they are against.
+    """Names of what can run a layer.
 
     A fast backend comes a second time, with gates that are computed again.
     """
     if case.model in TORCH_MODELS:
         return ["torch"]
-    peers = [] if stock is None else ["speechbrain", "speechbrain-jit"]
     again = [name + RECOMPUTE for name in backends if name not in SLOW]
-    return [*backends, *again, *peers]
+    return [*backends, *again]
 
 
 def build(impl, case, device):
@@ -182,7 +191,7 @@ def columns(case, impl, dtype, mode, op, measured):
     }
 
 
-def layers(case, backends, device, clock, precisions=PRECISIONS):
+def layers(case, backends, device, clock, note, precisions=PRECISIONS):
     """Yields a row per implementation, type and mode of a layer.
 
     Arguments
@@ -190,11 +199,13 @@ def layers(case, backends, device, clock, precisions=PRECISIONS):
     case : Case
         The layer; its dtype and mode are not looked at.
     backends : list of str
-        This package's backends to time.
+        What to time.
     device : str
         Where to run.
     clock : Clock
         Times a call.
+    note : callable
+        Takes the reason why something has no row.
     precisions : tuple
         As ``PRECISIONS``.
     """
@@ -205,21 +216,23 @@ def layers(case, backends, device, clock, precisions=PRECISIONS):
             again = impl.endswith(RECOMPUTE)
             if again and name != "bf16":
                 continue
-            torch.backends.cuda.matmul.allow_tf32 = tf32
-            torch.backends.cudnn.allow_tf32 = tf32
-            layer = build(impl, case, device)
-            for mode in ("train",) if again else ("infer", "train"):
-                layer.train(mode == "train")
-                call = training_step(layer, case, device, mode, dtype)
-                yield columns(case, impl, name, mode, "layer", clock(call))
+            scans.allow_tf32(tf32)
+            try:
+                layer = build(impl, case, device)
+                for mode in ("train",) if again else ("infer", "train"):
+                    layer.train(mode == "train")
+                    call = training_step(layer, case, device, mode, dtype)
+                    yield columns(case, impl, name, mode, "layer", clock(call))
+            # One that can't run, or has no memory, must not end the others.
+            except Exception as error:
+                note(f"no row: {impl} {name} {case.name}: {error!r}")
 
 
-def recurrences(case, backends, device, clock):
+def recurrences(case, backends, device, clock, note):
     """Yields a row per backend, type and direction of the recurrence alone.
 
     Arguments as in ``layers``; case must be a LiGRU or SLiGRU.
     """
-    stabilised = case.model == "SLiGRU"
     generator = torch.Generator().manual_seed(1)
     w = torch.randn(
         case.batch, case.steps, 2 * case.hidden, generator=generator
@@ -230,25 +243,32 @@ def recurrences(case, backends, device, clock):
         if impl in SLOW:
             continue
         for name, dtype, tf32 in PRECISIONS:
-            torch.backends.cuda.matmul.allow_tf32 = tf32
+            scans.allow_tf32(tf32)
             operand = u.to(dtype or torch.float32).requires_grad_()
+            try:
+                for mode, call in _scan_calls(case, impl, w, operand):
+                    measured = clock(call, queued=True)
+                    yield columns(case, impl, name, mode, "scan", measured)
+            except Exception as error:
+                note(f"no row: {impl} {name} {case.name}, scan: {error!r}")
 
-            def scan(operand=operand, impl=impl):
-                return ligru_scan(
-                    w,
-                    operand,
-                    directions=case.directions,
-                    layernorm=stabilised,
-                    backend=impl,
-                )
 
-            with torch.no_grad():
-                measured = clock(scan)
-            yield columns(case, impl, name, "infer", "scan", measured)
-            output = scan()
-            grad = torch.randn_like(output)
+def _scan_calls(case, impl, w, u):
+    """(mode, call) of a scan's two directions."""
 
-            def backward(output=output, operand=operand, grad=grad):
-                torch.autograd.grad(output, operand, grad, retain_graph=True)
+    def scan():
+        return ligru_scan(
+            w,
+            u,
+            directions=case.directions,
+            layernorm=case.model == "SLiGRU",
+            backend=impl,
+        )
 
-            yield columns(case, impl, name, "backward", "scan", clock(backward))
+    yield "infer", torch.no_grad()(scan)
+    output = scan()
+    grad = torch.randn_like(output)
+    yield (
+        "backward",
+        lambda: torch.autograd.grad(output, u, grad, retain_graph=True),
+    )

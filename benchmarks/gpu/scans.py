@@ -12,6 +12,15 @@ DTYPES = {
 }
 
 
+def allow_tf32(on):
+    """Whether float32 products may round their operands to TF32.
+
+    Importing SpeechBrain allows it.
+    """
+    torch.backends.cuda.matmul.allow_tf32 = on
+    torch.backends.cudnn.allow_tf32 = on
+
+
 def draw(
     generator,
     hidden,
