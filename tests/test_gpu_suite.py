@@ -10,7 +10,7 @@ import cuda_shim
 import pytest
 import torch
 
-from benchmarks.cases import Case
+from benchmarks.cases import LIGRU_MODELS, Case
 from benchmarks.gpu import __main__ as suite
 from benchmarks.gpu import cases, check, measure, rivals, sanitizer, scans
 
@@ -58,7 +58,9 @@ def test_a_decoders_step_goes_on_from_a_state():
     assert steps[0] in cases.FULL.cases[: cases.FULL.first]
     for model in cases.MODELS:
         case = Case(model, 4, 4, 2, 1, with_hx=True)
-        for impl in measure.implementations(case, ["reference"]):
+        impls = measure.implementations(case, ["reference"])
+        assert ("auto" in impls) == (model in LIGRU_MODELS)
+        for impl in impls:
             layer = measure.build(impl, case, "cpu").eval()
             outputs = [
                 measure.training_step(layer, case, "cpu", "infer", None)()

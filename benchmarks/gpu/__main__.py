@@ -3,9 +3,12 @@
     python -m benchmarks.gpu --out DIR            on a machine with a GPU
     python -m benchmarks.gpu --out DIR --dry-run  the same path on a CPU
 
-Nothing is downloaded; --wheels DIR puts wheels on the path first. A backend
-that fails a check is not timed, and the exit status is then 1. Rows are
-written to DIR/gpu.csv as they come, what was checked to DIR/checks.txt.
+Nothing is downloaded: --wheels DIR puts wheels on the path, of speechbrain and
+hyperpyyaml (SpeechBrain's layer as a peer) and, if cuDNN's graph API is to be
+timed, of nvidia-cudnn-frontend 1.18.0. A backend that fails a check is not
+timed, and the exit status is then 1. A peer that can't run or is wrong has no
+rows, and checks.txt says why. Rows are written to DIR/gpu.csv as they come,
+what was checked to DIR/checks.txt.
 """
 
 import argparse
