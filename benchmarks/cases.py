@@ -226,16 +226,16 @@ def _timing_cases():
 
 TIMING_CASES = tuple(_timing_cases())
 
-# Run when they are named: the peak of a stack of layers, in which all but
-# one keep what their backward needs.
+# What --deep times: in a stack, all layers but one keep what their backward
+# needs.
 DEEP_CASES = tuple(
-    Case(
-        model, 512, 512, 8, 400, directions=directions, layers=layers,
-        memory=True,
+    replace(
+        Case(model, 512, 512, 8, 400, memory=True),
+        directions=directions,
+        layers=layers,
     )
     for directions, layers, model in product((2, 1), (4, 1), LIGRU_MODELS)
-    if (directions, layers) != (2, 1)
-)  # fmt: skip
+)
 
 # What --quick times: the two smaller layers, and one scan.
 QUICK_TIMING_CASES = tuple(

@@ -1,12 +1,12 @@
-r"""Checks parity, then times every implementation in one process.
+"""Checks parity, then times every implementation in one process.
 
     python -m benchmarks.run                  all cases, at most ten minutes
     python -m benchmarks.run --quick          a few small ones, under a minute
     python -m benchmarks.run --cases '*-t400-*' --impls numba speechbrain
-    python -m benchmarks.run --cases '*h512*-t400-*-fp32-train' \
-        --impls numba numba-recompute
+    python -m benchmarks.run --deep --impls numba numba-recompute
 
-The last compares keeping the gates with computing them again.
+The last compares, in stacks of layers, keeping the gates with computing them
+again.
 
 Rows are appended to the result file; when a parity check fails none is, and
 the exit status is 1.
@@ -53,8 +53,7 @@ def _parse(argv):
         "--cases",
         nargs="+",
         metavar="PATTERN",
-        help="names of timing cases, with wildcards; default: all but the "
-        "stacks of layers",
+        help="names of timing cases, with wildcards; default: all",
     )
     parser.add_argument(
         "--impls", nargs="+", help="implementations; default: all that can run"
@@ -72,6 +71,9 @@ def _parse(argv):
     parser.add_argument(
         "--quick", action="store_true", help="fewer cases and rounds"
     )
+    parser.add_argument(
+        "--deep", action="store_true", help="stacks of layers instead"
+    )
     args = parser.parse_args(argv)
     if args.rounds is None:
         args.rounds = 3 if args.quick else 5
@@ -84,12 +86,12 @@ def _parse(argv):
                 f"allowed are {least} and more"
             )
     try:
-        if args.quick and args.cases is None:
+        if args.quick and args.cases is None and not args.deep:
             args.cases = list(QUICK_TIMING_CASES)
-        elif args.cases is None:
-            args.cases = list(TIMING_CASES)
         else:
-            args.cases = select(TIMING_CASES + DEEP_CASES, args.cases)
+            args.cases = select(
+                DEEP_CASES if args.deep else TIMING_CASES, args.cases
+            )
         args.impls = args.impls or impls.names()
         impls.check_names(args.impls)
         for path in (args.out, _parity_out(args.out)):

@@ -45,6 +45,7 @@ def benchmark(monkeypatch, tmp_path):
     ]
     monkeypatch.setattr(run, "PARITY_CASES", odd)
     monkeypatch.setattr(run, "TIMING_CASES", TINY)
+    monkeypatch.setattr(run, "DEEP_CASES", TINY[:1])
     monkeypatch.setattr(timing, "GEMM_SIZE", 16)
     threads = torch.get_num_threads()
 
@@ -96,6 +97,15 @@ def test_rows_hold_the_contract_and_are_appended(benchmark):
     assert out.read_text().startswith(first)
     assert len(read(out)) == 2 * len(rows)
     assert len({row["run"] for row in read(out)}) == 2
+
+
+def test_gates_that_are_computed_again_are_an_implementation(benchmark):
+    both = ["reference", "reference-recompute"]
+    status, out = benchmark("--deep", "--impls", *both)
+    assert status == 0
+    assert [row["impl"] for row in read(out)] == both
+    parity = read(out.with_name("parity.csv"))
+    assert {row["impl"] for row in parity} == set(both)
 
 
 def scaled(function, index, factor):
@@ -181,6 +191,7 @@ def test_a_damaged_file_is_refused_before_any_work(benchmark, capsys):
     [
         (["--impls", "nope"], ["impls", "'nope'", "reference"]),
         (["--impls", "cuda"], ["impls", "'cuda'", "speechbrain"]),
+        (["--impls", "cuda-recompute"], ["NVIDIA GPU", "numba-recompute"]),
         (["--cases", "nope"], ["cases", "'nope'", TINY[0].name]),
         (["--threads", "0"], ["--threads", "got 0", "1 and more"]),
         (["--rounds", "0"], ["--rounds", "got 0"]),
@@ -380,7 +391,8 @@ def test_too_few_utterances_to_train_on(train):
 
 
 # Two runs on one machine; the second timed no LSTM and no eager layer at
-# H=256. p50: ours 10 then 8 ms, stock 30 then 20 ms, LSTM 25 ms.
+# H=256. p50: ours 10 then 8 ms, stock 30 then 20 ms, LSTM 25 ms. A third
+# timed ours alone, with gates kept and recomputed.
 LAYERS = """\
 date,commit,device,driver,torch,model,impl,directions,layers,features,hidden,\
 batch,steps,dtype,mode,p20_ms,p50_ms,p80_ms,peak_mb,op,auto,scan_gflops,\
@@ -397,6 +409,10 @@ d2,c2,CPU,,2.11,LiGRU,numba,2,1,512,512,8,100,fp32,train,7,8,9,40,layer,yes,,,\
 ,r2,2,python y
 d2,c2,CPU,,2.11,LiGRU,speechbrain,2,1,512,512,8,100,fp32,train,19,20,21,100,\
 layer,,,,,r2,2,python y
+d3,c3,CPU,,2.11,LiGRU,numba,2,1,512,512,8,400,fp32,train,7,8,9,40,layer,yes,,,\
+,r3,2,python z
+d3,c3,CPU,,2.11,LiGRU,numba-recompute,2,1,512,512,8,400,fp32,train,9,10,11,30,\
+layer,,,,,r3,2,python z
 """
 
 RECIPES = """\
@@ -445,6 +461,12 @@ def test_report(project, capsys):
     assert (
         "| train step, LiGRU, H=512, T=100 | 8 | 20 |  | 2.50x |  |"
         in table(project, "headline")
+    )
+    # Nor is a run of ours alone a comparison.
+    assert "T=400" not in "\n".join(table(project, "headline"))
+    assert (
+        "| LiGRU | numba | 512 | 8 | 400 | 2 | 1 | fp32 | 8 | 10 | 1.25x "
+        "| 40 | 30 | 0.75x |" in table(project, "recompute")
     )
     # Newest rows; the LSTM's only run was the first: 25 / 10.
     assert (
