@@ -479,7 +479,7 @@ class LiGRU(_LightGRU):
         triton or cuda.
     recompute : bool
         Whether the backward computes the gates again instead of keeping
-        them from the forward: less memory, a little slower.
+        them from the forward: less memory, more time.
 
     Raises
     ------
@@ -561,7 +561,7 @@ class SLiGRU(_LightGRU):
         triton or cuda.
     recompute : bool
         Whether the backward computes the gates again instead of keeping
-        them from the forward: less memory, a little slower.
+        them from the forward: less memory, more time.
 
     Raises
     ------
