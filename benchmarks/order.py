@@ -2,7 +2,7 @@
 
 Usage::
 
-    python -m benchmarks.order [benchmarks/results/layers.csv]
+    python -m benchmarks.order [benchmarks/results/gpu.csv]
 
 Per GPU, model and precision, each backend's training time relative to the
 fastest, as the geometric mean over the cases that all of them ran.
@@ -17,7 +17,7 @@ import pandas as pd
 from speechbrain_ligru_fast.backends.order import COLUMNS, TABLE
 from speechbrain_ligru_fast.spec import BACKENDS
 
-RESULTS = pathlib.Path(__file__).parent / "results" / "layers.csv"
+RESULTS = pathlib.Path(__file__).parent / "results" / "gpu.csv"
 GROUP = ["device", "model", "dtype"]
 CASE = [
     "op", "directions", "layers", "features", "hidden", "batch", "steps",
@@ -30,7 +30,7 @@ def order(rows):
     Arguments
     ---------
     rows : pandas.DataFrame
-        Rows of layers.csv, oldest first; of two runs of a case the last
+        Rows of gpu.csv, oldest first; of two runs of a case the last
         counts.
 
     Returns

@@ -20,6 +20,7 @@ import pandas as pd
 from benchmarks import (
     equivalence,
     figures,
+    gpu_tables,
     recipe_tables,
     tables,
     technology,
@@ -31,6 +32,7 @@ TABLES = {
     **tables.TABLES,
     **recipe_tables.TABLES,
     **equivalence.TABLES,
+    **gpu_tables.TABLES,
     **technology.TABLES,
 }
 
@@ -51,6 +53,8 @@ class Data:
         Of single layers, oldest row first.
     recipes, scaling, kills, streaming : pandas.DataFrame
         Of trained systems, oldest row first.
+    gpu, micro : pandas.DataFrame
+        Of the GPU suite, oldest row first.
     """
 
     layers: pd.DataFrame
@@ -60,6 +64,8 @@ class Data:
     scaling: pd.DataFrame
     kills: pd.DataFrame
     streaming: pd.DataFrame
+    gpu: pd.DataFrame
+    micro: pd.DataFrame
 
 
 def read(root):

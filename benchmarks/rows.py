@@ -64,6 +64,8 @@ _NUMBERS = {
     "decode_rtf",
     "batch_audio_s",
     "step_s",
+    "us_per_step",
+    "value",
 }
 
 

@@ -69,10 +69,7 @@ def steps(data):
     str
     """
     measured = rows.where(
-        data.layers,
-        driver=lambda driver: driver != "",
-        model="LiGRU",
-        **SHAPE,
+        data.gpu, driver=lambda driver: driver != "", model="LiGRU", **SHAPE
     )
     if measured.empty:
         return NOTHING

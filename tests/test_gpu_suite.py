@@ -48,7 +48,7 @@ def test_dry_run(tmp_path):
     assert {row["impl"] for row in rows} >= {"reference", "torch"}
     assert {row["model"] for row in rows} == {"LiGRU", "LSTM"}
     assert all(float(row["p50_ms"]) > 0 for row in rows)
-    assert "\nLiGRU     16   2 2    6 bf16 reference" in notes
+    assert "\nLiGRU  16  2  2  6  bf16  reference" in notes
 
 
 def test_a_decoders_step_goes_on_from_a_state():

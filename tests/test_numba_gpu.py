@@ -97,3 +97,12 @@ def test_an_old_gpu_is_refused(capability, reason, monkeypatch):
     monkeypatch.setattr(torch.version, "hip", "7.0")
     found = backend.unavailable("cuda", torch.float32, ScanSpec())
     assert "NVIDIA" in found
+
+
+def test_a_broken_numba_cuda_is_a_reason(monkeypatch):
+    def broken():
+        raise ImportError("no NVVM")
+
+    monkeypatch.setattr(backend, "_gpu", broken)
+    reason = backend.unavailable("cuda", torch.float32, ScanSpec())
+    assert reason == "numba-cuda can't be used: no NVVM"

@@ -36,9 +36,9 @@ def test_steps_on_a_gpu_come_from_its_rows():
             {**row, "impl": "cudnn-graph", "p50_ms": 4.5},
         ]
     )
-    table = technology.steps(types.SimpleNamespace(layers=frame)).splitlines()
+    table = technology.steps(types.SimpleNamespace(gpu=frame)).splitlines()
     assert [line.split(" | ")[5:] for line in table[2:]] == [
         ["triton", "3 |"], ["cudnn-graph", "4.5 |"],
     ]  # fmt: skip
-    none = types.SimpleNamespace(layers=frame[frame["driver"] == ""])
+    none = types.SimpleNamespace(gpu=frame[frame["driver"] == ""])
     assert technology.steps(none) == "No rows yet."

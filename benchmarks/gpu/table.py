@@ -64,28 +64,27 @@ def rivals(rows):
     return found
 
 
-def lines(rows):
-    """Lines of text: per shape and backend, times and ratios.
+HEADER = (
+    "layer|H|B|D|T|type|impl|fwd us|bwd us|train ms|MiB|LSTM|eager|jit"
+).split("|")
+
+
+def cells(rows):
+    """Per shape and backend: times a step, a train step, and its ratios.
 
     Arguments
     ---------
     rows : list of dict
-        What ``measure`` yielded.
+        What ``measure`` yielded, of one device.
 
     Returns
     -------
-    list of str
-
-    Example
-    -------
-    >>> lines([])[0].split()[:3]
-    ['layer', 'H', 'B']
+    list of list of str
+        In HEADER's order. ``LSTM``, ``eager`` and ``jit`` are how many times
+        faster the train step is than cuDNN's LSTM in its best type (exact
+        float32 against the same) and than SpeechBrain's layer.
     """
-    found = [
-        f"{'layer':7}{'H':>5}{'B':>4}{'D':>2}{'T':>5} {'type':5}{'impl':12}"
-        f"{'fwd us':>8}{'bwd us':>8}{'train ms':>10}{'MiB':>8}"
-        f"{'LSTM':>7}{'eager':>7}{'jit':>7}"
-    ]
+    found = []
     for row in rows:
         ours = row["model"] in LIGRU_MODELS and "speechbrain" not in row["impl"]
         if not ours or row["op"] != "layer" or row["mode"] != "train":
@@ -102,16 +101,34 @@ def lines(rows):
             measured = _best(rows, **scan, mode=(mode,))
             return f"{measured['us_per_step']:.2f}" if measured else ""
 
-        # The LSTM in its best type, but exact float32 against the same.
         exact = {"dtype": ("fp32",)} if row["dtype"] == "fp32" else {}
-        lstm = _best(rows, **shape, **layer, **exact, model=("LSTM",))
-        eager = _best(rows, **same, **layer, impl=("speechbrain",))
-        jit = _best(rows, **same, **layer, impl=("speechbrain-jit",))
+        rivals = (
+            _best(rows, **shape, **layer, **exact, model=("LSTM",)),
+            _best(rows, **same, **layer, impl=("speechbrain",)),
+            _best(rows, **same, **layer, impl=("speechbrain-jit",)),
+        )
         found.append(
-            f"{row['model']:7}{row['hidden']:5}{row['batch']:4}"
-            f"{row['directions']:2}{row['steps']:5} {row['dtype']:5}"
-            f"{row['impl']:12}{step('infer'):>8}{step('backward'):>8}"
-            f"{row['p50_ms']:10.3f}{row['peak_mb']:>8}"
-            f"{ratio(lstm):>7}{ratio(eager):>7}{ratio(jit):>7}"
+            [
+                *(str(row[key]) for key in ("model", *_SHAPE, "dtype", "impl")),
+                *(step("infer"), step("backward")),
+                *(f"{row['p50_ms']:.3f}", str(row["peak_mb"])),
+                *map(ratio, rivals),
+            ]
         )
     return found
+
+
+def lines(rows):
+    """``cells`` for a terminal.
+
+    Example
+    -------
+    >>> lines([])[0].split()[:3]
+    ['layer', 'H', 'B']
+    """
+    table = [HEADER, *cells(rows)]
+    widths = [max(map(len, column)) for column in zip(*table)]
+    return [
+        "  ".join(cell.rjust(width) for cell, width in zip(line, widths))
+        for line in table
+    ]

@@ -40,7 +40,11 @@ def unavailable(device_type, dtype, spec):
         return f"its kernels don't run on {device_type}"
     if importlib.util.find_spec("numba_cuda") is None:
         return "on a GPU it needs numba-cuda: pip install numba-cuda[cu13]"
-    return _gpu().unavailable()
+    try:
+        return _gpu().unavailable()
+    # A broken installation raises whatever it likes, at its first use.
+    except Exception as error:
+        return f"numba-cuda can't be used: {error}"
 
 
 def _gpu():

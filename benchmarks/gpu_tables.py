@@ -1,0 +1,46 @@
+"""Markdown tables of the GPU suite's rows."""
+
+from benchmarks.gpu import table
+from benchmarks.rows import CASE, newest
+from benchmarks.tables import NOTHING, markdown, number
+
+_MACHINE = ["device", "driver", "torch"]
+_KEY = [*_MACHINE, "impl", "with_hx", *CASE]
+
+
+def layers(data):
+    """Each GPU's newest rows: times a step, and ratios of train steps."""
+    parts = []
+    for machine, rows in _machines(data.gpu, _KEY):
+        cells = table.cells(rows.to_dict("records"))
+        parts.append(f"{machine}\n\n{markdown(table.HEADER, cells)}")
+    return "\n\n".join(parts) or NOTHING
+
+
+def micro(data):
+    """Each GPU's microbenchmarks."""
+    parts = []
+    for machine, rows in _machines(data.micro, [*_MACHINE, "name"]):
+        cells = [
+            [row["name"], number(row["value"]), row["unit"]]
+            for _, row in rows.iterrows()
+        ]
+        parts.append(f"{machine}\n\n{markdown(['what', '', ''], cells)}")
+    return "\n\n".join(parts) or NOTHING
+
+
+def _machines(frame, key):
+    """Each machine's caption and its newest rows."""
+    if frame.empty:
+        return
+    for (device, driver, torch), rows in frame.groupby(_MACHINE):
+        last = rows.iloc[-1]
+        yield (
+            f"{device}, driver {driver}, torch {torch}; newest rows of "
+            f"{last['date']}, commit {last['commit']}, made by "
+            f"`{last['command']}`.",
+            newest(rows, key),
+        )
+
+
+TABLES = {"gpu": layers, "gpu-micro": micro}
