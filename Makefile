@@ -4,7 +4,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 EXTRAS := recipes,report,demo,cuda,test
 
-.PHONY: setup test corpus demo compare gpu lint clean
+.PHONY: setup test kernels corpus demo compare gpu lint clean
 
 setup: $(STAMP)
 
@@ -18,6 +18,11 @@ $(STAMP): setup.cfg pyproject.toml constraints.txt
 
 test: $(STAMP) lint
 	$(BIN)/python -m pytest --numprocesses 2
+
+# All CUDA kernels for all architectures; `test` compiles one of each kind.
+kernels: $(STAMP)
+	LIGRU_ALL_KERNELS=1 $(BIN)/python -m pytest --numprocesses 2 \
+		tests/test_cuda_build.py
 
 lint: $(STAMP)
 	$(BIN)/ruff check .
