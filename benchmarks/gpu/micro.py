@@ -55,6 +55,8 @@ class Micro:
         from cuda.bindings import driver
 
         cubin = compile_source(arch)
+        # The driver's calls need torch's context.
+        torch.zeros(1, device="cuda")
         library = checked(driver.cuLibraryLoadData(cubin, [], [], 0, [], [], 0))
         self.functions = {
             name: checked(
