@@ -7,10 +7,13 @@ from scipy import stats
 
 from benchmarks.comparison import RATES, repetitions
 from benchmarks.impls import STOCK, STOCK_JIT
+from benchmarks.rows import newest
 from benchmarks.tables import NOTHING, markdown
 
 SIGNIFICANCE = 0.05
-MIN_SEEDS = 3
+# The least p of the exact test is then 2 / 70; of 3 and 4 seeds it is above
+# SIGNIFICANCE whatever they are.
+MIN_SEEDS = 4
 # Rows that differ in nothing here were trained by the same recipe.
 _SAME = [
     "device",
@@ -86,6 +89,7 @@ def compare(ours, stock):
         lambda a, b, axis: a.mean(axis) - b.mean(axis),
         vectorized=True,
         n_resamples=np.inf,
+        batch=100_000,
     )
     return {
         "difference": float(ours.mean() - stock.mean()),
@@ -116,6 +120,8 @@ def pairs(rows):
         others=rows["command"].map(other_options),
         stock=rows["impl"].isin([STOCK, STOCK_JIT]),
     )
+    # A seed counts once: the newest, whatever backend it ran on.
+    rows = newest(rows, [*_SAME, "stock", "seed"])
     found = []
     for key, group in rows.groupby(_SAME, dropna=False):
         shared = dict(zip(_SAME, key))

@@ -324,7 +324,9 @@ def ligru_scan(
     if mask is not None:
         mask = mask.detach()
     if not torch.jit.is_scripting():
-        if backend == "auto" and single.repays(w, u, lengths):
+        if backend == "auto" and single.repays(
+            w, u, lengths, mask, ln_weight, ln_bias
+        ):
             return single.step(
                 w, u, h0, mask, nonlinearity, directions, layernorm,
                 ln_weight, ln_bias, eps,

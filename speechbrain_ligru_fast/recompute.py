@@ -43,8 +43,9 @@ def saved_values(spec, w, previous, u, ln_weight, ln_bias, rounds=True):
         (B, T, 2H) input projection.
     previous : Tensor
         (D, B, T, H) the state each step started from, in w's precision: if
-        that is below u's, a gate carries one rounding of its operand more
-        than in the forward.
+        that is below u's, or below float32 where the forward does not
+        round, a gate carries one rounding of its operand more than in the
+        forward.
     u : Tensor
         (2H, H) recurrent weights.
     ln_weight, ln_bias : Tensor | None

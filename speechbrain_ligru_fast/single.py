@@ -10,17 +10,21 @@ from torch.nn.functional import layer_norm, linear
 from speechbrain_ligru_fast.spec import LEAKY_SLOPE
 
 
-def repays(w, u, lengths):
+def repays(w, u, lengths, *others):
     """Whether a scan is one step that plain torch computes as exactly.
 
-    In 16 bits and under autocast it would not: backends keep states and sums
-    in float32.
+    In 16 bits, of mixed types and under autocast it would not: backends keep
+    states and sums in float32. A compiler has no call to save, and must not
+    ask for a length that depends on data.
     """
     return (
-        w.size(1) == 1
+        not torch.compiler.is_compiling()
+        and w.size(1) == 1
         and lengths is None
         and w.dtype == u.dtype
         and w.dtype in (torch.float32, torch.float64)
+        and all(x is None or x.dtype == w.dtype for x in others)
+        and w.device.type != "meta"
         and not torch.is_autocast_enabled(w.device.type)
     )
 

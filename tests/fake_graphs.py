@@ -33,7 +33,10 @@ class FakeCuda:
             def synchronize(self):
                 fake.log.append("synchronize")
 
-        self.CUDAGraph, self.Event = CUDAGraph, Event
+        class Stream:
+            pass
+
+        self.CUDAGraph, self.Event, self.Stream = CUDAGraph, Event, Stream
 
     def is_current_stream_capturing(self):
         return self.callers_capture
@@ -44,8 +47,10 @@ class FakeCuda:
         )
 
     @contextlib.contextmanager
-    def graph(self, graph, capture_error_mode):
+    def graph(self, graph, stream, capture_error_mode):
         assert capture_error_mode == "thread_local"
+        # Not torch's default, which is of another device at times.
+        assert isinstance(stream, self.Stream)
         self.log.append("capture")
         self.recording = graph.launches
         try:

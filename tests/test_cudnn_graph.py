@@ -13,6 +13,8 @@ import pytest
 pytest.importorskip("cudnn")
 
 LIBRARIES = pathlib.Path(sysconfig.get_path("purelib")) / "nvidia"
+if not list(LIBRARIES.glob("cu1*/lib")) or not (LIBRARIES / "cudnn").is_dir():
+    pytest.skip("needs torch's CUDA 13 wheels", allow_module_level=True)
 
 # Builds the step for an H200 or an A100, by cuDNN's description of them.
 BUILD = """

@@ -82,3 +82,36 @@ def test_what_is_not_finite_stays_so(value):
     w[1, 0, 2] = value
     got, want = (ligru_scan(w, u, backend=b) for b in ("auto", "reference"))
     torch.testing.assert_close(got, want, equal_nan=True)
+
+
+def test_other_types_are_the_operators():
+    """A mask or LayerNorm in another type: w's dtype, as for any length."""
+    w, u = torch.randn(4, 1, 12), torch.randn(12, 6)
+    affine = dict(layernorm=True, ln_weight=torch.rand(12).double())
+    for more in ({"mask": torch.ones(4, 6).double()}, affine):
+        found = ligru_scan(w, u, **more)
+        want = ligru_scan(w, u, **more, backend="reference")
+        assert found.dtype == torch.float32
+        assert torch.allclose(found, want, atol=1e-6)
+
+
+def test_a_length_that_depends_on_data():
+    """No guard on a number that a compiler does not know."""
+
+    class Selected(torch.nn.Module):
+        def forward(self, w, u, chosen):
+            chosen = chosen.nonzero().squeeze(1)
+            return ligru_scan(w.index_select(1, chosen), u)
+
+    w, u = torch.randn(2, 5, 12), torch.randn(12, 6)
+    chosen = torch.tensor([True, False, True, True, False])
+    exported = torch.export.export(Selected(), (w, u, chosen)).module()
+    one = torch.tensor([False, False, True, False, False])
+    for which in (chosen, one):
+        want = ligru_scan(w[:, which], u)
+        assert torch.allclose(exported(w, u, which), want, atol=1e-6)
+
+
+def test_meta():
+    w, u = (torch.randn(*s, device="meta") for s in ((4, 1, 12), (12, 6)))
+    assert ligru_scan(w, u).shape == (4, 1, 6)

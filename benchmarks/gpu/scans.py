@@ -75,7 +75,7 @@ def draw(
     if h0:
         given["h0"] = normal(rows, hidden)
     if mask:
-        given["mask"] = (normal(rows, hidden) > -0.5) / 0.7
+        given["mask"] = (normal(rows, hidden) > -0.5).double() / 0.7
     if lengths:
         given["lengths"] = torch.randint(
             0, steps + 1, (batch,), generator=generator

@@ -66,7 +66,11 @@ class Replay:
         self._take(tensors)
         self.graph = cuda.CUDAGraph()
         # Other threads, a data loader's say, may go on using the device.
-        with cuda.graph(self.graph, capture_error_mode="thread_local"):
+        # A stream of this device: torch's own belongs to whichever device
+        # captured first.
+        with cuda.graph(
+            self.graph, stream=cuda.Stream(), capture_error_mode="thread_local"
+        ):
             launch({**self.own, **absent})
         self.graph.replay()
         for name, bits in want.items():
