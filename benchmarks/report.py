@@ -51,6 +51,8 @@ class Data:
     ---------
     layers, parity, convergence : pandas.DataFrame
         Of single layers, oldest row first.
+    recompute : pandas.DataFrame
+        Of layers and stacks that keep their gates or compute them again.
     recipes, scaling, kills, streaming : pandas.DataFrame
         Of trained systems, oldest row first.
     gpu, micro : pandas.DataFrame
@@ -60,6 +62,7 @@ class Data:
     layers: pd.DataFrame
     parity: pd.DataFrame
     convergence: pd.DataFrame
+    recompute: pd.DataFrame
     recipes: pd.DataFrame
     scaling: pd.DataFrame
     kills: pd.DataFrame

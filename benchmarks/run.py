@@ -38,6 +38,8 @@ from benchmarks.step import Step
 from speechbrain_ligru_fast.asr import results
 
 OUT = pathlib.Path(__file__).parent / "results" / "layers.csv"
+# Without rivals, they are no lines of the layers' tables.
+DEEP_OUT = OUT.with_name("recompute.csv")
 
 # How many failed comparisons are printed in full.
 SHOWN = 20
@@ -58,7 +60,9 @@ def _parse(argv):
     parser.add_argument(
         "--impls", nargs="+", help="implementations; default: all that can run"
     )
-    parser.add_argument("--out", type=pathlib.Path, default=OUT)
+    parser.add_argument(
+        "--out", type=pathlib.Path, help="default: benchmarks/results"
+    )
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument(
         "--rounds", type=int, help="least rounds; default 5, quick 3"
@@ -75,6 +79,8 @@ def _parse(argv):
         "--deep", action="store_true", help="stacks of layers instead"
     )
     args = parser.parse_args(argv)
+    if args.out is None:
+        args.out = DEEP_OUT if args.deep else OUT
     if args.rounds is None:
         args.rounds = 3 if args.quick else 5
     if args.min_seconds is None:

@@ -284,11 +284,7 @@ def recompute(data):
         )
         return markdown(header.split("|"), lines)
 
-    if data.layers.empty:
-        return NOTHING
-    runs = where(data.layers, impl=lambda impl: impl.endswith(RECOMPUTE))
-    runs = set(runs["run"])
-    return _per_machine(data.layers, make, run=lambda run: run in runs)
+    return _per_machine(data.recompute, make)
 
 
 def parity(data):

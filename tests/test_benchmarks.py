@@ -434,7 +434,8 @@ def project(tmp_path):
     """A repository with result files and a document of every table."""
     folder = tmp_path / "benchmarks" / "results"
     folder.mkdir(parents=True)
-    (folder / "layers.csv").write_text(LAYERS)
+    for name in ("layers", "recompute"):
+        (folder / f"{name}.csv").write_text(LAYERS)
     (folder / "recipes.csv").write_text(RECIPES)
     (tmp_path / "README.md").write_text(
         "# Fast\n\n"
