@@ -5,7 +5,7 @@ import shlex
 import numpy as np
 from scipy import stats
 
-from benchmarks.comparison import RATES, repetitions
+from benchmarks.comparison import GROUP, RATES, repetitions
 from benchmarks.impls import STOCK, STOCK_JIT
 from benchmarks.rows import newest
 from benchmarks.tables import NOTHING, markdown
@@ -14,19 +14,9 @@ SIGNIFICANCE = 0.05
 # The least p of the exact test is then 2 / 70; of 3 and 4 seeds it is above
 # SIGNIFICANCE whatever they are.
 MIN_SEEDS = 4
-# Rows that differ in nothing here were trained by the same recipe.
-_SAME = [
-    "device",
-    "threads",
-    "corpus",
-    "split",
-    "recipe",
-    "rnn",
-    "lm",
-    "precision",
-    "epochs",
-    "others",
-]
+# Rows that differ in nothing here were trained by the same recipe: by the
+# options of its command, for the settings' name holds the layer's class too.
+_SAME = [key for key in GROUP if key not in ("impl", "settings")] + ["others"]
 # Options that name a run or who computes it, but not what is trained.
 _OWN = ("--seed", "--output_folder", "--results_csv", "--rnn_class", "--jit")
 
