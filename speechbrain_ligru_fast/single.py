@@ -7,7 +7,7 @@ its autograd and a backend then costs more than the step's few operations.
 import torch
 from torch.nn.functional import layer_norm, linear
 
-from speechbrain_ligru_fast.spec import LEAKY_SLOPE
+from speechbrain_ligru_fast.backends.reference import activation
 
 
 def repays(w, u, lengths, *others):
@@ -27,16 +27,6 @@ def repays(w, u, lengths, *others):
         and w.device.type != "meta"
         and not torch.is_autocast_enabled(w.device.type)
     )
-
-
-def _activation(a, nonlinearity):
-    if nonlinearity == "relu":
-        return torch.relu(a)
-    if nonlinearity == "tanh":
-        return torch.tanh(a)
-    if nonlinearity == "sin":
-        return torch.sin(a)
-    return torch.nn.functional.leaky_relu(a, LEAKY_SLOPE)
 
 
 def step(
@@ -70,7 +60,7 @@ def step(
         g = torch.addmm(g, h0, u.t())
     a, z = g.chunk(2, 1)
     z = torch.sigmoid(z)
-    candidate = _activation(a, nonlinearity)
+    candidate = activation(nonlinearity, a)
     if mask is not None:
         candidate = candidate * mask
     # Not lerp: that makes a NaN of an infinite candidate.

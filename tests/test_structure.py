@@ -58,9 +58,9 @@ def imports(path):
 
 # From the bottom up; a file may import from its own floor and from below.
 FLOORS = (
-    ("spec", "rows", "recompute", "single"),
+    ("spec", "rows", "recompute"),
     ("backends",),
-    ("ops", "norm", "cnn"),
+    ("ops", "single", "norm", "cnn"),
     ("layers",),
     ("lobe", "pytorch_kaldi"),
     ("asr",),
