@@ -15,18 +15,17 @@ weights moved by one rounding, which says what float32 allows.
 """
 
 import argparse
-import datetime
 import functools
 import pathlib
 import sys
 import tempfile
-import uuid
 
 import speechbrain as sb
 import torch
 from speechbrain.dataio.batch import PaddedData
 
 from benchmarks.impls import STOCK_PERTURBED
+from benchmarks.provenance import provenance
 from benchmarks.run import OUT
 from speechbrain_ligru_fast import accelerate
 from speechbrain_ligru_fast.asr import results
@@ -191,21 +190,10 @@ def main(argv=None):
     if args.out.exists():
         results.read_rows(args.out)
     torch.set_num_threads(args.threads)
-    now = datetime.datetime.now(datetime.timezone.utc)
     stamp = {
-        "date": now.isoformat(timespec="seconds"),
-        "commit": results.describe_commit(),
-        "device": results.describe_device("cpu"),
-        "torch": torch.__version__,
+        **provenance("benchmarks.convergence", argv),
         "model": args.model,
-    }
-    origin = {
         "steps": args.steps,
-        "threads": args.threads,
-        "run": uuid.uuid4().hex[:12],
-        "command": results.describe_command(
-            ["-m", "benchmarks.convergence", *argv]
-        ),
     }
     spec = ScanSpec(directions=2, layernorm=args.model == "SLiGRU")
     for label, dtype in (("fp64", torch.float64), ("fp32", torch.float32)):
@@ -229,7 +217,7 @@ def main(argv=None):
                     "loss": found[step],
                     "difference": differences[step],
                 }
-                results.append_row(args.out, {**stamp, **cells, **origin})
+                results.append_row(args.out, {**stamp, **cells})
             print(
                 f"{label}, {impl}: largest difference {max(differences):.2e} "
                 f"in {args.steps} steps, last loss {found[-1]:.6f}"

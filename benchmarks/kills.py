@@ -21,12 +21,8 @@ import time
 
 import torch
 
-from speechbrain_ligru_fast.asr.results import (
-    append_row,
-    describe_command,
-    describe_commit,
-    describe_device,
-)
+from benchmarks.provenance import provenance
+from speechbrain_ligru_fast.asr.results import append_row
 
 RESULTS = pathlib.Path(__file__).parent / "results" / "kills.csv"
 
@@ -165,9 +161,7 @@ def main(argv=None):
         print(f"{name}: {want[name]} unbroken, {got[name]} killed")
     device = "cuda" if "cuda" in " ".join(rest) else "cpu"
     row = {
-        "date": time.strftime("%Y-%m-%d"),
-        "commit": describe_commit(),
-        "device": describe_device(device),
+        **provenance("benchmarks.kills", sys.argv[1:], device),
         "yaml": args.yaml.as_posix(),
         "kills": len(moments),
         "moments_s": " ".join(map(str, moments)),
@@ -178,7 +172,6 @@ def main(argv=None):
         "valid_loss": want["valid loss"],
         "valid_loss_killed": got["valid loss"],
         "equal": "yes" if equal else "no",
-        "command": describe_command(["-m", "benchmarks.kills", *sys.argv[1:]]),
     }
     append_row(args.results, row)
     print(f"{len(moments)} kills; equal: {row['equal']}")

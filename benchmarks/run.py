@@ -13,14 +13,12 @@ the exit status is 1.
 """
 
 import argparse
-import datetime
 import fnmatch
 import itertools
 import logging
 import pathlib
 import platform
 import sys
-import uuid
 from importlib.metadata import version
 
 import torch
@@ -34,6 +32,7 @@ from benchmarks.cases import (
     QUICK_TIMING_CASES,
     TIMING_CASES,
 )
+from benchmarks.provenance import provenance
 from benchmarks.step import Step
 from speechbrain_ligru_fast.asr import results
 
@@ -155,9 +154,7 @@ def main(argv=None):
     """Runs the tool; returns the exit status."""
     args = _parse(argv)
     torch.set_num_threads(args.threads)
-    stamp, origin = _provenance(
-        args.threads, sys.argv[1:] if argv is None else argv
-    )
+    stamp = _stamp(sys.argv[1:] if argv is None else argv)
     print(f"parity of {', '.join(args.impls)}", flush=True)
     comparisons = verify.check_options(
         args.impls, QUICK_PARITY_CASES if args.quick else PARITY_CASES
@@ -173,38 +170,24 @@ def main(argv=None):
         return 1
     print(f"all {len(comparisons)} comparisons passed")
     complete = args.cases == list(TIMING_CASES) and not args.quick
-    origin["scope"] = "all" if complete else "part"
+    stamp["scope"] = "all" if complete else "part"
     for summary in verify.summarise(comparisons):
-        results.append_row(
-            _parity_out(args.out), {**stamp, **summary, **origin}
-        )
+        results.append_row(_parity_out(args.out), {**stamp, **summary})
     for group in _groups(args.cases):
         for measured in measure(group, args):
-            results.append_row(args.out, {**stamp, **measured, **origin})
+            results.append_row(args.out, {**stamp, **measured})
     return 0
 
 
-def _provenance(threads, argv):
-    """Columns that say when, on what and from what rows were made."""
-    now = datetime.datetime.now(datetime.timezone.utc)
-    stamp = {
-        "date": now.isoformat(timespec="seconds"),
-        "commit": results.describe_commit(),
-        "device": results.describe_device("cpu"),
-        "driver": "",
-        "torch": torch.__version__,
-    }
-    command = ["-m", "benchmarks.run", *argv]
-    origin = {
-        "run": uuid.uuid4().hex[:12],
-        "threads": threads,
+def _stamp(argv):
+    """What all rows of a run begin with."""
+    return {
+        **provenance("benchmarks.run", argv),
         "isa": torch.backends.cpu.get_cpu_capability(),
         "python": platform.python_version(),
         "speechbrain": version("speechbrain"),
         "numba": version("numba"),
-        "command": results.describe_command(command),
     }
-    return stamp, origin
 
 
 def _groups(cases):

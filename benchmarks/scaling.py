@@ -20,15 +20,11 @@ import torch
 from hyperpyyaml import load_hyperpyyaml
 from speechbrain.dataio.batch import PaddedBatch
 
+from benchmarks.provenance import provenance
 from speechbrain_ligru_fast.asr.brain import ASR
 from speechbrain_ligru_fast.asr.config import compose
 from speechbrain_ligru_fast.asr.recurrent import describe_recurrent
-from speechbrain_ligru_fast.asr.results import (
-    append_row,
-    describe_command,
-    describe_commit,
-    describe_device,
-)
+from speechbrain_ligru_fast.asr.results import append_row
 
 RESULTS = pathlib.Path(__file__).parent / "results" / "scaling.csv"
 # About what LibriSpeech's training utterances are on average.
@@ -104,11 +100,7 @@ def measure(args, rest):
             seconds.append(time.perf_counter() - begin)
         audio = sum(len(wav) for wav in batch.sig.data) / hparams["sample_rate"]
         return {
-            "date": time.strftime("%Y-%m-%d"),
-            "commit": describe_commit(),
-            "device": describe_device(device),
-            "threads": torch.get_num_threads(),
-            "torch": torch.__version__,
+            **provenance("benchmarks.scaling", sys.argv[1:], device),
             "recipe": hparams["recipe"],
             **describe_recurrent(hparams, device, brain.jit),
             "precision": args.precision,
@@ -117,9 +109,6 @@ def measure(args, rest):
             "steps": args.steps,
             "step_s": round(statistics.median(seconds[args.warm_up :]), 4),
             "peak_mb": round(brain.peak_mb()),
-            "command": describe_command(
-                ["-m", "benchmarks.scaling", *sys.argv[1:]]
-            ),
         }
 
 

@@ -10,18 +10,13 @@ files the text at the end is that of the whole file.
 import argparse
 import pathlib
 import sys
-import time
 
 import soundfile
 import torch
 
+from benchmarks.provenance import provenance
 from speechbrain_ligru_fast.asr.recurrent import describe_recurrent
-from speechbrain_ligru_fast.asr.results import (
-    append_row,
-    describe_command,
-    describe_commit,
-    describe_device,
-)
+from speechbrain_ligru_fast.asr.results import append_row
 from speechbrain_ligru_fast.asr.transcribe import (
     check_audio,
     load_recognizer,
@@ -96,21 +91,17 @@ def main(argv=None):
         "rnn_class": type(rnn),
         "backend": getattr(rnn, "backend", "auto"),
     }
+    # Not the files: there may be hundreds.
+    named = [str(args.experiment), "--chunks", *map(str, args.chunks)]
+    stamp = provenance("benchmarks.streaming", named, device)
     for row in rows:
         append_row(
             args.results,
             {
-                "date": time.strftime("%Y-%m-%d"),
-                "commit": describe_commit(),
-                "device": describe_device(device),
-                "threads": torch.get_num_threads(),
+                **stamp,
                 **describe_recurrent(settings, device),
                 "experiment": args.experiment.name,
                 **row,
-                # Not the files: there may be hundreds.
-                "command": describe_command(
-                    ["-m", "benchmarks.streaming", str(args.experiment)]
-                ),
             },
         )
         print(", ".join(f"{key} {value}" for key, value in row.items()))

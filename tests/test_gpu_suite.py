@@ -201,7 +201,7 @@ def test_rows_say_where_they_come_from(tmp_path):
 
 
 def test_a_check_without_time_is_said(tmp_path, monkeypatch):
-    monkeypatch.setattr(suite, "CHECKING", -1)
+    monkeypatch.setattr("benchmarks.gpu.suite.CHECKING", -1)
     status, _, notes = run(tmp_path, "--backends", "reference")
     assert status == 0
     assert "reference: options: no time, NOT RUN" in notes
