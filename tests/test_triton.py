@@ -95,6 +95,22 @@ def test_an_old_gpu_is_refused(capability, reason, monkeypatch):
     assert found is None if reason is None else reason in found
 
 
+def test_without_a_c_compiler_it_is_refused(monkeypatch):
+    monkeypatch.setattr(torch.version, "hip", None)
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda: (9, 0))
+    monkeypatch.delenv("CPATH", raising=False)
+    monkeypatch.setenv("CC", "some-compiler")
+    scan = ("cuda", torch.float32, ScanSpec())
+    assert backend.unavailable(*scan) is None
+    monkeypatch.delenv("CC")
+    monkeypatch.setattr(backend.shutil, "which", lambda name: None)
+    assert "no gcc, clang or $CC" in backend.unavailable(*scan)
+    monkeypatch.setenv("CC", "some-compiler")
+    paths = {"include": "/no/such/folder"}
+    monkeypatch.setattr(backend.sysconfig, "get_paths", lambda *asked: paths)
+    assert "/no/such/folder/Python.h" in backend.unavailable(*scan)
+
+
 def test_a_kernel_that_the_gpu_cannot_hold_is_a_refusal(monkeypatch):
     """An error that says what to do instead, before anything has run."""
 

@@ -8,6 +8,10 @@ import collections
 import contextlib
 import functools
 import itertools
+import os
+import pathlib
+import shutil
+import sysconfig
 
 import torch
 import triton
@@ -48,6 +52,22 @@ def unavailable(device_type, dtype, spec):
                 f"it needs a GPU of compute capability 8.0 or more, this is "
                 f"{major}.{minor}"
             )
+    return _missing_compiler()
+
+
+def _missing_compiler():
+    """None, or what Triton lacks to build the C code of a launch."""
+    if triton.knobs.build.impl is not None:
+        return None
+    if not (
+        os.environ.get("CC") or shutil.which("gcc") or shutil.which("clang")
+    ):
+        return "Triton needs a C compiler: there is no gcc, clang or $CC"
+    # Debian's own scheme names folders of /usr/local, where there are none.
+    scheme = sysconfig.get_default_scheme().replace("_local", "_prefix")
+    header = pathlib.Path(sysconfig.get_paths(scheme)["include"], "Python.h")
+    if not (header.exists() or os.environ.get("CPATH")):
+        return f"Triton needs Python's headers: there is no {header}"
     return None
 
 
