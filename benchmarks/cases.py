@@ -226,6 +226,13 @@ def _timing_cases():
 
 TIMING_CASES = tuple(_timing_cases())
 
+# Ten and twenty seconds of frames, timed only if they are asked for: with
+# SpeechBrain's layers a round of theirs takes minutes.
+LONG_CASES = tuple(
+    Case(model, 512, 512, 8, steps, directions=2, memory=True)
+    for steps, model in product((1000, 2000), LIGRU_MODELS + TORCH_MODELS)
+)
+
 # What --deep times: in a stack, all layers but one keep what their backward
 # needs.
 DEEP_CASES = tuple(

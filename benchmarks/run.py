@@ -3,10 +3,11 @@
     python -m benchmarks.run                  all cases, at most ten minutes
     python -m benchmarks.run --quick          a few small ones, under a minute
     python -m benchmarks.run --cases '*-t400-*' --impls numba speechbrain
+    python -m benchmarks.run --cases '*-t1000-*' '*-t2000-*' --rounds 3
     python -m benchmarks.run --deep --impls numba numba-recompute
 
-The last compares, in stacks of layers, keeping the gates with computing them
-again.
+The long cases are timed only by name. The last line compares, in stacks of
+layers, keeping the gates with computing them again.
 
 Rows are appended to the result file; when a parity check fails none is, and
 the exit status is 1.
@@ -27,6 +28,7 @@ from benchmarks import impls, memory, timing, verify
 from benchmarks.cases import (
     DEEP_CASES,
     LIGRU_MODELS,
+    LONG_CASES,
     PARITY_CASES,
     QUICK_PARITY_CASES,
     QUICK_TIMING_CASES,
@@ -54,7 +56,7 @@ def _parse(argv):
         "--cases",
         nargs="+",
         metavar="PATTERN",
-        help="names of timing cases, with wildcards; default: all",
+        help="names of timing cases, with wildcards; default: all but long",
     )
     parser.add_argument(
         "--impls", nargs="+", help="implementations; default: all that can run"
@@ -94,9 +96,8 @@ def _parse(argv):
         if args.quick and args.cases is None and not args.deep:
             args.cases = list(QUICK_TIMING_CASES)
         else:
-            args.cases = select(
-                DEEP_CASES if args.deep else TIMING_CASES, args.cases
-            )
+            there = TIMING_CASES + (LONG_CASES if args.cases else ())
+            args.cases = select(DEEP_CASES if args.deep else there, args.cases)
         args.impls = args.impls or impls.names()
         impls.check_names(args.impls)
         for path in (args.out, _parity_out(args.out)):

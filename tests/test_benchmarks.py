@@ -211,7 +211,10 @@ def test_a_case_names_a_wrong_option():
 
 
 def test_cases_cover_every_option():
-    names = [c.name for c in cases.PARITY_CASES + cases.TIMING_CASES]
+    names = [
+        case.name
+        for case in cases.PARITY_CASES + cases.TIMING_CASES + cases.LONG_CASES
+    ]
     assert len(set(names)) == len(names)
     for option in (
         "directions layers nonlinearity normalization bias affine with_hx "
@@ -220,6 +223,13 @@ def test_cases_cover_every_option():
         values = {getattr(c, option) for c in cases.PARITY_CASES}
         quick = {getattr(c, option) for c in cases.QUICK_PARITY_CASES}
         assert len(values) > 1 and quick == values
+
+
+def test_long_cases_are_timed_by_name_only(tmp_path):
+    out = ["--out", str(tmp_path / "rows.csv")]
+    assert not set(cases.LONG_CASES) & set(run._parse(out).cases)
+    asked = run._parse(["--cases", "*-t1000-*", "*-t2000-*", *out]).cases
+    assert asked == list(cases.LONG_CASES)
 
 
 def test_every_target_is_timed():
