@@ -15,14 +15,13 @@ import sys
 import tempfile
 import time
 
-import speechbrain as sb
 import torch
 from hyperpyyaml import load_hyperpyyaml
 from speechbrain.dataio.batch import PaddedBatch
 
 from benchmarks.provenance import provenance
 from speechbrain_ligru_fast.asr.brain import ASR
-from speechbrain_ligru_fast.asr.config import compose
+from speechbrain_ligru_fast.asr.config import parse
 from speechbrain_ligru_fast.asr.recurrent import describe_recurrent
 from speechbrain_ligru_fast.asr.results import append_row
 
@@ -75,8 +74,8 @@ def measure(args, rest):
     with tempfile.TemporaryDirectory() as folder:
         given = ["--device", args.device, "--precision", args.precision]
         given += ["--data_folder", "none", "--output_folder", folder, *rest]
-        _, run_opts, overrides = sb.parse_arguments([str(args.yaml), *given])
-        hparams = load_hyperpyyaml(compose(args.yaml), overrides)
+        _, document, run_opts, overrides = parse([str(args.yaml), *given])
+        hparams = load_hyperpyyaml(document, overrides)
         brain = ASR(
             modules=hparams["modules"],
             opt_class=hparams["opt_class"],

@@ -8,7 +8,12 @@ import speechbrain as sb
 import torch
 from hyperpyyaml import load_hyperpyyaml, resolve_references
 
-from speechbrain_ligru_fast.asr.config import compose, load_experiment
+from speechbrain_ligru_fast.asr.config import (
+    compose,
+    load_experiment,
+    parse,
+    settings_of,
+)
 
 ROOT = Path(__file__).parent.parent
 HPARAMS = ROOT / "hparams"
@@ -83,17 +88,34 @@ def test_missing_and_circular(tmp_path):
         compose(path)
 
 
-def test_misspelt_key_on_the_command_line(tmp_path):
+@pytest.mark.parametrize(
+    "given, nearest",
+    [
+        (["--batch_sizes", "3"], "--batch_sizes: .* --batch_size?"),
+        # argparse would take these for what they abbreviate.
+        (["--precis", "bf16"], "--precis: .* --precision?"),
+        (["--precis=bf16"], "--precis: .* --precision?"),
+        (["--ckpt_interval_minute=3"], "mean --ckpt_interval_minutes?"),
+        (["--noprog"], "mean --noprogressbar?"),
+        (["--dynamic_batch={num_buckets: 3}"], "mean --dynamic_batching?"),
+    ],
+)
+def test_options_in_full_only(tmp_path, given, nearest):
     folder = tmp_path / "out"
-    with pytest.raises(KeyError, match="batch_sizes"):
-        load_experiment(
-            [
-                str(ROOT / "tests/hparams/tiny_timit.yaml"),
-                *["--data_folder", "x", "--output_folder", str(folder)],
-                *["--batch_sizes", "3"],
-            ]
-        )
+    command = [str(ROOT / "tests/hparams/tiny_timit.yaml"), *given]
+    command += ["--data_folder", "x", "--output_folder", str(folder)]
+    for read in (load_experiment, settings_of):
+        with pytest.raises(ValueError, match=nearest.replace("?", r"\?")):
+            read(command)
     assert not folder.exists()
+
+
+def test_a_key_within_a_key():
+    path = HPARAMS / "librispeech/an4.yaml"
+    change = "--dynamic_batch_sampler={num_buckets: 3}"
+    _, document, _, overrides = parse([str(path), change])
+    tree = resolve_references(document, overrides + "\ndata_folder: x").read()
+    assert "num_buckets: 3\n" in tree and "max_batch_ex: 24\n" in tree
 
 
 @pytest.mark.parametrize("name", SYSTEMS)

@@ -25,6 +25,7 @@ import speechbrain as sb
 from hyperpyyaml import load_hyperpyyaml, resolve_references
 from speechbrain.utils.distributed import ddp_init_group, run_on_main
 
+from speechbrain_ligru_fast.asr.options import check_options
 from speechbrain_ligru_fast.asr.settings import fingerprint
 
 _INCLUDE = "!include:"
@@ -98,6 +99,34 @@ def _change(base, tree):
             base.insert(position, key, value)
 
 
+def parse(arguments):
+    """Read a recipe's command line and the YAML it names.
+
+    Arguments
+    ---------
+    arguments : list of str
+
+    Returns
+    -------
+    path : str
+        The YAML.
+    document : str
+        See `compose`.
+    run_opts : speechbrain.utils.run_opts.RunOptions
+    overrides : str
+        For HyperPyYAML.
+
+    Raises
+    ------
+    ValueError
+        If an option is neither SpeechBrain's nor a key of the YAML.
+    """
+    path, run_opts, overrides = sb.parse_arguments(arguments)
+    document = compose(path)
+    check_options(arguments, ruamel.yaml.YAML().load(document))
+    return path, document, run_opts, overrides
+
+
 def load_experiment(arguments=None):
     """Parse a recipe's command line and set the experiment up.
 
@@ -117,12 +146,11 @@ def load_experiment(arguments=None):
 
     Raises
     ------
-    KeyError
-        If an override names a key the YAML does not have.
+    ValueError
+        If an option is neither SpeechBrain's nor a key of the YAML.
     """
     arguments = sys.argv[1:] if arguments is None else arguments
-    path, run_opts, overrides = sb.parse_arguments(arguments)
-    document = compose(path)
+    path, document, run_opts, overrides = parse(arguments)
     hparams = load_hyperpyyaml(_stream(document, path), overrides)
     hparams["settings"] = fingerprint(document, overrides, run_opts)
     ddp_init_group(run_opts)
@@ -146,8 +174,8 @@ def settings_of(arguments):
     -------
     str
     """
-    path, run_opts, overrides = sb.parse_arguments(arguments)
-    return fingerprint(compose(path), overrides, run_opts)
+    _, document, run_opts, overrides = parse(arguments)
+    return fingerprint(document, overrides, run_opts)
 
 
 def _stream(document, path):
