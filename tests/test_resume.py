@@ -8,6 +8,7 @@ import re
 import pytest
 import torch
 
+from speechbrain_ligru_fast.asr import experiment
 from speechbrain_ligru_fast.asr.brain import ASR
 from speechbrain_ligru_fast.asr.randomness import Randomness
 
@@ -76,6 +77,20 @@ def test_interrupted_everywhere(monkeypatch, train):
     ):
         interrupt(monkeypatch, train, "broken", method, when)
     assert equal(train("broken"), whole)
+
+
+def test_no_row_before_the_export(monkeypatch, train, tmp_path):
+    def stop(hparams):
+        raise Interrupted
+
+    with monkeypatch.context() as patch:
+        patch.setattr(experiment, "export", stop)
+        with pytest.raises(Interrupted):
+            train("broken")
+    # With a row the run would count as done.
+    assert not (tmp_path / "broken" / "results.csv").exists()
+    train("broken")
+    assert (tmp_path / "broken" / "results.csv").exists()
 
 
 def test_the_test_sees_other_random_numbers(monkeypatch, train):

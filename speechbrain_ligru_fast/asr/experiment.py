@@ -57,6 +57,8 @@ def run(hparams, run_opts, test_manifests):
         train_loader_kwargs=train_options,
         valid_loader_kwargs=loader_options(valid, hparams, stages.VALID),
     )
+    brain.on_evaluate_start(min_key=hparams["metric"])
+    run_on_main(export, args=(hparams,))
     rows = []
     for name, dataset in tests.items():
         brain.evaluate(
@@ -66,8 +68,6 @@ def run(hparams, run_opts, test_manifests):
         )
         rows.append(_row(brain, hparams, name))
         run_on_main(_record, args=(brain, hparams, rows[-1]))
-    brain.on_evaluate_start(min_key=hparams["metric"])
-    run_on_main(export, args=(hparams,))
     if torch.distributed.is_initialized():
         # gloo's threads abort a process that ends without this.
         torch.distributed.destroy_process_group()
