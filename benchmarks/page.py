@@ -14,6 +14,7 @@ import jinja2
 
 from benchmarks import alignments, comparison, curves
 from benchmarks.rows import load
+from speechbrain_ligru_fast.asr.results import name_test
 
 _TEMPLATE = pathlib.Path(__file__).with_suffix(".html")
 _WORST = 5
@@ -80,7 +81,8 @@ def _part(name, rows, runs):
         if not folders:
             continue
         logs[label] = [curves.read_log(f / "train_log.txt") for f in folders]
-        path = folders[0] / f"texts_{same['split'].iloc[0]}.csv"
+        test = name_test(same["split"].iloc[0], same["lm"].iloc[0])
+        path = folders[0] / f"texts_{test}.csv"
         if path.exists():
             texts = alignments.read_texts(path)
             systems.append(

@@ -149,3 +149,24 @@ def test_page_of_rows_without_trainings(tmp_path):
     (image,) = re.findall(r"base64,([^\"]+)", html)
     assert b"seconds an epoch" in base64.b64decode(image)
     assert page.main([str(tmp_path / "none.csv"), str(tmp_path)]) == 1
+
+
+def test_page_shows_each_tests_own_utterances(tmp_path):
+    path = rows_file(
+        tmp_path / "rows.csv",
+        **{"rnn": ["LiGRU"] * 2, "seed": [1, 1], "settings": ["a", "a"]},
+        **{"lm": ["none", "rnnlm"], "wer": [9, 8], "epoch_s": [3, 3]},
+        **{"epochs": [1, 1], "precision": ["fp32"] * 2},
+    )
+    run = tmp_path / "LiGRU-a-1"
+    run.mkdir()
+    stats = "train loss: 3, train s: 2 - valid loss: 2, valid WER: 9"
+    (run / "train_log.txt").write_text(f"epoch: 1, lr: 1 - {stats}\n")
+    for name, heard in (("test", "tree"), ("test_rnnlm", "tea")):
+        text = f"id,reference,hypothesis\nu1,three,{heard}\n"
+        (run / f"texts_{name}.csv").write_text(text)
+    out = tmp_path / "report.html"
+    page.write(path, tmp_path, out)
+    _, plain, with_lm = out.read_text().split("LiGRU, numba, ")[-3:]
+    assert "tree" in plain and "tea" not in plain
+    assert "tea" in with_lm and "tree" not in with_lm

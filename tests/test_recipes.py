@@ -17,6 +17,7 @@ import torch
 from speechbrain.inference.ASR import EncoderDecoderASR
 from speechbrain.utils.checkpoints import Checkpointer
 
+from benchmarks import alignments
 from benchmarks import streaming as streaming_benchmark
 from speechbrain_ligru_fast.asr import transcribe
 from speechbrain_ligru_fast.asr.metrics import ErrorRate
@@ -143,7 +144,11 @@ def test_librispeech_killed_and_resumed(
     assert capsys.readouterr().out.splitlines()[-1] == f"{path}: {text}"
 
     # A language model with the same tokenizer changes the test, not the
-    # training, and is exported with it.
+    # training, and is exported with it, beside what there is.
+    tested = sorted((folder / "export").iterdir())
+    tested += [folder / f"{n}_test-tiny.txt" for n in ("wer", "cer")]
+    tested.append(folder / "texts_test-tiny.csv")
+    before = [path.read_bytes() for path in tested]
     lm = tmp_path / "lm"
     recipe(
         "LibriSpeech/LM/train.py",
@@ -159,8 +164,13 @@ def test_librispeech_killed_and_resumed(
     )
     row = rows_of(folder / "results.csv")[1]
     assert (row["lm"], int(row["epochs"])) == ("rnnlm", total)
+    assert [path.read_bytes() for path in tested] == before
+    assert (folder / "wer_test-tiny_rnnlm.txt").exists()
+    assert (folder / "cer_test-tiny_rnnlm.txt").exists()
+    texts = alignments.read_texts(folder / "texts_test-tiny_rnnlm.csv")
+    assert {name: said for name, said, _ in texts} == references
     recognizer = EncoderDecoderASR.from_hparams(
-        source=str(folder / "export"), run_opts={"device": "cpu"}
+        source=str(folder / "export_rnnlm"), run_opts={"device": "cpu"}
     )
     assert "rnnlm" in recognizer.mods["decoder"].scorer.full_scorers
     wer = error_rate(recognizer, librispeech, references)

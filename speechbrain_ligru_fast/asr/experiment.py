@@ -11,13 +11,19 @@ from speechbrain_ligru_fast.asr.brain import ASR
 from speechbrain_ligru_fast.asr.data import loader_options, make_dataset
 from speechbrain_ligru_fast.asr.export import export
 from speechbrain_ligru_fast.asr.recurrent import describe_recurrent
-from speechbrain_ligru_fast.asr.results import append_row, describe_run
+from speechbrain_ligru_fast.asr.results import (
+    append_row,
+    describe_run,
+    name_test,
+)
 
 logger = logging.getLogger(__name__)
 
 
 def run(hparams, run_opts, test_manifests):
-    """Train, test on each set, append a result row for each, export.
+    """Train, export, test on each set and append a result row for each.
+
+    The rows come last, for a run that has them counts as done.
 
     Arguments
     ---------
@@ -129,15 +135,16 @@ def _row(brain, hparams, split):
 
 
 def _record(brain, hparams, row):
-    split = row["split"]
+    shown = {key: row[key] for key in ("split", "lm", "epochs")}
     hparams["train_logger"].log_stats(
-        stats_meta={"split": split, "epochs": row["epochs"]},
+        stats_meta=shown,
         test_stats=brain.test_stats,
     )
     folder = Path(hparams["output_folder"])
+    test = name_test(row["split"], row["lm"])
     for name, metric in brain.metrics.items():
-        metric.write(folder / f"{name.lower()}_{split}.txt")
-    brain.metrics[hparams["metric"]].write_texts(folder / f"texts_{split}.csv")
+        metric.write(folder / f"{name.lower()}_{test}.txt")
+    brain.metrics[hparams["metric"]].write_texts(folder / f"texts_{test}.csv")
     append_row(hparams["results_csv"], row)
     logger.info("Result row appended to %s", hparams["results_csv"])
 

@@ -34,8 +34,9 @@ pretrainer: !new:speechbrain.utils.parameter_transfer.Pretrainer
 def export(hparams):
     """Write the folder that ``EncoderDecoderASR.from_hparams`` reads.
 
-    It holds the weights that the modules have now, in ``export/`` of the
-    experiment's output folder, and needs nothing outside itself.
+    It holds the weights that the modules have now and needs nothing outside
+    itself. It is ``export/`` of the experiment's output folder, or
+    ``export_rnnlm/`` with a language model, so that both may be there.
 
     Arguments
     ---------
@@ -48,7 +49,8 @@ def export(hparams):
         The folder.
     """
     output_folder = Path(hparams["output_folder"])
-    folder = output_folder / "export"
+    with_lm = hparams["language_model"] is not None
+    folder = output_folder / ("export_rnnlm" if with_lm else "export")
     unfinished = output_folder / "unfinished-export"
     shutil.rmtree(unfinished, ignore_errors=True)
     unfinished.mkdir()
@@ -60,7 +62,7 @@ def export(hparams):
     if hparams["tokenizer_file"]:
         loadables.append("tokenizer")
         shutil.copy(hparams["tokenizer_file"], unfinished / "tokenizer.ckpt")
-    if hparams["language_model"] is not None:
+    if with_lm:
         modules["language_model"] = hparams["language_model"]
     for name, module in modules.items():
         loadables.append(name)

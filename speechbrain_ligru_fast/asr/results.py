@@ -95,6 +95,26 @@ def read_rows(path):
     return columns, [dict(zip(columns, row)) for row in cells]
 
 
+def name_test(split, lm):
+    """What the files of a test are called by.
+
+    Arguments
+    ---------
+    split, lm : str
+        Cells of its row.
+
+    Returns
+    -------
+    str
+
+    Example
+    -------
+    >>> name_test("test", "none"), name_test("test", "rnnlm")
+    ('test', 'test_rnnlm')
+    """
+    return split if lm == "none" else f"{split}_{lm}"
+
+
 def describe_run(hparams, device_type):
     """The cells of a row that do not depend on the test set.
 

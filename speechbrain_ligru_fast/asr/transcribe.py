@@ -17,7 +17,8 @@ def load_recognizer(experiment, device="cpu"):
     Arguments
     ---------
     experiment : path-like
-        An experiment's output folder, or its ``export`` folder.
+        An experiment's output folder, or one that it exported: without a
+        language model, if there is one without.
     device : str
 
     Returns
@@ -30,7 +31,8 @@ def load_recognizer(experiment, device="cpu"):
         If there is no trained experiment.
     """
     experiment = Path(experiment)
-    folders = [experiment / "export", experiment]
+    exports = ("export", "export_rnnlm")
+    folders = [*(experiment / name for name in exports), experiment]
     for folder in folders:
         # An experiment has a hyperparams.yaml too, which is not for inference.
         if (folder / "hyperparams.yaml").is_file() and (
@@ -41,8 +43,8 @@ def load_recognizer(experiment, device="cpu"):
             )
     raise FileNotFoundError(
         f"no trained experiment in {experiment}: looked for hyperparams.yaml "
-        f"and enc.ckpt in {folders[0]} and {folders[1]}. Training writes them "
-        "when it ends."
+        f"and enc.ckpt in {', '.join(map(str, folders))}. Training writes "
+        "them when it ends."
     )
 
 
