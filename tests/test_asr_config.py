@@ -110,6 +110,26 @@ def test_options_in_full_only(tmp_path, given, nearest):
     assert not folder.exists()
 
 
+@pytest.mark.parametrize(
+    "content, words",
+    [
+        (b"wer,cer\n1,2,3\n", "rows.csv, line 2: 3 cells for 2 columns"),
+        (b"\x89PNG\r\n\x1a\n", "rows.csv is no CSV: .*can't decode"),
+        (b'"a' + b"b" * 200000, "rows.csv is no CSV: field larger"),
+    ],
+    ids=["cells", "binary", "long"],
+)
+def test_a_damaged_result_file_is_found_at_the_start(tmp_path, content, words):
+    path, folder = tmp_path / "rows.csv", tmp_path / "out"
+    path.write_bytes(content)
+    command = [str(ROOT / "tests/hparams/tiny_timit.yaml")]
+    command += ["--data_folder", "x", "--output_folder", str(folder)]
+    with pytest.raises(ValueError, match=words):
+        load_experiment([*command, "--results_csv", str(path)])
+    assert not (folder / "hyperparams.yaml").exists()
+    assert path.read_bytes() == content
+
+
 def test_a_key_within_a_key():
     path = HPARAMS / "librispeech/an4.yaml"
     change = "--dynamic_batch_sampler={num_buckets: 3}"

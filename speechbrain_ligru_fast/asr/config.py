@@ -26,6 +26,7 @@ from hyperpyyaml import load_hyperpyyaml, resolve_references
 from speechbrain.utils.distributed import ddp_init_group, run_on_main
 
 from speechbrain_ligru_fast.asr.options import check_options
+from speechbrain_ligru_fast.asr.results import read_rows
 from speechbrain_ligru_fast.asr.settings import fingerprint
 
 _INCLUDE = "!include:"
@@ -147,12 +148,16 @@ def load_experiment(arguments=None):
     Raises
     ------
     ValueError
-        If an option is neither SpeechBrain's nor a key of the YAML.
+        If an option is neither SpeechBrain's nor a key of the YAML, or
+        results_csv names a file that is no result file.
     """
     arguments = sys.argv[1:] if arguments is None else arguments
     path, document, run_opts, overrides = parse(arguments)
     hparams = load_hyperpyyaml(_stream(document, path), overrides)
     hparams["settings"] = fingerprint(document, overrides, run_opts)
+    results_csv = hparams.get("results_csv")
+    if results_csv and Path(results_csv).exists():
+        read_rows(results_csv)  # rather than after days of training
     ddp_init_group(run_opts)
     folder = hparams["output_folder"]
     sb.create_experiment_directory(folder)

@@ -82,10 +82,14 @@ def read_rows(path):
     Raises
     ------
     ValueError
-        If a row has more or fewer cells than there are columns.
+        If it is no CSV, or a row has more or fewer cells than there are
+        columns.
     """
     with open(path, newline="", encoding="utf-8") as file:
-        columns, *cells = list(csv.reader(file)) or [[]]
+        try:
+            columns, *cells = list(csv.reader(file)) or [[]]
+        except (UnicodeDecodeError, csv.Error) as error:
+            raise ValueError(f"{path} is no CSV: {error}") from error
     for line, row in enumerate(cells, 2):
         if len(row) != len(columns):
             raise ValueError(
