@@ -101,7 +101,7 @@ def measure(args, rest):
         return {
             **provenance("benchmarks.scaling", sys.argv[1:], device),
             "recipe": hparams["recipe"],
-            **describe_recurrent(hparams, device, brain.jit),
+            **describe_recurrent(hparams, device, brain.scripted()),
             "precision": args.precision,
             "params": sum(p.numel() for p in hparams["model"].parameters()),
             "batch_audio_s": round(audio, 1),

@@ -199,6 +199,14 @@ class ASR(sb.Brain):
                     module, find_unused_parameters=self.find_unused_parameters
                 )
 
+    def scripted(self):
+        """Whether the encoder is, not only whether --jit was given."""
+        # Also inside of DistributedDataParallel.
+        return any(
+            isinstance(module, torch.jit.ScriptModule)
+            for module in self.modules["enc"].modules()
+        )
+
     def peak_mb(self):
         """Most memory this process has used, in MiB, of its device."""
         if self.device_type == "cuda":

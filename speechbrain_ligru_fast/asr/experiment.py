@@ -118,7 +118,7 @@ def _row(brain, hparams, split):
     """The result row of the test just made."""
     rates = {name.lower(): value for name, value in brain.test_stats.items()}
     row = describe_run(hparams, brain.device_type)
-    row |= describe_recurrent(hparams, brain.device_type, brain.jit)
+    row |= describe_recurrent(hparams, brain.device_type, brain.scripted())
     return row | {
         "split": split,
         "lm": "rnnlm" if hparams["lm_folder"] else "none",

@@ -6,7 +6,7 @@ from speechbrain_ligru_fast.backends import choose
 from speechbrain_ligru_fast.spec import ScanSpec
 
 
-def describe_recurrent(hparams, device_type, jit=False):
+def describe_recurrent(hparams, device_type, scripted=False):
     """The ``rnn`` and ``impl`` cells of a result row.
 
     Arguments
@@ -15,8 +15,8 @@ def describe_recurrent(hparams, device_type, jit=False):
         Of the experiment: rnn_class, backend.
     device_type : str
         ``cpu`` or ``cuda``.
-    jit : bool
-        Whether the encoder is scripted.
+    scripted : bool
+        Whether the encoder is, by torch.jit.script.
 
     Returns
     -------
@@ -38,7 +38,7 @@ def describe_recurrent(hparams, device_type, jit=False):
         )
         impl = backend.__name__.rpartition(".")[2]
     elif package == "speechbrain" and cls.__name__ in ("LiGRU", "SLiGRU"):
-        impl = "speechbrain-jit" if jit else "speechbrain"
+        impl = "speechbrain-jit" if scripted else "speechbrain"
     else:
         # SpeechBrain's other layers wrap torch's.
         impl = "torch"
