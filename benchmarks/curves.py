@@ -24,17 +24,18 @@ def read_log(path):
     -------
     pandas.DataFrame
         A row an epoch, the last one of an epoch that was repeated after an
-        interruption; ``minutes`` is the training time up to its end.
+        interruption; ``minutes`` is the time up to its end, in which
+        validation counts if every line has ``elapsed s``.
 
     Example
     -------
     >>> path = getfixture("tmp_path") / "train_log.txt"
     >>> _ = path.write_text(
-    ...     "epoch: 1, lr: 1e-03 - train loss: 3.5, train s: 60.0"
-    ...     " - valid loss: 2.5, valid WER: 9.5e+01\\n"
+    ...     "epoch: 1, lr: 1e-03, elapsed s: 90.0 - train loss: 3.5, "
+    ...     "train s: 60.0 - valid loss: 2.5, valid WER: 9.5e+01\\n"
     ... )
     >>> read_log(path)[["minutes", "valid WER"]].values.tolist()
-    [[1.0, 95.0]]
+    [[1.5, 95.0]]
     """
     with open(path, encoding="utf-8") as file:
         lines = [line.strip() for line in file if _EPOCH.match(line)]
@@ -46,11 +47,17 @@ def read_log(path):
     if frame.empty:
         return frame
     frame = frame.drop_duplicates("epoch", keep="last", ignore_index=True)
-    return frame.assign(minutes=frame["train s"].cumsum() / 60)
+    seconds = frame["elapsed s"] if _timed(frame) else frame["train s"].cumsum()
+    return frame.assign(minutes=seconds / 60)
+
+
+def _timed(frame):
+    """Whether the log holds the time of validation too, in every line."""
+    return "elapsed s" in frame and frame["elapsed s"].notna().all()
 
 
 def error_by_time(logs, metric):
-    """Development error over training time.
+    """Development error over time, validation included where it was timed.
 
     Arguments
     ---------
@@ -67,6 +74,8 @@ def error_by_time(logs, metric):
     figure, axes = _axes()
     column = f"valid {metric}"
     for colour, (label, frames) in enumerate(logs.items()):
+        if not all(map(_timed, frames)):
+            label += " (without validation)"
         for frame in frames:
             axes.plot(
                 frame["minutes"],
@@ -74,9 +83,9 @@ def error_by_time(logs, metric):
                 color=f"C{colour}",
                 label=label if frame is frames[0] else None,
             )
-    axes.set_xlabel("minutes of training")
+    axes.set_xlabel("minutes of training and validation")
     axes.set_ylabel(f"{metric} % of the development set")
-    axes.set_ylim(0, 105)
+    axes.set_ylim(bottom=0)
     axes.legend(fontsize=8)
     return _image(figure)
 

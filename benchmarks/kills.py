@@ -52,7 +52,7 @@ def finish(process, folder):
     last = re.findall(r"^epoch: .*$", log, re.MULTILINE)[-1]
     # How long it took differs, and nothing else may.
     stats = dict(re.findall(r"([\w ]+): (\S+?)(?:,|$| -)", last))
-    return {k.strip(): v for k, v in stats.items() if k.strip() != "train s"}
+    return {k.strip(): v for k, v in stats.items() if not k.endswith(" s")}
 
 
 def same_weights(folder, other):

@@ -82,11 +82,13 @@ def measure(args, rest):
             hparams=hparams,
             run_opts=run_opts,
         )
+        device = brain.device_type
+        # Before it runs: what is committed meanwhile is not what is measured.
+        stamp = provenance("benchmarks.scaling", sys.argv[1:], device)
         brain.on_fit_start()
         hparams["epoch_counter"].current = 1
         frames = args.frames or hparams["max_batch_length"]
         batch = make_batch(hparams, frames)
-        device = brain.device_type
         seconds = []
         for step in range(args.warm_up + args.steps):
             if device == "cuda":
@@ -99,7 +101,7 @@ def measure(args, rest):
             seconds.append(time.perf_counter() - begin)
         audio = sum(len(wav) for wav in batch.sig.data) / hparams["sample_rate"]
         return {
-            **provenance("benchmarks.scaling", sys.argv[1:], device),
+            **stamp,
             "recipe": hparams["recipe"],
             **describe_recurrent(hparams, device, brain.scripted()),
             "precision": args.precision,

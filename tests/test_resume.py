@@ -3,14 +3,17 @@
 test_recipes.py kills one for good; `python -m benchmarks.kills` ten times.
 """
 
+import json
 import re
 
 import pytest
 import torch
 
-from speechbrain_ligru_fast.asr import experiment
+from benchmarks import curves
+from speechbrain_ligru_fast.asr import config, experiment
 from speechbrain_ligru_fast.asr.brain import ASR
 from speechbrain_ligru_fast.asr.randomness import Randomness
+from speechbrain_ligru_fast.asr.results import read_rows
 
 EPOCHS, STEPS = 3, 3  # 6 utterances in batches of 2
 
@@ -23,7 +26,7 @@ class Interrupted(BaseException):
 def train(recipe, timit, tmp_path):
     """Trains, or goes on; dropout and augmentation are on."""
 
-    def run(name):
+    def run(name, *arguments):
         folder = tmp_path / name
         recipe(
             "TIMIT/train.py",
@@ -32,11 +35,12 @@ def train(recipe, timit, tmp_path):
             *["--device", "cpu", "--noprogressbar", "--backend", "torchscript"],
             *["--number_of_epochs", EPOCHS, "--batch_size", "2"],
             *["--ckpt_interval_minutes", "0", "--ckpt_interval_steps", "1"],
+            *arguments,
         )
         log = (folder / "train_log.txt").read_text()
         last = re.findall("^epoch.*", log, re.MULTILINE)[-1]
         state = torch.load(folder / "export" / "enc.ckpt")
-        return re.sub(r"train s: \S+", "", last), state
+        return re.sub(r"(train|elapsed) s: \S+", "", last), state
 
     return run
 
@@ -91,6 +95,38 @@ def test_no_row_before_the_export(monkeypatch, train, tmp_path):
     assert not (tmp_path / "broken" / "results.csv").exists()
     train("broken")
     assert (tmp_path / "broken" / "results.csv").exists()
+
+
+def rows(folder):
+    return read_rows(folder / "results.csv")[1]
+
+
+@pytest.mark.parametrize("older", [False, True])
+def test_a_row_tells_of_the_whole_training(monkeypatch, train, tmp_path, older):
+    def process(commit, peak_mb):
+        monkeypatch.setattr(config, "describe_commit", lambda: commit)
+        monkeypatch.setattr(ASR, "peak_mb", lambda self: peak_mb)
+
+    folder = tmp_path / "broken"
+    process("aaaaaaa", 3000.0)
+    interrupt(monkeypatch, train, "broken", "fit_batch", STEPS + 1)
+    if older:  # a checkpoint as it was written before
+        for path in (folder / "save").glob("CKPT*/timer.ckpt"):
+            path.write_text(json.dumps(json.loads(path.read_text())["seconds"]))
+    process("bbbbbbb", 1000.0)
+    train("broken")
+    (row,) = rows(folder)
+    begin, peak_mb = ("unknown", "1000.0") if older else ("aaaaaaa", "3000.0")
+    assert (row["commit"], row["peak_mb"]) == (f"{begin}..bbbbbbb", peak_mb)
+    log = curves.read_log(folder / "train_log.txt")
+    if older:
+        assert log["elapsed s"].notna().tolist() == [True, False, False]
+    else:
+        assert log["elapsed s"].is_monotonic_increasing
+        assert log["minutes"].equals(log["elapsed s"] / 60)
+    # A test alone measures no training.
+    train("broken", "--test_only")
+    assert rows(folder)[1]["peak_mb"] == ""
 
 
 def test_the_test_sees_other_random_numbers(monkeypatch, train):

@@ -23,7 +23,7 @@ class ASR(sb.Brain):
 
     def __init__(self, *args, **kwargs):
         super().__init__(*args, **kwargs)
-        self.timer = EpochTimer()
+        self.timer = EpochTimer(self.peak_mb)
         self.randomness = Randomness()
         if self.checkpointer is not None:
             self.checkpointer.add_recoverable("timer", self.timer)
@@ -142,8 +142,13 @@ class ASR(sb.Brain):
         if self.hparams.lr_annealing:
             _, new_lr = self.hparams.lr_annealing(error)
             sb.nnet.schedulers.update_learning_rate(self.optimizer, new_lr)
+        logged = {"epoch": epoch, "lr": lr}
+        elapsed = self.timer.elapsed()
+        if elapsed is not None:
+            # The logger gives numbers three digits, too few for a sum.
+            logged["elapsed s"] = f"{elapsed:.1f}"
         self.hparams.train_logger.log_stats(
-            stats_meta={"epoch": epoch, "lr": lr},
+            stats_meta=logged,
             train_stats=self.train_stats,
             valid_stats=stats,
         )

@@ -26,7 +26,7 @@ from hyperpyyaml import load_hyperpyyaml, resolve_references
 from speechbrain.utils.distributed import ddp_init_group, run_on_main
 
 from speechbrain_ligru_fast.asr.options import check_options
-from speechbrain_ligru_fast.asr.results import read_rows
+from speechbrain_ligru_fast.asr.results import describe_commit, read_rows
 from speechbrain_ligru_fast.asr.settings import fingerprint
 
 _INCLUDE = "!include:"
@@ -142,7 +142,8 @@ def load_experiment(arguments=None):
     Returns
     -------
     hparams : dict
-        What the YAML builds, and its fingerprint as ``settings``.
+        What the YAML builds, its fingerprint as ``settings``, and the
+        ``commit`` that runs, which a later one does not change.
     run_opts : speechbrain.utils.run_opts.RunOptions
 
     Raises
@@ -155,6 +156,7 @@ def load_experiment(arguments=None):
     path, document, run_opts, overrides = parse(arguments)
     hparams = load_hyperpyyaml(_stream(document, path), overrides)
     hparams["settings"] = fingerprint(document, overrides, run_opts)
+    hparams["commit"] = describe_commit()
     results_csv = hparams.get("results_csv")
     if results_csv and Path(results_csv).exists():
         read_rows(results_csv)  # rather than after days of training

@@ -53,6 +53,8 @@ def run(hparams, run_opts, test_manifests):
         run_opts=run_opts,
         checkpointer=hparams["checkpointer"],
     )
+    # Unless a checkpoint knows of an earlier one.
+    brain.timer.first_commit = hparams["commit"]
     train_options = loader_options(train, hparams, stages.TRAIN)
     # SpeechBrain tells this sampler the epoch, by which it shuffles.
     brain.train_sampler = train_options.get("batch_sampler")
@@ -117,7 +119,7 @@ def _check(hparams):
 def _row(brain, hparams, split):
     """The result row of the test just made."""
     rates = {name.lower(): value for name, value in brain.test_stats.items()}
-    row = describe_run(hparams, brain.device_type)
+    row = describe_run(hparams, brain.device_type, brain.timer.first_commit)
     row |= describe_recurrent(hparams, brain.device_type, brain.scripted())
     return row | {
         "split": split,
@@ -129,7 +131,10 @@ def _row(brain, hparams, split):
         "per": _rounded(rates.get("per")),
         "epoch_s": _rounded(brain.timer.median()),
         "decode_rtf": _rounded(brain.decode_s / brain.audio_s, 4),
-        "peak_mb": _rounded(brain.peak_mb(), 0),
+        # A test alone says nothing of what its training took.
+        "peak_mb": (
+            "" if brain.test_only else _rounded(brain.timer.peak_mb(), 0)
+        ),
         "precision": brain.precision,
     }
 

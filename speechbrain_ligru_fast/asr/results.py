@@ -119,7 +119,7 @@ def name_test(split, lm):
     return split if lm == "none" else f"{split}_{lm}"
 
 
-def describe_run(hparams, device_type):
+def describe_run(hparams, device_type, first_commit):
     """The cells of a row that do not depend on the test set.
 
     Arguments
@@ -128,14 +128,17 @@ def describe_run(hparams, device_type):
         Of the experiment.
     device_type : str
         ``cpu`` or ``cuda``.
+    first_commit : str | None
+        What the training began with; None if that is not known.
 
     Returns
     -------
     dict
     """
+    first, last = first_commit or "unknown", hparams["commit"]
     return {
         "date": datetime.date.today().isoformat(),
-        "commit": describe_commit(),
+        "commit": last if first == last else f"{first}..{last}",
         "device": describe_device(device_type),
         "corpus": hparams["corpus"],
         "recipe": hparams["recipe"],

@@ -1,4 +1,4 @@
-"""Seconds an epoch and memory."""
+"""What a training has taken so far: time, memory, and the commits it ran."""
 
 import json
 import resource
@@ -14,9 +14,35 @@ from speechbrain.utils.checkpoints import (
 )
 
 
+def peak_rss_mb():
+    """Most memory this process has had resident, in MiB.
+
+    Example
+    -------
+    >>> peak_rss_mb() > 1
+    True
+    """
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / (2**20 if sys.platform == "darwin" else 2**10)
+
+
 @register_checkpoint_hooks
 class EpochTimer:
-    """Times the training part of epochs; survives a resume.
+    """Times a training; what it knows survives a resume.
+
+    What a checkpoint of an older version does not tell stays None.
+
+    Arguments
+    ---------
+    peak_mb : callable
+        Most memory this process has used, in MiB.
+
+    Attributes
+    ----------
+    seconds : list of float
+        Of the training part of each epoch that one process did as a whole.
+    first_commit : str | None
+        The commit the training began with.
 
     Example
     -------
@@ -28,9 +54,12 @@ class EpochTimer:
     1
     """
 
-    def __init__(self):
+    def __init__(self, peak_mb=peak_rss_mb):
         self.seconds = []
-        self._start = self._complete = None
+        self.first_commit = None
+        self._process_peak_mb = peak_mb
+        self._peak_mb, self._elapsed = 0.0, 0.0
+        self._start = self._complete = self._since = None
 
     def start(self, complete=True):
         """Start an epoch.
@@ -41,9 +70,11 @@ class EpochTimer:
             False if a part of it was done in an earlier process.
         """
         self._start, self._complete = time.perf_counter(), complete
+        if self._since is None:
+            self._since = self._start
 
     def stop(self):
-        """End an epoch; returns its seconds in this process."""
+        """End an epoch's training; returns its seconds in this process."""
         elapsed = time.perf_counter() - self._start
         if self._complete:
             self.seconds.append(elapsed)
@@ -53,25 +84,52 @@ class EpochTimer:
         """Median of the complete epochs; nan without any."""
         return statistics.median(self.seconds or [float("nan")])
 
+    def elapsed(self):
+        """Seconds from the training's first epoch on, validation included.
+
+        Work that an interruption undid, and pauses, do not count.
+
+        Returns
+        -------
+        float | None
+        """
+        if self._elapsed is None or self._since is None:
+            return self._elapsed
+        return self._elapsed + time.perf_counter() - self._since
+
+    def peak_mb(self):
+        """Most memory that a process of this training has used, in MiB.
+
+        Returns
+        -------
+        float | None
+        """
+        if self._peak_mb is None:
+            return None
+        return max(self._peak_mb, self._process_peak_mb())
+
     @mark_as_saver
     def save(self, path):
-        """Save the times."""
-        Path(path).write_text(json.dumps(self.seconds))
+        """Save what it knows."""
+        # After an older checkpoint: the most from there on.
+        self._peak_mb = max(self._peak_mb or 0.0, self._process_peak_mb())
+        state = {
+            "seconds": self.seconds,
+            "elapsed": self.elapsed(),
+            "peak_mb": self._peak_mb,
+            "first_commit": self.first_commit,
+        }
+        Path(path).write_text(json.dumps(state))
 
     @mark_as_loader
     def load(self, path, end_of_epoch=True):
-        """Load the times."""
+        """Load what `save` knew."""
         del end_of_epoch
-        self.seconds = json.loads(Path(path).read_text())
-
-
-def peak_rss_mb():
-    """Most memory this process has had resident, in MiB.
-
-    Example
-    -------
-    >>> peak_rss_mb() > 1
-    True
-    """
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak / (2**20 if sys.platform == "darwin" else 2**10)
+        state = json.loads(Path(path).read_text())
+        if isinstance(state, list):  # until 0.1.0 the seconds alone
+            state = {"seconds": state}
+        self.seconds = state["seconds"]
+        self._elapsed = state.get("elapsed")
+        self._peak_mb = state.get("peak_mb")
+        self.first_commit = state.get("first_commit")
+        self._since = None
