@@ -1,6 +1,11 @@
 """YAML on top of YAML, and the recipes' own files."""
 
+import contextlib
+import os
 import re
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -128,6 +133,50 @@ def test_a_damaged_result_file_is_found_at_the_start(tmp_path, content, words):
         load_experiment([*command, "--results_csv", str(path)])
     assert not (folder / "hyperparams.yaml").exists()
     assert path.read_bytes() == content
+
+
+HOLD = """\
+import sys, time
+from speechbrain_ligru_fast.asr.lock import lock_folder
+lock_folder(sys.argv[1])
+print("held", flush=True)
+if sys.argv[2:]:
+    import os
+    os.fork()  # as data loading does: both go on
+time.sleep(600)
+"""
+
+
+@pytest.mark.parametrize("forked", [False, True])
+def test_one_process_to_an_output_folder(tmp_path, monkeypatch, forked):
+    # It lists the installed packages, which takes seconds.
+    monkeypatch.setattr(
+        "speechbrain.utils.logger.get_environment_description", str
+    )
+    monkeypatch.setattr(sys, "excepthook", sys.excepthook)
+    folder = tmp_path / "out"
+    command = [str(ROOT / "tests/hparams/tiny_timit.yaml")]
+    command += ["--data_folder", "x", "--output_folder", str(folder)]
+    other = subprocess.Popen(
+        [sys.executable, "-c", HOLD, str(folder), *["fork"] * forked],
+        stdout=subprocess.PIPE,
+        start_new_session=True,
+    )
+    try:
+        assert other.stdout.readline() == b"held\n"
+        words = f"output_folder {folder} is in use by process {other.pid} "
+        with pytest.raises(RuntimeError, match=re.escape(words)):
+            load_experiment(command)
+        assert not (folder / "hyperparams.yaml").exists()
+        other.kill()
+        other.wait()
+        load_experiment(command)
+        # Its own test afterwards, in the same process or in another.
+        load_experiment([*command, "--test_only"])
+    finally:
+        # With the forked one; without it nobody may be left.
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(other.pid, signal.SIGKILL)
 
 
 def test_a_key_within_a_key():

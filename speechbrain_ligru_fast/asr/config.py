@@ -25,6 +25,7 @@ import speechbrain as sb
 from hyperpyyaml import load_hyperpyyaml, resolve_references
 from speechbrain.utils.distributed import ddp_init_group, run_on_main
 
+from speechbrain_ligru_fast.asr.lock import lock_folder
 from speechbrain_ligru_fast.asr.options import check_options
 from speechbrain_ligru_fast.asr.results import describe_commit, read_rows
 from speechbrain_ligru_fast.asr.settings import fingerprint
@@ -151,6 +152,8 @@ def load_experiment(arguments=None):
     ValueError
         If an option is neither SpeechBrain's nor a key of the YAML, or
         results_csv names a file that is no result file.
+    RuntimeError
+        If another process is at work in output_folder.
     """
     arguments = sys.argv[1:] if arguments is None else arguments
     path, document, run_opts, overrides = parse(arguments)
@@ -162,6 +165,7 @@ def load_experiment(arguments=None):
         read_rows(results_csv)  # rather than after days of training
     ddp_init_group(run_opts)
     folder = hparams["output_folder"]
+    run_on_main(lock_folder, args=(folder,))
     sb.create_experiment_directory(folder)
     run_on_main(
         _keep, args=(folder, resolve_references(document, overrides).read())
