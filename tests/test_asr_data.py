@@ -196,28 +196,40 @@ def test_phones():
     assert tokenizer.encode_as_ids("ax") == [tokenizer.unk_id()]
 
 
-def test_dynamic_batches_change_with_the_epoch(
-    recipe, librispeech, tmp_path, monkeypatch
-):
-    seen = {}
+@pytest.fixture
+def batches(recipe, librispeech, tmp_path, monkeypatch):
+    """The batches of each epoch of a training, which learns nothing."""
 
-    def fit_batch(self, batch):
-        epoch = self.hparams.epoch_counter.current
-        seen.setdefault(epoch, []).append(tuple(batch.id))
-        return torch.tensor(0.0)
+    def run(seed, epochs):
+        seen = {}
 
-    monkeypatch.setattr(ASR, "fit_batch", fit_batch)
-    recipe(
-        "LibriSpeech/train.py",
-        "tiny_librispeech.yaml",
-        *["--data_folder", librispeech, "--output_folder", tmp_path / "asr"],
-        *["--device", "cpu", "--noprogressbar", "--number_of_epochs", "4"],
-        *["--dynamic_batching", "True", "--max_batch_length", "300"],
-        *["--norm_type", "sentence"],
-    )
+        def fit_batch(self, batch):
+            epoch = self.hparams.epoch_counter.current
+            seen.setdefault(epoch, []).append(tuple(batch.id))
+            return torch.tensor(0.0)
+
+        monkeypatch.setattr(ASR, "fit_batch", fit_batch)
+        recipe(
+            "LibriSpeech/train.py",
+            "tiny_librispeech.yaml",
+            *["--data_folder", librispeech],
+            *["--output_folder", tmp_path / str(seed), "--seed", seed],
+            *["--device", "cpu", "--noprogressbar"],
+            *["--number_of_epochs", epochs, "--number_of_ctc_only_epochs", "0"],
+            *["--dynamic_batching", "True", "--max_batch_length", "300"],
+            *["--norm_type", "sentence"],
+        )
+        return list(seen.values())
+
+    return run
+
+
+def test_dynamic_batches_change_with_the_epoch_and_the_seed(batches):
+    seen = batches(seed=1, epochs=4)
     assert len(seen) == 4
-    assert len({frozenset(batches) for batches in seen.values()}) > 1
-    assert len({tuple(batches) for batches in seen.values()}) == 4
+    assert len(set(map(frozenset, seen))) > 1
+    assert len(set(map(tuple, seen))) == 4
+    assert batches(seed=2, epochs=1) != seen[:1]
 
 
 @pytest.mark.parametrize(
