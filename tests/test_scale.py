@@ -11,11 +11,14 @@ from pathlib import Path
 
 import pytest
 import torch
+from speechbrain.utils.checkpoints import Checkpointer
 
 from benchmarks import scaling
 from benchmarks.recipe_tables import epoch_hours
+from speechbrain_ligru_fast.asr.brain import ASR
 
 ROOT = Path(__file__).parent.parent
+RECIPES = ROOT / "recipes"
 YAML = ROOT / "tests" / "hparams" / "even_timit.yaml"
 QUIET = ["--device", "cpu", "--noprogressbar", "--backend", "torchscript"]
 
@@ -24,6 +27,12 @@ def weights(folder):
     """The weights of the best checkpoint, as one vector."""
     (path,) = (folder / "save").glob("CKPT*/model.ckpt")
     return torch.cat([v.flatten() for v in torch.load(path).values()])
+
+
+def last_epoch(folder):
+    """What was logged of the last epoch, but the time it took."""
+    log = (folder / "train_log.txt").read_text()
+    return re.sub(r"train s: \S+", "", re.findall("^epoch.*", log, re.M)[-1])
 
 
 def distance(a, b):
@@ -52,24 +61,24 @@ def trained(recipe, timit, tmp_path):
     return train
 
 
-def torchrun(timit, folder, *arguments):
-    """Two processes on this machine."""
+def torchrun(recipe, script, yaml, data, folder, *arguments):
+    """Two processes on this machine; returns the exit status and the log."""
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
-    command += ["--nproc_per_node=2", "train.py", YAML, *QUIET]
-    command += ["--data_folder", timit, "--output_folder", folder]
+    command += ["--nproc_per_node=2", script, yaml, *QUIET]
+    command += ["--data_folder", data, "--output_folder", folder]
     command += ["--distributed_backend", "gloo", *arguments]
     log = folder.with_suffix(".txt")
     with open(log, "w") as file:
         process = subprocess.Popen(
             [*map(str, command)],
-            cwd=ROOT / "recipes" / "TIMIT",
+            cwd=recipe,
             env={**os.environ, "OMP_NUM_THREADS": "1"},
             stdout=file,
             stderr=subprocess.STDOUT,
             start_new_session=True,
         )
     try:
-        assert process.wait(timeout=180) == 0, log.read_text()
+        return process.wait(timeout=180), log.read_text()
     finally:
         # The workers too, if they wait for each other.
         with contextlib.suppress(ProcessLookupError):
@@ -82,11 +91,11 @@ def test_two_processes_equal_one_on_the_doubled_batch(trained, timit, tmp_path):
     folder = tmp_path / "two"
     # The second call resumes.
     for epochs in ("1", "3"):
-        torchrun(
-            timit,
-            folder,
+        status, log = torchrun(
+            *[RECIPES / "TIMIT", "train.py", YAML, timit, folder],
             *["--batch_size", "1", "--number_of_epochs", epochs],
         )
+        assert status == 0, log
     moved, apart = distance(begin, want), distance(weights(folder), want)
     assert apart < 1e-5 < 100 * 1e-5 < moved
     log = (folder / "train_log.txt").read_text()
@@ -102,6 +111,76 @@ def test_accumulated_gradients_equal_the_larger_batch(trained):
     summed = ["--grad_accumulation_factor", "2"]
     got = trained("sum", "--batch_size", "1", *summed, *epochs)
     assert distance(got, want) < 1e-5 < distance(alone, want)
+
+
+class Interrupted(BaseException):
+    """Stands for a kill: nothing but the test catches it."""
+
+
+def test_accumulating_when_interrupted(trained, monkeypatch):
+    # 6 batches an epoch make 3 steps; the second has half its gradients.
+    arguments = ["--batch_size", "1", "--grad_accumulation_factor", "2"]
+    arguments += ["--number_of_epochs", "2"]
+    arguments += ["--ckpt_interval_minutes", "0", "--ckpt_interval_steps", "1"]
+    want = trained("whole", *arguments)
+    fit_batch, batches = ASR.fit_batch, iter(range(3))
+
+    def interrupted(self, batch):
+        if next(batches, None) is None:
+            raise Interrupted
+        return fit_batch(self, batch)
+
+    with monkeypatch.context() as patch, pytest.raises(Interrupted):
+        patch.setattr(ASR, "fit_batch", interrupted)
+        trained("broken", *arguments)
+    assert torch.equal(trained("broken", *arguments), want)
+
+
+# Ends itself in its second process and epoch, between two optimiser steps.
+KILLED = """\
+import os, runpy, signal, sys
+from speechbrain_ligru_fast.asr.brain import ASR
+
+fit_batch = ASR.fit_batch
+
+def killed(self, batch):
+    where = (self.rank, self.hparams.epoch_counter.current, self.step)
+    if where == (1, 2, 4):
+        os.kill(os.getpid(), signal.SIGKILL)
+    return fit_batch(self, batch)
+
+ASR.fit_batch = killed
+sys.path.insert(0, os.getcwd())
+runpy.run_path("train.py", run_name="__main__")
+"""
+
+
+def test_two_processes_killed_and_resumed(librispeech, tmp_path):
+    # Dropout and augmentation are on.
+    killed = tmp_path / "killed.py"
+    killed.write_text(KILLED)
+    arguments = ["--dynamic_batching", "True", "--max_batch_length", "150"]
+    arguments += ["--grad_accumulation_factor", "2", "--precision", "bf16"]
+    arguments += ["--ckpt_interval_minutes", "0", "--ckpt_interval_steps", "1"]
+    arguments += ["--avg_checkpoints", "1", "--number_of_epochs", "3"]
+
+    def run(script, name):
+        return torchrun(
+            *[RECIPES / "LibriSpeech", script],
+            *[YAML.with_name("tiny_librispeech.yaml"), librispeech],
+            *[tmp_path / name, *arguments],
+        )
+
+    assert run("train.py", "whole")[0] == 0
+    assert run(killed, "broken")[0] != 0
+    newest = Checkpointer(tmp_path / "broken" / "save").find_checkpoint()
+    assert not newest.meta["end-of-epoch"]
+    assert (newest.path / "counter.ckpt").read_text() == "2"
+    status, log = run("train.py", "broken")
+    assert status == 0, log
+    assert last_epoch(tmp_path / "broken") == last_epoch(tmp_path / "whole")
+    got, want = (weights(tmp_path / name) for name in ("broken", "whole"))
+    assert torch.equal(got, want)
 
 
 def test_bf16(trained, tmp_path):

@@ -192,6 +192,14 @@ class ASR(sb.Brain):
                 average_checkpoints(best, "model")
             )
 
+    def _should_save_intra_epoch_ckpt(self, last_ckpt_time, steps_since_ckpt):
+        # Gradients that wait for their step are not saved.
+        if self.step % self.grad_accumulation_factor:
+            return False
+        return super()._should_save_intra_epoch_ckpt(
+            last_ckpt_time, steps_since_ckpt
+        )
+
     def _wrap_distributed(self):
         # SpeechBrain makes every batch norm a SyncBatchNorm, which torch has
         # for GPUs only. On CPUs each process keeps its own statistics.

@@ -1,5 +1,6 @@
 """The random number generators' states, as a part of a checkpoint."""
 
+import functools
 import random
 
 import numpy
@@ -9,10 +10,15 @@ from speechbrain.utils.checkpoints import (
     mark_as_saver,
     register_checkpoint_hooks,
 )
-from speechbrain.utils.distributed import get_rank
+from speechbrain.utils.distributed import get_rank, if_main_process
+
+# Every process has states to save.
+_register = functools.partial(
+    register_checkpoint_hooks, save_on_main_only=False
+)
 
 
-@register_checkpoint_hooks
+@_register
 class Randomness:
     """Makes a resumed training draw what the unbroken one would have.
 
@@ -31,7 +37,7 @@ class Randomness:
 
     @mark_as_saver
     def save(self, path):
-        """Save the states."""
+        """Save the states of all processes; all must call it."""
         state = {
             "torch": torch.get_rng_state(),
             "python": random.getstate(),
@@ -39,7 +45,12 @@ class Randomness:
         }
         if torch.cuda.is_initialized():
             state["cuda"] = torch.cuda.get_rng_state()
-        torch.save(state, path)
+        if torch.distributed.is_initialized():
+            states = [None] * torch.distributed.get_world_size()
+            torch.distributed.all_gather_object(states, state)
+            state = {**states[0], "others": states[1:]}
+        if if_main_process():
+            torch.save(state, path)
 
     @mark_as_loader
     def load(self, path, end_of_epoch):
@@ -61,13 +72,17 @@ class Randomness:
 
     @staticmethod
     def _set(state):
+        rank = get_rank() or 0
+        others = state.get("others", [])
+        if 0 < rank <= len(others):
+            state, rank = others[rank - 1], 0
         torch.set_rng_state(state["torch"])
         random.setstate(state["python"])
         numpy.random.set_state(state["numpy"])
         if "cuda" in state and torch.cuda.is_available():
             torch.cuda.set_rng_state(state["cuda"])
-        # The file is the first process's; others must not draw the same.
-        if rank := get_rank():
+        # Fewer processes saved theirs; what the first draws no other may.
+        if rank:
             seed = int(torch.randint(2**31, ())) + rank
             torch.manual_seed(seed)
             random.seed(seed)
