@@ -18,6 +18,7 @@ HERE = settings_of([YAML, "--data_folder", "a", "--output_folder", "b"])
         ["--results_csv", "c.csv"],
         ["--device", "cpu", "--noprogressbar"],
         ["--lm_folder", "x"],
+        ["--sync_batch_norm", "False"],  # of one process
         ["--batch_size", "4"],  # as in the file
     ],
     ids=" ".join,
@@ -51,3 +52,8 @@ def test_the_same_after_loading_yaml():
 def test_more_processes_are_other_settings(monkeypatch):
     monkeypatch.setenv("WORLD_SIZE", "2")
     assert settings_of([YAML, "--data_folder", "a"]) != HERE
+    several = settings_of([YAML, "--data_folder", "a"])
+    apart = settings_of(
+        [YAML, "--data_folder", "a", "--sync_batch_norm", "False"]
+    )
+    assert apart != several

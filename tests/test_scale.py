@@ -171,7 +171,8 @@ def test_two_processes_killed_and_resumed(librispeech, tmp_path):
             *[tmp_path / name, *arguments],
         )
 
-    assert run("train.py", "whole")[0] == 0
+    status, log = run("train.py", "whole")
+    assert status == 0, log
     assert run(killed, "broken")[0] != 0
     newest = Checkpointer(tmp_path / "broken" / "save").find_checkpoint()
     assert not newest.meta["end-of-epoch"]

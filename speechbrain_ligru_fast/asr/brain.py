@@ -23,6 +23,16 @@ class ASR(sb.Brain):
 
     def __init__(self, *args, **kwargs):
         super().__init__(*args, **kwargs)
+        sync = self.hparams.sync_batch_norm
+        if sync not in (None, True, False):
+            raise ValueError(
+                f"sync_batch_norm must be null, True or False, got {sync!r}"
+            )
+        if sync and self.device_type == "cpu":
+            raise ValueError(
+                "sync_batch_norm=True on a CPU: torch's SyncBatchNorm runs on "
+                "GPUs only. null synchronises there, False nowhere"
+            )
         self.timer = EpochTimer(self.peak_mb)
         self.randomness = Randomness()
         if self.checkpointer is not None:
@@ -202,8 +212,11 @@ class ASR(sb.Brain):
 
     def _wrap_distributed(self):
         # SpeechBrain makes every batch norm a SyncBatchNorm, which torch has
-        # for GPUs only. On CPUs each process keeps its own statistics.
-        if self.device_type != "cpu" or not self.distributed_launch:
+        # for GPUs only.
+        sync = self.hparams.sync_batch_norm
+        if sync is None:
+            sync = self.device_type != "cpu"
+        if sync or not self.distributed_launch:
             super()._wrap_distributed()
             return
         for name, module in self.modules.items():

@@ -13,6 +13,8 @@ _LEFT_OUT = (
     "seed __set_seed data_folder output_folder save_folder results_csv "
     "lm_folder skip_prep num_workers ckpt_interval_minutes"
 ).split()
+# What a single process has no use for
+_OF_SEVERAL = ("sync_batch_norm",)
 _RUN_OPTIONS = (
     "jit compile precision max_grad_norm grad_accumulation_factor "
     "optimizer_step_limit remove_vector_weight_decay debug"
@@ -55,7 +57,8 @@ def fingerprint(document, overrides="", run_opts=None):
     if isinstance(overrides, str):
         overrides = yaml.load(overrides) or {}
     recursive_update(tree, overrides, must_match=True)
-    for key in _LEFT_OUT:
+    processes = int(os.environ.get("WORLD_SIZE", 1))
+    for key in (*_LEFT_OUT, *(_OF_SEVERAL if processes == 1 else ())):
         tree.pop(key, None)
     stream = io.StringIO()
     yaml.dump(tree, stream)
@@ -66,7 +69,7 @@ def fingerprint(document, overrides="", run_opts=None):
         for key in _RUN_OPTIONS
         if run_opts is not None and run_opts[key] != default[key]
     ]
-    options.append(int(os.environ.get("WORLD_SIZE", 1)))
+    options.append(processes)
     text = repr((_plain(nodes), options))
     return hashlib.sha256(text.encode()).hexdigest()[:8]
 

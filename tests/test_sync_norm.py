@@ -1,0 +1,84 @@
+"""Batch norms whose statistics are those of all processes, or are not.
+
+torch's SyncBatchNorm runs on GPUs only. Here a stand-in reduces the same sums
+among two processes, so that what the layer hands to it is tested.
+"""
+
+from types import SimpleNamespace
+
+import pytest
+import speechbrain as sb
+import torch
+import two_processes
+from torch import nn
+
+from speechbrain_ligru_fast import LiGRU
+from speechbrain_ligru_fast.asr import brain as brain_module
+from speechbrain_ligru_fast.asr.brain import ASR
+
+
+def test_statistics_of_all_frames(tmp_path):
+    torch.manual_seed(1)
+    shape = (None, None, two_processes.FEATURES)
+    layers = [
+        LiGRU(4, shape, bidirectional=both, backend="reference").double()
+        for both in (False, True)
+    ]
+    torch.multiprocessing.spawn(
+        two_processes.one_of_two, (tmp_path, layers), nprocs=2
+    )
+    parts = zip(*(torch.load(tmp_path / str(rank)) for rank in range(2)))
+    for layer, (first, second) in zip(layers, parts, strict=True):
+        out, grad, *statistics = two_processes.run(layer, slice(None))
+        for got, want in [
+            (torch.cat([first[0], second[0]]), out),
+            (torch.cat([first[1], second[1]]), grad),
+            *zip(first[2:], statistics),
+            *zip(second[2:], statistics),
+        ]:
+            torch.testing.assert_close(got, want, rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("device", "sync", "kind"),
+    [
+        ("cuda", None, nn.SyncBatchNorm),
+        ("cuda", True, nn.SyncBatchNorm),
+        ("cuda", False, nn.BatchNorm1d),
+        ("cpu", None, nn.BatchNorm1d),
+        ("cpu", False, nn.BatchNorm1d),
+    ],
+)
+def test_which_norms_are_wrapped(monkeypatch, device, sync, kind):
+    def wrap(module, **_):
+        return nn.Sequential(module)
+
+    monkeypatch.setattr(sb.core, "DDP", wrap)
+    monkeypatch.setattr(brain_module, "DistributedDataParallel", wrap)
+    brain = object.__new__(ASR)
+    vars(brain).update(
+        hparams=SimpleNamespace(sync_batch_norm=sync),
+        modules={"enc": LiGRU(4, (None, None, two_processes.FEATURES))},
+        device=device,
+        device_type=device,
+        distributed_launch=True,
+        distributed_backend="gloo",
+        find_unused_parameters=False,
+    )
+    brain._wrap_distributed()
+    (layer,) = brain.modules["enc"]
+    assert type(layer.rnn[0].norm) is kind
+
+
+@pytest.mark.parametrize(
+    ("value", "words"),
+    [("True", "=True on a CPU: torch's Sync"), ("some", "must be null, True")],
+)
+def test_what_can_not_be_is_refused(recipe, timit, tmp_path, value, words):
+    with pytest.raises(ValueError, match=f"sync_batch_norm.*{words}"):
+        recipe(
+            *["TIMIT/train.py", "tiny_timit.yaml", "--data_folder", timit],
+            *["--output_folder", tmp_path / "asr", "--device", "cpu"],
+            *["--sync_batch_norm", value],
+        )
+    assert not list((tmp_path / "asr").glob("save/CKPT*"))
