@@ -123,7 +123,11 @@ def main(argv=None):
     if not args.results_csv.is_file():
         print(f"page: no such file: {args.results_csv}", file=sys.stderr)
         return 1
-    write(args.results_csv, args.runs, args.out)
+    try:
+        write(args.results_csv, args.runs, args.out)
+    except ValueError as error:
+        print(f"page: {error}", file=sys.stderr)
+        return 1
     print(f"wrote {args.out}")
     return 0
 

@@ -139,6 +139,7 @@ def main(argv=None):
     args.results = args.results or args.out / "results.csv"
     try:
         runs, splits = plan(args, rest), test_sets(args)
+        load(args.results)
     except (OSError, ValueError, KeyError) as error:
         print(f"recipes: {error}", file=sys.stderr)
         return 1

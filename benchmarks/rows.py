@@ -1,6 +1,10 @@
 """Reads result rows and picks those that tables and figures show."""
 
+import csv
+
 import pandas as pd
+
+from speechbrain_ligru_fast.asr.results import read_rows
 
 CASE = [
     "model",
@@ -80,15 +84,39 @@ def load(path):
     Returns
     -------
     pandas.DataFrame
-        Oldest row first; numbers as numbers, an empty cell of them as NaN.
+        Oldest row first, where rows have dates; numbers as numbers, an empty
+        cell of them as NaN.
+
+    Raises
+    ------
+    ValueError
+        If the file is no table, or a cell of a number none. It names the file
+        and, where it can, the line.
     """
     try:
-        frame = pd.read_csv(path, dtype=str, keep_default_na=False)
+        columns, rows = read_rows(path)
     except FileNotFoundError:
         return pd.DataFrame()
-    for column in _NUMBERS.intersection(frame.columns):
-        frame[column] = pd.to_numeric(frame[column])
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise ValueError(f"{path} is not a CSV file: {error}") from error
+    frame = pd.DataFrame(rows, columns=columns, dtype=str)
+    for column in _NUMBERS.intersection(columns):
+        frame[column] = _numbers(frame[column], path)
+    if "date" not in columns:
+        return frame
     return frame.sort_values("date", kind="stable", ignore_index=True)
+
+
+def _numbers(cells, path):
+    numbers = pd.to_numeric(cells, errors="coerce")
+    wrong = cells[numbers.isna() & ~cells.str.strip().isin(["", "nan"])]
+    if len(wrong):
+        # The header is the first line.
+        raise ValueError(
+            f"{path}, line {wrong.index[0] + 2}: {cells.name} must be a "
+            f"number, got {wrong.iloc[0]!r}"
+        )
+    return numbers
 
 
 def newest(frame, key):

@@ -136,6 +136,40 @@ def test_means_over_seeds(tmp_path):
     assert lstm[3:9] == ["LSTM", "numba", "none", "", "1", "9.50"]
 
 
+@pytest.mark.parametrize(
+    "content, message",
+    [
+        (b"seed,wer\n1,9,8\n", "rows.csv, line 2: 3 cells for 2 columns"),
+        (b"seed,wer\n1,9\n1\n", "rows.csv, line 3: 1 cells for 2 columns"),
+        (b"seed,wer\n1,9\n2,x9\n", "rows.csv, line 3: wer .* got 'x9'"),
+        (b"seed,wer\n1,\xff\n", "rows.csv is not a CSV file"),
+    ],
+)
+def test_damaged_result_files(content, message, command, tmp_path, capsys):
+    path = tmp_path / "rows.csv"
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match=message):
+        load(path)
+    # The tools say so before they train, or write a page.
+    assert recipes.main([*command, "--results", str(path)]) == 1
+    assert re.search(f"^recipes: .*{message}", capsys.readouterr().err)
+    out = tmp_path / "report.html"
+    assert page.main([str(path), str(tmp_path), "--out", str(out)]) == 1
+    assert re.search(f"^page: .*{message}", capsys.readouterr().err)
+    assert path.read_bytes() == content and not out.exists()
+
+
+def test_old_result_files(tmp_path):
+    path = tmp_path / "rows.csv"
+    path.write_text("")
+    assert load(path).empty
+    path.write_text("seed,wer,epoch_s\n2,9.5,nan\n1,,3\n")
+    rows = load(path)  # without dates, in the file's order
+    assert rows["seed"].tolist() == ["2", "1"]
+    assert rows["wer"].isna().tolist() == [False, True]
+    assert rows["epoch_s"].isna().tolist() == [True, False]
+
+
 def test_page_of_rows_without_trainings(tmp_path):
     path = rows_file(
         tmp_path / "rows.csv", rnn=["<b>"], seed=[1], wer=[9], epoch_s=[3]
