@@ -13,112 +13,13 @@ import argparse
 import pathlib
 import subprocess
 import sys
-from dataclasses import dataclass
-from itertools import product
 
-import ruamel.yaml
+from ruamel.yaml.error import YAMLError
 
 from benchmarks import comparison, page
-from benchmarks.rows import load, where
+from benchmarks.rows import load
+from benchmarks.runs import SYSTEMS, finished, other_corpus, plan
 from benchmarks.tables import NOTHING, markdown
-from speechbrain_ligru_fast.asr.config import compose, settings_of
-
-_FAST, _STOCK = "speechbrain_ligru_fast", "speechbrain.nnet.RNN"
-# Name on the command line -> the layer, and more arguments.
-SYSTEMS = {
-    "LiGRU": (f"{_FAST}.LiGRU",),
-    "SLiGRU": (f"{_FAST}.SLiGRU",),
-    "LSTM": (f"{_STOCK}.LSTM",),
-    "GRU": (f"{_STOCK}.GRU",),
-    "stock-LiGRU": (f"{_STOCK}.LiGRU",),
-    "stock-SLiGRU": (f"{_STOCK}.SLiGRU",),
-    "stock-LiGRU-jit": (f"{_STOCK}.LiGRU", "--jit"),
-    "stock-SLiGRU-jit": (f"{_STOCK}.SLiGRU", "--jit"),
-}
-
-
-@dataclass(frozen=True)
-class Run:
-    """One training.
-
-    Arguments
-    ---------
-    system : str
-        Key of SYSTEMS.
-    seed : int
-    settings : str
-        See speechbrain_ligru_fast.asr.settings.
-    arguments : tuple of str
-        Of train.py, less its output folder.
-    """
-
-    system: str
-    seed: int
-    settings: str
-    arguments: tuple
-
-    @property
-    def name(self):
-        """The run's folder."""
-        return f"{self.system}-{self.settings}-{self.seed}"
-
-
-def plan(args, rest):
-    """Every run asked for, all systems of a seed before the next seed.
-
-    Arguments
-    ---------
-    args : argparse.Namespace
-        Of this tool.
-    rest : list of str
-        For train.py.
-
-    Returns
-    -------
-    list of Run
-    """
-    runs = []
-    for seed, system in product(args.seeds, args.systems):
-        layer, *more = SYSTEMS[system]
-        arguments = (
-            str(args.yaml.resolve()),
-            "--data_folder",
-            str(args.data_folder.resolve()),
-            "--results_csv",
-            str(args.results.resolve()),
-            "--seed",
-            str(seed),
-            f"--rnn_class=!name:{layer}",
-            "--noprogressbar",
-            *more,
-            *rest,
-        )
-        runs.append(Run(system, seed, settings_of(list(arguments)), arguments))
-    return runs
-
-
-def test_sets(args):
-    """Names of the test sets, each of which gets a row."""
-    tree = ruamel.yaml.YAML().load(compose(args.yaml))
-    return tuple(tree.get("test_splits", ["test"]))
-
-
-def finished(run, rows, splits):
-    """Whether every test set has its row.
-
-    Arguments
-    ---------
-    run : Run
-    rows : pandas.DataFrame
-        Of the result file.
-    splits : tuple of str
-
-    Returns
-    -------
-    bool
-    """
-    mine = where(rows, settings=run.settings, seed=str(run.seed))
-    return len(mine) > 0 and set(splits) <= set(mine["split"])
 
 
 def train(run, recipe, out):
@@ -138,20 +39,20 @@ def main(argv=None):
     args, rest = _parser().parse_known_args(argv)
     args.results = args.results or args.out / "results.csv"
     try:
-        runs, splits = plan(args, rest), test_sets(args)
-        load(args.results)
-    except (OSError, ValueError, KeyError) as error:
+        runs = plan(args, rest)
+        _check_corpora(runs, load(args.results), args)
+    except (OSError, ValueError, KeyError, YAMLError) as error:
         print(f"recipes: {error}", file=sys.stderr)
         return 1
     failed = []
     for number, run in enumerate(runs, 1):
         start = f"{number}/{len(runs)} {run.name}"
-        if finished(run, load(args.results), splits):
+        if finished(run, load(args.results)):
             print(f"{start}: already done", flush=True)
             continue
         print(f"{start}: training in {args.out / run.name}", flush=True)
         status = train(run, args.recipe, args.out)
-        if status or not finished(run, load(args.results), splits):
+        if status or not finished(run, load(args.results)):
             failed.append(run)
             log = args.out / run.name / "output.txt"
             print(f"{start}: FAILED (exit status {status}), see {log}")
@@ -162,6 +63,17 @@ def main(argv=None):
     page.write(args.results, args.out, report)
     print(f"wrote {report}")
     return 1 if failed else 0
+
+
+def _check_corpora(runs, rows, args):
+    for run in runs:
+        other = other_corpus(run, rows, args.recipe, args.out, args.data_folder)
+        if other:
+            raise ValueError(
+                f"{run.name} was trained on {other}, not on "
+                f"{args.data_folder.resolve()}; give another --corpus NAME, or "
+                "another --out and --results"
+            )
 
 
 def _parser():

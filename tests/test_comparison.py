@@ -2,15 +2,23 @@
 
 import base64
 import re
+import shlex
 import subprocess
 from pathlib import Path
 
+import pandas as pd
 import pytest
 import tiny_corpora
 
-from benchmarks import comparison, page, recipes
+from benchmarks import commands, comparison, page, recipes
 from benchmarks.rows import load
-from speechbrain_ligru_fast.asr.results import append_row, read_rows
+from benchmarks.runs import finished, plan
+from speechbrain_ligru_fast.asr.results import (
+    append_row,
+    describe_command,
+    describe_device,
+    read_rows,
+)
 
 ROOT = Path(__file__).parent.parent
 YAML = ROOT / "tests" / "hparams" / "tiny_timit.yaml"
@@ -63,6 +71,7 @@ def test_every_system_of_a_seed_before_the_next(command, monkeypatch):
         row = {"settings": run.settings, "seed": run.seed, "split": "test"}
         cells = {"rnn": run.system, "impl": "x", "per": 9, "epoch_s": 1}
         cells |= {"date": "d", "device": "CPU", "corpus": "c", "recipe": "r"}
+        cells["command"] = "python train.py --device cpu"
         if run.system != "GRU" or run.seed != 2:
             append_row(out / "results.csv", row | cells | {"lm": "none"})
         return 0
@@ -79,6 +88,121 @@ def test_every_system_of_a_seed_before_the_next(command, monkeypatch):
     assert done == all_runs
     assert recipes.main(command) == 1
     assert done == [*all_runs, (2, "GRU")]
+
+
+LIBRISPEECH = ROOT / "tests" / "hparams" / "tiny_librispeech.yaml"
+
+
+def planned(folder, *rest, data="corpus"):
+    """The one run that the tool would make."""
+    (folder / data).mkdir(exist_ok=True)
+    tool = [str(ROOT / "recipes" / "LibriSpeech"), str(LIBRISPEECH)]
+    tool += ["--data_folder", str(folder / data), "--out", str(folder / "out")]
+    tool += ["--systems", "SLiGRU", "--seeds", "1"]
+    args, rest = recipes._parser().parse_known_args([*tool, *rest])
+    args.results = args.out / "results.csv"
+    (run,) = plan(args, rest)
+    return run
+
+
+def row_of(run, split="test-tiny", **cells):
+    """A result row of a run, as its recipe would write it."""
+    row = {"settings": run.settings, "seed": run.seed, "split": split}
+    row |= {"lm": run.lm, "device": "Device", "corpus": "tiny"}
+    row["command"] = describe_command(["train.py", *run.arguments])
+    return row | cells
+
+
+def frame(*rows):
+    return pd.DataFrame(rows).astype(str)
+
+
+@pytest.mark.parametrize(
+    "option",
+    [
+        ["--test_splits=[test-a, test-b]"],
+        ["--test_splits", "test-a,test-b"],
+    ],
+)
+def test_the_command_line_names_the_test_sets(tmp_path, option):
+    run = planned(tmp_path, "--device", "cpu", *option)
+    assert run.splits == ("test-a", "test-b")
+    one = row_of(run, "test-a")
+    assert not finished(run, frame(one))
+    assert finished(run, frame(one, row_of(run, "test-b")))
+    assert planned(tmp_path).splits == ("test-tiny",)
+
+
+def test_what_was_done_on_a_cpu_is_not_done_on_a_gpu(tmp_path):
+    on_cpu = planned(tmp_path, "--device", "cpu")
+    on_gpu = planned(tmp_path, "--device=cuda:0")
+    assert on_gpu.settings == on_cpu.settings
+    assert on_cpu.name == f"SLiGRU-{on_cpu.settings}-1"
+    assert on_gpu.name == f"{on_cpu.name}-cuda"
+    for run, other in ((on_cpu, on_gpu), (on_gpu, on_cpu)):
+        assert finished(run, frame(row_of(run)))
+        assert not finished(run, frame(row_of(other)))
+    # Older rows may not tell: their processor's name does.
+    old = row_of(on_cpu, command="python train.py")
+    assert not finished(on_cpu, frame(old))
+    old["device"] = describe_device("cpu")
+    assert finished(on_cpu, frame(old)) and not finished(on_gpu, frame(old))
+    # Without the option the row says where it was.
+    assert "--device" in planned(tmp_path).arguments
+
+
+def test_with_a_language_model_is_another_test(tmp_path):
+    cpu = ["--device", "cpu"]
+    without = planned(tmp_path, *cpu)
+    with_lm = planned(tmp_path, *cpu, "--test_only", "--lm_folder", "lm")
+    assert with_lm.name == without.name  # the same training
+    assert (without.lm, with_lm.lm) == ("none", "rnnlm")
+    for run, other in ((without, with_lm), (with_lm, without)):
+        assert finished(run, frame(row_of(run)))
+        assert not finished(run, frame(row_of(other)))
+
+
+def test_two_corpora_need_two_names(command, tmp_path, capsys, monkeypatch):
+    def train(run, recipe, out):
+        monkeypatch.chdir(recipe)  # where the command is run
+        append_row(out / "results.csv", row_of(run, "test", recipe="r"))
+        (out / run.name).mkdir()
+        (out / run.name / "hyperparams.yaml").write_text(
+            f"seed: 1\ndata_folder: {option(row_command(run))}\nlr: !ref <x"
+        )
+        return 0
+
+    def row_command(run):
+        return shlex.join(["python", *run.arguments])
+
+    def option(line):
+        return commands.option(line, "--data_folder")
+
+    monkeypatch.setattr(recipes, "train", train)
+    command += ["--systems", "LSTM", "--seeds", "1"]
+    assert recipes.main(command) == 0
+    results = tmp_path / "out" / "results.csv"
+    other = command.copy()
+    other[other.index("--data_folder") + 1] = str(tmp_path / "other")
+    (tmp_path / "other").mkdir()
+    message = f"was trained on {tmp_path / 'TIMIT'}, not on {tmp_path}/other"
+    # By the row, without the folder; and by the folder, without the row.
+    (folder,) = results.parent.glob("LSTM-*")
+    folder.rename(tmp_path / "away")
+    assert recipes.main(other) == 1
+    assert message in capsys.readouterr().err
+    (tmp_path / "away").rename(folder)
+    results.rename(tmp_path / "away.csv")
+    assert recipes.main(other) == 1
+    assert message in capsys.readouterr().err
+    # Another name, or a folder that has moved, is none.
+    assert recipes.main([*other, "--corpus", "other"]) == 0
+    (tmp_path / "away.csv").rename(results)
+    (tmp_path / "TIMIT").rename(tmp_path / "moved")
+    other[other.index("--data_folder") + 1] = str(tmp_path / "moved")
+    capsys.readouterr()
+    assert recipes.main(other) == 0
+    assert "already done" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

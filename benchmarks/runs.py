@@ -1,0 +1,187 @@
+"""The trainings of a comparison, and which of them are done."""
+
+import re
+from dataclasses import dataclass
+from itertools import product
+
+import ruamel.yaml
+import speechbrain as sb
+import torch
+from hyperpyyaml import resolve_references
+
+from benchmarks.commands import option
+from benchmarks.rows import where
+from speechbrain_ligru_fast.asr.config import compose, settings_of
+from speechbrain_ligru_fast.asr.corpora.manifest import as_list
+from speechbrain_ligru_fast.asr.results import describe_device
+
+_FAST, _STOCK = "speechbrain_ligru_fast", "speechbrain.nnet.RNN"
+# Name on the command line -> the layer, and more arguments.
+SYSTEMS = {
+    "LiGRU": (f"{_FAST}.LiGRU",),
+    "SLiGRU": (f"{_FAST}.SLiGRU",),
+    "LSTM": (f"{_STOCK}.LSTM",),
+    "GRU": (f"{_STOCK}.GRU",),
+    "stock-LiGRU": (f"{_STOCK}.LiGRU",),
+    "stock-SLiGRU": (f"{_STOCK}.SLiGRU",),
+    "stock-LiGRU-jit": (f"{_STOCK}.LiGRU", "--jit"),
+    "stock-SLiGRU-jit": (f"{_STOCK}.SLiGRU", "--jit"),
+}
+
+
+@dataclass(frozen=True)
+class Run:
+    """One training.
+
+    Arguments
+    ---------
+    system : str
+        Key of SYSTEMS.
+    seed : int
+    settings : str
+        See speechbrain_ligru_fast.asr.settings.
+    arguments : tuple of str
+        Of train.py, less its output folder.
+    splits : tuple of str
+        The test sets, each of which gets a row.
+    lm : str
+        The rows' cell: none or rnnlm.
+    device : str
+        ``cpu`` or ``cuda``.
+    """
+
+    system: str
+    seed: int
+    settings: str
+    arguments: tuple
+    splits: tuple
+    lm: str
+    device: str
+
+    @property
+    def name(self):
+        """The run's folder."""
+        name = f"{self.system}-{self.settings}-{self.seed}"
+        return name if self.device == "cpu" else f"{name}-{self.device}"
+
+
+def plan(args, rest):
+    """Every run asked for, all systems of a seed before the next seed.
+
+    Arguments
+    ---------
+    args : argparse.Namespace
+        Of this tool.
+    rest : list of str
+        For train.py.
+
+    Returns
+    -------
+    list of Run
+
+    Raises
+    ------
+    KeyError
+        If an option names a key that the YAML does not have.
+    """
+    runs = []
+    for seed, system in product(args.seeds, args.systems):
+        layer, *more = SYSTEMS[system]
+        arguments = (
+            str(args.yaml.resolve()),
+            "--data_folder",
+            str(args.data_folder.resolve()),
+            "--results_csv",
+            str(args.results.resolve()),
+            "--seed",
+            str(seed),
+            f"--rnn_class=!name:{layer}",
+            "--noprogressbar",
+            *more,
+            *rest,
+        )
+        if not any(word.partition("=")[0] == "--device" for word in rest):
+            # Said, so that the row tells where it was trained.
+            default = "cuda:0" if torch.cuda.is_available() else "cpu"
+            arguments += ("--device", default)
+        runs.append(_run(system, seed, arguments))
+    return runs
+
+
+def _run(system, seed, arguments):
+    settings = settings_of(list(arguments))
+    path, run_opts, overrides = sb.parse_arguments(list(arguments))
+    resolved = resolve_references(compose(path), overrides)
+    tree = ruamel.yaml.YAML().load(resolved)
+    return Run(
+        system,
+        seed,
+        settings,
+        arguments,
+        splits=tuple(as_list(tree.get("test_splits", "test"))),
+        lm="rnnlm" if tree.get("lm_folder") else "none",
+        device=run_opts["device"].partition(":")[0],
+    )
+
+
+def finished(run, rows):
+    """Whether every test set has its row, of the run's device and LM.
+
+    Arguments
+    ---------
+    run : Run
+    rows : pandas.DataFrame
+        Of the result file.
+
+    Returns
+    -------
+    bool
+    """
+    mine = where(rows, settings=run.settings, seed=str(run.seed), lm=run.lm)
+    done = {
+        row["split"] for _, row in mine.iterrows() if _device(row) == run.device
+    }
+    return len(done) > 0 and set(run.splits) <= done
+
+
+def _device(row):
+    """``cpu`` or ``cuda``: what the row was computed on."""
+    found = option(row.get("command", ""), "--device")
+    if found:
+        return found.partition(":")[0]
+    return "cpu" if row.get("device") == describe_device("cpu") else "cuda"
+
+
+def other_corpus(run, rows, recipe, out, data_folder):
+    """Data that a row or the folder of a run is of, but not this time.
+
+    Two corpora in one layout differ in nothing that names a run. A folder
+    that is no more is taken to have moved.
+
+    Arguments
+    ---------
+    run : Run
+    rows : pandas.DataFrame
+        Of the result file.
+    recipe, out, data_folder : pathlib.Path
+
+    Returns
+    -------
+    pathlib.Path | None
+    """
+    mine = where(rows, settings=run.settings, seed=str(run.seed))
+    found = [
+        option(command, "--data_folder") for command in mine.get("command", ())
+    ]
+    hparams = out / run.name / "hyperparams.yaml"
+    if hparams.exists():
+        # A process that was killed may have left half a file.
+        line = re.search(r"^data_folder: .*", hparams.read_text("utf-8"), re.M)
+        if line:
+            yaml = ruamel.yaml.YAML(typ="safe")
+            found.append(yaml.load(line[0])["data_folder"])
+    for folder in filter(None, found):
+        folder = recipe.resolve() / folder
+        if folder.exists() and folder.resolve() != data_folder.resolve():
+            return folder.resolve()
+    return None
