@@ -11,31 +11,43 @@ import pathlib
 import sys
 
 import jinja2
+import pandas as pd
 
 from benchmarks import alignments, comparison, curves
+from benchmarks.commands import option
 from benchmarks.rows import load
 from speechbrain_ligru_fast.asr.results import name_test
 
 _TEMPLATE = pathlib.Path(__file__).with_suffix(".html")
+# A part of the page shows rows that are equal in these.
+_PART = ["recipe", "corpus", "split", "device"]
+_NAMED = [key for key in comparison.GROUP if key not in _PART]
 _WORST = 5
 
 
-def run_folder(runs, settings, seed):
+def run_folder(runs, row):
     """Where the system of a result row was trained, or None.
 
     Arguments
     ---------
     runs : pathlib.Path
-    settings, seed : str
-        Cells of the row.
+    row : dict-like
 
     Returns
     -------
     pathlib.Path | None
+
+    Example
+    -------
+    >>> runs = getfixture("tmp_path")
+    >>> (runs / "LSTM-1f62221e-2").mkdir()
+    >>> command = "python train.py a.yaml --output_folder ../x/LSTM-1f62221e-2"
+    >>> run_folder(runs, {"command": command}).name
+    'LSTM-1f62221e-2'
     """
-    if not settings:
-        return None
-    return next(iter(sorted(runs.glob(f"*-{settings}-{seed}"))), None)
+    name = option(row.get("command", ""), "--output_folder")
+    folder = runs / pathlib.Path(name).name if name else None
+    return folder if folder and folder.is_dir() else None
 
 
 def write(results_csv, runs, out):
@@ -48,11 +60,7 @@ def write(results_csv, runs, out):
     """
     rows = comparison.repetitions(load(results_csv))
     found = comparison.means(rows)
-    recipes = (
-        rows.groupby(["recipe", "corpus", "split", "device"], sort=False)
-        if len(rows)
-        else ()
-    )
+    recipes = rows.groupby(_PART, sort=False) if len(rows) else ()
     environment = jinja2.Environment(
         autoescape=True, trim_blocks=True, undefined=jinja2.StrictUndefined
     )
@@ -70,24 +78,20 @@ def write(results_csv, runs, out):
 def _part(name, rows, runs):
     """What the page shows of one recipe's test set."""
     logs, seconds, systems = {}, {}, []
-    for _, same in rows.groupby(comparison.GROUP, sort=False):
+    # An older file has rows without threads or epochs.
+    for _, same in rows.groupby(comparison.GROUP, sort=False, dropna=False):
         label = _label(same.iloc[0], rows)
         seconds[label] = same["epoch_s"].mean()
-        folders = [
-            run_folder(runs, row["settings"], row["seed"])
-            for _, row in same.iterrows()
-        ]
-        folders = [folder for folder in folders if folder]
-        if not folders:
-            continue
-        logs[label] = [curves.read_log(f / "train_log.txt") for f in folders]
+        folders = [run_folder(runs, row) for _, row in same.iterrows()]
+        frames = [_log(folder) for folder in folders if folder]
+        frames = [frame for frame in frames if len(frame)]
+        if frames:
+            logs[label] = frames
         test = name_test(same["split"].iloc[0], same["lm"].iloc[0])
-        path = folders[0] / f"texts_{test}.csv"
-        if path.exists():
-            texts = alignments.read_texts(path)
-            systems.append(
-                {"label": label, "worst": alignments.worst(texts, _WORST)}
-            )
+        texts = [folder / f"texts_{test}.csv" for folder in folders if folder]
+        if texts and texts[0].exists():
+            worst = alignments.worst(alignments.read_texts(texts[0]), _WORST)
+            systems.append({"label": label, "worst": worst})
     metric = "PER" if rows["wer"].isna().all() else "WER"
     figures = [("Time of an epoch", curves.epoch_bars(seconds))]
     if logs:
@@ -99,14 +103,29 @@ def _part(name, rows, runs):
     return {"title": ", ".join(name), "figures": figures, "systems": systems}
 
 
+def _log(folder):
+    """The epochs of a training; none if it logged none."""
+    path = folder / "train_log.txt"
+    return curves.read_log(path) if path.exists() else ()
+
+
 def _label(row, rows):
     """Layer and implementation; more where that names two systems."""
     label = f"{row['rnn']}, {row['impl']}"
     same = rows[(rows["rnn"] == row["rnn"]) & (rows["impl"] == row["impl"])]
-    for column in ("lm", "precision", "epochs", "settings"):
-        if same[column].nunique() > 1:
-            label += f", {row[column]}"
+    for column in _NAMED:
+        if (
+            column not in ("rnn", "impl")
+            and same[column].nunique(dropna=False) > 1
+        ):
+            label += f", {column}: {_cell(row[column])}"
     return label
+
+
+def _cell(value):
+    if isinstance(value, str):
+        return value
+    return "unknown" if pd.isna(value) else f"{value:.0f}"
 
 
 def main(argv=None):

@@ -294,6 +294,54 @@ def test_old_result_files(tmp_path):
     assert rows["epoch_s"].isna().tolist() == [True, False]
 
 
+def test_page_shows_every_system(tmp_path, monkeypatch):
+    """Rows of an older version, and systems that differ in one column."""
+    path = rows_file(
+        tmp_path / "rows.csv",
+        rnn=["LiGRU"] * 4,
+        seed=[1, 1, 1, 2],
+        threads=["", 1, 2, 2],
+        epochs=["", 9, 9, 9],
+        wer=[9, 8, 7, 6],
+        epoch_s=[4, 3, 2, 2],
+    )
+    shown = []
+    monkeypatch.setattr(page.curves, "epoch_bars", shown.append)
+    page.write(path, tmp_path, tmp_path / "report.html")
+    (seconds,) = shown
+    name = "LiGRU, numba, threads: {}, epochs: {}"
+    assert seconds == {
+        name.format("unknown", "unknown"): 4,
+        name.format("1", "9"): 3,
+        name.format("2", "9"): 2,
+    }
+
+
+def test_page_of_trainings_that_logged_nothing(tmp_path):
+    command = "python train.py a.yaml --output_folder ../"
+    path = rows_file(
+        tmp_path / "rows.csv",
+        rnn=["LiGRU", "LSTM", "GRU"],
+        seed=[1, 1, 1],
+        wer=[9, 8, 7],
+        epoch_s=[3, 2, 1],
+        command=[command + name for name in ("empty", "none", "one")],
+    )
+    for name in ("empty", "none", "one"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "empty" / "train_log.txt").write_text("test loss: 1\n")
+    (tmp_path / "one" / "train_log.txt").write_text(
+        "epoch: 1, lr: 1e-03 - train loss: 3, train s: 6 - valid loss: 2, "
+        "valid WER: 95\n"
+    )
+    out = tmp_path / "report.html"
+    page.write(path, tmp_path, out)
+    times, _, bars = re.findall(r"base64,([^\"]+)", out.read_text())
+    assert b"GRU, numba" in base64.b64decode(times)
+    assert b"LSTM" not in base64.b64decode(times)
+    assert b"LSTM, numba" in base64.b64decode(bars)
+
+
 def test_page_of_rows_without_trainings(tmp_path):
     path = rows_file(
         tmp_path / "rows.csv", rnn=["<b>"], seed=[1], wer=[9], epoch_s=[3]
