@@ -79,8 +79,8 @@ def means(rows):
 
 
 HEADER = (
-    "corpus|split|recipe|layer|by|LM|epochs|seeds|WER %|CER %|PER %|s/epoch|"
-    "RTF|peak MiB|parameters|device"
+    "corpus|split|recipe|layer|by|LM|epochs|settings|seeds|WER %|CER %|PER %|"
+    "s/epoch|RTF|peak MiB|parameters|device"
 ).split("|")
 
 
@@ -104,13 +104,14 @@ def cells(found):
             row["impl"],
             row["lm"],
             _number(row["epochs"], ".0f"),
+            row["settings"],
             str(row["seeds"]),
             *(_rate(row, rate) for rate in RATES),
             _number(row["epoch_s"], ".1f"),
             _number(row["decode_rtf"], ".3f"),
             _number(row["peak_mb"], ".0f"),
             _number(row["params"], ".0f"),
-            _machine(row),
+            machine(row),
         ]
         for _, row in found.iterrows()
     ]
@@ -127,6 +128,15 @@ def _number(value, form):
     return "" if value == "" or pd.isna(value) else format(value, form)
 
 
-def _machine(row):
+def machine(row):
+    """Device and threads of a row.
+
+    Example
+    -------
+    >>> machine({"device": "CPU", "threads": 2}), machine(
+    ...     {"device": "CPU", "threads": ""}
+    ... )
+    ('CPU, 2 threads', 'CPU')
+    """
     threads = _number(row["threads"], ".0f")
     return row["device"] + (f", {threads} threads" if threads else "")

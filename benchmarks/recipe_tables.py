@@ -1,8 +1,10 @@
 """Markdown tables of what trained systems reach and cost."""
 
 from benchmarks import comparison
-from benchmarks.rows import RECIPE_KEY, SCALING_KEY, newest, where
+from benchmarks.rows import SCALING_KEY, newest, where
 from benchmarks.tables import NOTHING, markdown, number
+
+_ORDER = "device corpus split recipe rnn impl lm epochs params seed".split()
 
 
 def systems(data, prefix=""):
@@ -14,7 +16,7 @@ def systems(data, prefix=""):
 
 
 def recipes(data, prefix=""):
-    """Newest row of every trained system, with the command that made it.
+    """Newest row of every system and seed, with the command that made it.
 
     Arguments
     ---------
@@ -23,29 +25,29 @@ def recipes(data, prefix=""):
     prefix : str
         Start of the recipe's name; all recipes without.
     """
-    rows = newest(_of_recipes(data, prefix), RECIPE_KEY)
+    rows = comparison.repetitions(_of_recipes(data, prefix))
     if rows.empty:
         return NOTHING
+    names = "recipe corpus split rnn impl lm settings seed".split()
     return markdown(
-        "recipe|corpus|split|rnn|impl|lm|seed|epochs|params|WER %|CER %|PER %|"
-        "s/epoch|RTF|peak MiB|device|date|commit|command".split("|"),
+        "recipe|corpus|split|rnn|impl|lm|settings|seed|epochs|params|WER %|"
+        "CER %|PER %|s/epoch|RTF|peak MiB|device|date|commit|command".split(
+            "|"
+        ),
         [
             [
-                *(
-                    row[key]
-                    for key in "recipe corpus split rnn impl lm seed".split()
-                ),
+                *(row[key] for key in names),
                 number(row["epochs"]),
                 number(row["params"], 9),
                 *(number(row[key]) for key in ("wer", "cer", "per")),
                 *(number(row[key]) for key in ("epoch_s", "decode_rtf")),
                 number(row["peak_mb"]),
-                row["device"],
+                comparison.machine(row),
                 row["date"],
                 row["commit"],
                 f"`{row['command']}`",
             ]
-            for _, row in rows.sort_values(RECIPE_KEY).iterrows()
+            for _, row in rows.sort_values(_ORDER).iterrows()
         ],
     )
 

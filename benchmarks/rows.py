@@ -22,18 +22,6 @@ MACHINE = ["device", "threads"]
 LAYER_KEY = [*MACHINE, "impl", *CASE]
 PARITY_KEY = ["device", "impl", "model", "op", "dtype"]
 CONVERGENCE_KEY = ["device", "threads", "model", "impl", "dtype"]
-RECIPE_KEY = [
-    "device",
-    "corpus",
-    "split",
-    "recipe",
-    "rnn",
-    "impl",
-    "lm",
-    "epochs",
-    "params",
-    "seed",
-]
 SCALING_KEY = ["device", "threads", "recipe", "rnn", "impl", "precision"]
 
 _NUMBERS = {

@@ -5,12 +5,13 @@ import re
 import shlex
 import subprocess
 from pathlib import Path
+from types import SimpleNamespace
 
 import pandas as pd
 import pytest
 import tiny_corpora
 
-from benchmarks import commands, comparison, page, recipes
+from benchmarks import commands, comparison, page, recipe_tables, recipes
 from benchmarks.rows import load
 from benchmarks.runs import finished, plan
 from speechbrain_ligru_fast.asr.results import (
@@ -247,6 +248,7 @@ def test_means_over_seeds(tmp_path):
         "by": "numba",
         "LM": "none",
         "epochs": "",
+        "settings": "a",
         "seeds": "2",
         "WER %": "9.00 ± 1.41",
         "CER %": "",
@@ -257,7 +259,7 @@ def test_means_over_seeds(tmp_path):
         "parameters": "",
         "device": "CPU",
     }
-    assert lstm[3:9] == ["LSTM", "numba", "none", "", "1", "9.50"]
+    assert lstm[3:10] == ["LSTM", "numba", "none", "", "b", "1", "9.50"]
 
 
 @pytest.mark.parametrize(
@@ -292,6 +294,26 @@ def test_old_result_files(tmp_path):
     assert rows["seed"].tolist() == ["2", "1"]
     assert rows["wer"].isna().tolist() == [False, True]
     assert rows["epoch_s"].isna().tolist() == [True, False]
+
+
+def test_other_settings_are_another_line(tmp_path):
+    path = rows_file(
+        tmp_path / "rows.csv",
+        rnn=["LiGRU"] * 4,
+        seed=[1] * 4,
+        settings=["", "1f62221e", "99a2e255", "1f62221e"],
+        wer=[9, 8, 7, 6],
+        commit=["c1", "c2", "c3", "c4"],
+        command=["python train.py"] * 4,
+    )
+    data = SimpleNamespace(recipes=load(path))
+    _, _, *lines = recipe_tables.recipes(data).splitlines()
+    assert [(line.split(" | ")[6], line.split(" | ")[9]) for line in lines] == [
+        ("", "9"),
+        ("99a2e255", "7"),
+        ("1f62221e", "6"),  # the second was run again
+    ]
+    assert "| 99a2e255 | 1 | 7.00 |" in recipe_tables.systems(data)
 
 
 def test_page_shows_every_system(tmp_path, monkeypatch):
