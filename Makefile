@@ -51,12 +51,12 @@ demo: corpus
 	$(BIN)/python -m speechbrain_ligru_fast.asr.report $(DEMO)/results.csv
 
 # Each layer with several seeds (SpeechBrain's own, slow and equal, with one),
-# then a table and build/compare/report.html. Run it again to go on.
-COMPARE := $(CURDIR)/build/compare
+# then a table and report.html in $(COMPARE). Run it again to go on.
+COMPARE = $(CURDIR)/build/compare-$(DEMO_MINUTES)-minutes
 COMPARE_SEEDS ?= 1 2
 COMPARE_EPOCHS ?= 12
 COMPARE_SYSTEMS ?= LiGRU SLiGRU LSTM GRU
-COMPARE_ONE_SEED ?= stock-LiGRU
+COMPARE_ONE_SEED ?= stock-LiGRU-jit
 COMPARE_RUN = $(BIN)/python -m benchmarks.recipes \
 	recipes/TIMIT hparams/demo/timit.yaml --device cpu \
 	--data_folder $(DEMO)/corpus/timit --out $(COMPARE) \

@@ -22,6 +22,7 @@ from benchmarks import (
     figures,
     gpu_tables,
     recipe_tables,
+    recipe_targets,
     tables,
     technology,
 )
@@ -31,6 +32,7 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 TABLES = {
     **tables.TABLES,
     **recipe_tables.TABLES,
+    **recipe_targets.TABLES,
     **equivalence.TABLES,
     **gpu_tables.TABLES,
     **technology.TABLES,

@@ -132,7 +132,9 @@ def where(frame, **cells):
         if column not in frame:
             return frame.iloc[:0]
         cell = frame[column]
-        frame = frame[cell.map(value) if callable(value) else cell == value]
+        kept = cell.map(value) if callable(value) else cell == value
+        # Of no rows `map` gives objects, which would name columns.
+        frame = frame[kept.astype(bool)]
     return frame
 
 
