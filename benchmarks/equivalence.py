@@ -19,6 +19,7 @@ MIN_SEEDS = 4
 _SAME = [key for key in GROUP if key not in ("impl", "settings")] + ["others"]
 # Options that name a run or who computes it, but not what is trained.
 _OWN = ("--seed", "--output_folder", "--results_csv", "--rnn_class", "--jit")
+_OWN += ("--device",)  # GROUP has it
 
 
 def other_options(command):

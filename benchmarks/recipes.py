@@ -4,9 +4,16 @@
         --data_folder /path/to/TIMIT --out build/compare --seeds 1 2 3
 
 Run it again to go on: a run that has its rows in the result file is skipped,
-one that was interrupted resumes from its last checkpoint. What is not named
-below is handed to the recipe's train.py. At the end it prints a table of
-means and writes OUT/report.html.
+one that was interrupted resumes from its last checkpoint. At the end it
+prints a table of means and writes OUT/report.html.
+
+A system may have options of its own, for example to be as large as another:
+
+    --systems LiGRU LSTM:rnn_neurons=128 GRU:rnn_neurons=144,dropout=0.1
+
+What is not named below is handed to the recipe's train.py. There a relative
+path of an option *_folder or *_file is one of the current folder, if it
+exists there, and else one of the recipe's folder.
 """
 
 import argparse
@@ -17,9 +24,12 @@ import sys
 from ruamel.yaml.error import YAMLError
 
 from benchmarks import comparison, page
+from benchmarks.options import parse_system
 from benchmarks.rows import load
 from benchmarks.runs import SYSTEMS, finished, other_corpus, plan
 from benchmarks.tables import NOTHING, markdown
+
+_DEFAULT = ("LiGRU", "SLiGRU", "LSTM", "GRU", "stock-LiGRU")
 
 
 def train(run, recipe, out):
@@ -94,10 +104,24 @@ def _parser():
     parser.add_argument(
         "--systems",
         nargs="+",
-        choices=SYSTEMS,
-        default=["LiGRU", "SLiGRU", "LSTM", "GRU", "stock-LiGRU"],
+        type=_system,
+        metavar="NAME[:key=value,...]",
+        default=[(name, []) for name in _DEFAULT],
+        help=f"{', '.join(SYSTEMS)}; default: {' '.join(_DEFAULT)}",
     )
     return parser
+
+
+def _system(text):
+    try:
+        name, given = parse_system(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(error) from error
+    if name not in SYSTEMS:
+        raise argparse.ArgumentTypeError(
+            f"invalid choice: {name!r} (choose from {', '.join(SYSTEMS)})"
+        )
+    return name, given
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ import speechbrain as sb
 import torch
 from hyperpyyaml import resolve_references
 
+from benchmarks import options
 from benchmarks.commands import option
 from benchmarks.rows import where
 from speechbrain_ligru_fast.asr.config import compose, settings_of
@@ -81,11 +82,15 @@ def plan(args, rest):
 
     Raises
     ------
+    ValueError
+        If an option is this tool's to give, or is given twice.
     KeyError
         If an option names a key that the YAML does not have.
     """
     runs = []
-    for seed, system in product(args.seeds, args.systems):
+    for seed, (system, own) in product(args.seeds, args.systems):
+        given = options.from_recipe([*own, *rest], args.recipe)
+        options.check(given, system)
         layer, *more = SYSTEMS[system]
         arguments = (
             str(args.yaml.resolve()),
@@ -98,9 +103,9 @@ def plan(args, rest):
             f"--rnn_class=!name:{layer}",
             "--noprogressbar",
             *more,
-            *rest,
+            *given,
         )
-        if not any(word.partition("=")[0] == "--device" for word in rest):
+        if "--device" not in options.keys(given):
             # Said, so that the row tells where it was trained.
             default = "cuda:0" if torch.cuda.is_available() else "cpu"
             arguments += ("--device", default)

@@ -212,6 +212,14 @@ def test_two_corpora_need_two_names(command, tmp_path, capsys, monkeypatch):
         (["--nosuchkey", "1"], "nosuchkey"),
         (["--seeds", "x"], "invalid int"),
         (["--systems", "Elman"], "invalid choice: 'Elman'"),
+        (["--systems", "LSTM:128"], "'LSTM:128' must be NAME or NAME:key="),
+        (["--systems", "LSTM:lr=1", "--lr", "2"], "--lr is given twice for LS"),
+        (["--systems", "LSTM:seed=1"], "--seed is given to each run by this"),
+        (["--seed", "1"], "--seed is given to each run by this tool; use --se"),
+        (["--output_folder=x"], "--output_folder is given to .* use --out"),
+        (["--results_csv", "x"], "--results_csv is given to .* use --results"),
+        (["--rnn_class=x"], "--rnn_class is given to .* use --systems"),
+        (["--lr", "[1"], "while parsing"),
     ],
 )
 def test_bad_arguments(command, extra, words, capsys):
@@ -219,7 +227,34 @@ def test_bad_arguments(command, extra, words, capsys):
         status = recipes.main([*command, *extra])
     except SystemExit as stop:
         status = stop.code
-    assert status != 0 and words in capsys.readouterr().err
+    assert status != 0
+    assert re.search(words, capsys.readouterr().err)
+
+
+def test_a_system_with_options_of_its_own(tmp_path):
+    own = planned(tmp_path, "--systems", "LSTM:rnn_neurons=8,dropout=0.1")
+    assert {"--rnn_neurons=8", "--dropout=0.1"} < set(own.arguments)
+    for_all = ["--rnn_neurons", "8", "--dropout", "0.1"]
+    same = planned(tmp_path, "--systems", "LSTM", *for_all)
+    assert same.name == own.name == f"LSTM-{own.settings}-1"
+    other = planned(tmp_path, "--systems", "LSTM")
+    assert other.settings != own.settings
+
+
+def test_paths_are_of_the_current_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "noise").mkdir()
+    options = ["--noise_folder", "noise", "--lm_folder=noise", "--corpus"]
+    options += ["noise", "--tokenizer_file", "elsewhere.model"]
+    run = planned(tmp_path, *options)
+    recipe = ROOT / "recipes" / "LibriSpeech"
+    noise = run.arguments[run.arguments.index("--noise_folder") + 1]
+    assert (recipe / noise).resolve() == tmp_path / "noise"
+    assert f"--lm_folder={noise}" in run.arguments
+    # No path of the current folder: left to the recipe.
+    assert {"--corpus", "noise", "elsewhere.model"} < set(run.arguments)
+    absolute = planned(tmp_path, "--noise_folder", str(tmp_path / "noise"))
+    assert str(tmp_path / "noise") in absolute.arguments
 
 
 def rows_file(path, **columns):
