@@ -18,6 +18,7 @@ GROUP = [
     "epochs",
     "settings",
 ]
+_WORDS = set(GROUP) - {"threads", "epochs"}
 RATES = ["wer", "cer", "per"]
 COSTS = ["epoch_s", "decode_rtf", "peak_mb", "params"]
 
@@ -40,7 +41,7 @@ def repetitions(rows):
     rows = rows.copy()
     for column in GROUP + RATES + COSTS:
         if column not in rows:
-            rows[column] = "" if column in GROUP else float("nan")
+            rows[column] = "" if column in _WORDS else float("nan")
     return newest(rows, [*GROUP, "seed"])
 
 
@@ -125,7 +126,7 @@ def _rate(row, name):
 
 def _number(value, form):
     """Empty for a cell that an older file did not have."""
-    return "" if value == "" or pd.isna(value) else format(value, form)
+    return "" if pd.isna(value) else format(value, form)
 
 
 def machine(row):
@@ -134,7 +135,7 @@ def machine(row):
     Example
     -------
     >>> machine({"device": "CPU", "threads": 2}), machine(
-    ...     {"device": "CPU", "threads": ""}
+    ...     {"device": "CPU", "threads": float("nan")}
     ... )
     ('CPU, 2 threads', 'CPU')
     """

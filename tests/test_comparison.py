@@ -343,7 +343,9 @@ def test_other_settings_are_another_line(tmp_path):
     )
     data = SimpleNamespace(recipes=load(path))
     _, _, *lines = recipe_tables.recipes(data).splitlines()
-    assert [(line.split(" | ")[6], line.split(" | ")[9]) for line in lines] == [
+    assert [
+        (line.split(" | ")[6], line.split(" | ")[10]) for line in lines
+    ] == [
         ("", "9"),
         ("99a2e255", "7"),
         ("1f62221e", "6"),  # the second was run again
