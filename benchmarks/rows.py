@@ -1,7 +1,5 @@
 """Reads result rows and picks those that tables and figures show."""
 
-import csv
-
 import pandas as pd
 
 from speechbrain_ligru_fast.asr.results import read_rows
@@ -85,8 +83,6 @@ def load(path):
         columns, rows = read_rows(path)
     except FileNotFoundError:
         return pd.DataFrame()
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise ValueError(f"{path} is not a CSV file: {error}") from error
     frame = pd.DataFrame(rows, columns=columns, dtype=str)
     for column in _NUMBERS.intersection(columns):
         frame[column] = _numbers(frame[column], path)

@@ -303,7 +303,7 @@ def test_means_over_seeds(tmp_path):
         (b"seed,wer\n1,9,8\n", "rows.csv, line 2: 3 cells for 2 columns"),
         (b"seed,wer\n1,9\n1\n", "rows.csv, line 3: 1 cells for 2 columns"),
         (b"seed,wer\n1,9\n2,x9\n", "rows.csv, line 3: wer .* got 'x9'"),
-        (b"seed,wer\n1,\xff\n", "rows.csv is not a CSV file"),
+        (b"seed,wer\n1,\xff\n", "rows.csv is no CSV"),
     ],
 )
 def test_damaged_result_files(content, message, command, tmp_path, capsys):
@@ -422,6 +422,7 @@ def test_page_shows_each_tests_own_utterances(tmp_path):
         **{"rnn": ["LiGRU"] * 2, "seed": [1, 1], "settings": ["a", "a"]},
         **{"lm": ["none", "rnnlm"], "wer": [9, 8], "epoch_s": [3, 3]},
         **{"epochs": [1, 1], "precision": ["fp32"] * 2},
+        command=["python train.py a.yaml --output_folder LiGRU-a-1"] * 2,
     )
     run = tmp_path / "LiGRU-a-1"
     run.mkdir()
