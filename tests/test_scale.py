@@ -32,7 +32,8 @@ def weights(folder):
 def last_epoch(folder):
     """What was logged of the last epoch, but the time it took."""
     log = (folder / "train_log.txt").read_text()
-    return re.sub(r"train s: \S+", "", re.findall("^epoch.*", log, re.M)[-1])
+    last = re.findall("^epoch.*", log, re.MULTILINE)[-1]
+    return re.sub(r"(train|elapsed) s: \S+", "", last)
 
 
 def distance(a, b):
