@@ -4,9 +4,10 @@
         --data_folder /path/to/TIMIT --out build/kills --number_of_epochs 3
 
 Trains once without interruption and once killed with SIGKILL at random
-moments and started again each time, from the same seed; the last epoch's
-losses and error rate must be equal. What is not named below is handed to the
-recipe's train.py. A row is appended to the result file.
+moments and started again each time, from the same seed. Each start must go on
+from the newest complete checkpoint, and the last epoch's losses and error rate
+and the exported weights must be equal. What is not named below is handed to
+the recipe's train.py. A row is appended to the result file.
 """
 
 import argparse
@@ -22,20 +23,25 @@ import time
 import torch
 
 from benchmarks.provenance import provenance
+from benchmarks.resumption import account, newest
 from speechbrain_ligru_fast.asr.results import append_row
 
 RESULTS = pathlib.Path(__file__).parent / "results" / "kills.csv"
 
 
 def start(args, rest, folder):
-    """Starts train.py, which goes on where the folder's last run stopped."""
+    """Starts train.py, which goes on where the folder's last run stopped.
+
+    Each start prints to a file of its own.
+    """
     folder.mkdir(parents=True, exist_ok=True)
+    output = folder / f"output-{len(outputs(folder)):03}.txt"
     command = [sys.executable, "train.py", args.yaml.resolve()]
     command += ["--data_folder", args.data_folder.resolve()]
-    command += ["--output_folder", folder.resolve(), "--noprogressbar"]
+    command += ["--output_folder", folder.resolve()]
     command += ["--ckpt_interval_minutes", "0"]
     command += ["--ckpt_interval_steps", args.ckpt_interval_steps, *rest]
-    with open(folder / "output.txt", "a", encoding="utf-8") as file:
+    with open(output, "w", encoding="utf-8") as file:
         return subprocess.Popen(
             list(map(str, command)),
             cwd=args.recipe,
@@ -44,10 +50,20 @@ def start(args, rest, folder):
         )
 
 
+def outputs(folder):
+    """The files that the starts in a folder printed to, in order."""
+    return sorted(folder.glob("output-*.txt"))
+
+
+def printed(folder):
+    """What each start in a folder printed, in order."""
+    return [path.read_text("utf-8", "replace") for path in outputs(folder)]
+
+
 def finish(process, folder):
     """Waits for the end; returns the last epoch's statistics."""
     if process.wait():
-        raise RuntimeError(f"training failed, see {folder / 'output.txt'}")
+        raise RuntimeError(f"training failed, see {outputs(folder)[-1]}")
     log = (folder / "train_log.txt").read_text("utf-8")
     last = re.findall(r"^epoch: .*$", log, re.MULTILINE)[-1]
     # How long it took differs, and nothing else may.
@@ -56,15 +72,19 @@ def finish(process, folder):
 
 
 def same_weights(folder, other):
-    """Whether two trainings exported the same, bit for bit."""
-    paths = sorted(folder.glob("export/*.ckpt"))
-    names = [path.name for path in paths]
-    if names != sorted(p.name for p in other.glob("export/*.ckpt")):
+    """Whether two trainings exported the same weights, bit for bit."""
+    names, others = (
+        sorted(
+            path.name
+            for path in place.glob("export/*.ckpt")
+            if path.name != "tokenizer.ckpt"
+        )
+        for place in (folder, other)
+    )
+    if not names or names != others:
         return False
-    for path in paths:
-        if path.name == "tokenizer.ckpt":
-            continue
-        states = (torch.load(f / "export" / path.name) for f in (folder, other))
+    for name in names:
+        states = (torch.load(f / "export" / name) for f in (folder, other))
         got, want = (list(s.values()) for s in states)
         tensors = [torch.is_tensor(v) for v in want]
         if not all(
@@ -76,7 +96,7 @@ def same_weights(folder, other):
 
 
 def kill_often(args, rest, folder, seconds):
-    """Kills the training again and again; returns how far each run came.
+    """Kills the training again and again.
 
     Arguments
     ---------
@@ -91,14 +111,16 @@ def kill_often(args, rest, folder, seconds):
 
     Returns
     -------
-    list of float
+    moments : list of float
         Seconds after its start at which each run was killed.
+    saved : list of (tuple of int | None)
+        Where the newest checkpoint let each run and the next one begin.
     """
     dice = random.Random(args.seed)
     begin, rest_of_it = seconds
     # On average two thirds of the training, so that all happen in it.
     longest = begin + 1.3 * rest_of_it / args.kills
-    moments = []
+    moments, saved = [], [None]
     for number in range(1, args.kills + 1):
         moment = dice.uniform(0, longest)
         process = start(args, rest, folder)
@@ -108,11 +130,13 @@ def kill_often(args, rest, folder, seconds):
             process.send_signal(signal.SIGKILL)
             process.wait()
             moments.append(round(moment, 2))
+            saved.append(newest(folder))
             print(f"kill {number}/{args.kills} after {moment:.1f} s")
             continue
         print(f"ended by itself before kill {number}")
+        saved.append(newest(folder))
         break
-    return moments
+    return moments, saved
 
 
 def unbroken(args, rest, folder):
@@ -145,23 +169,26 @@ def main(argv=None):
     parser.add_argument("--seed", type=int, default=0, help="of the moments")
     parser.add_argument("--ckpt_interval_steps", type=int, default=5)
     parser.add_argument("--results", type=pathlib.Path, default=RESULTS)
+    argv = sys.argv[1:] if argv is None else argv
     args, rest = parser.parse_known_args(argv)
     whole, broken = args.out / "whole", args.out / "broken"
     for folder in (whole, broken):
         shutil.rmtree(folder, ignore_errors=True)
     try:
         want, seconds = unbroken(args, rest, whole)
-        moments = kill_often(args, rest, broken, seconds)
+        moments, saved = kill_often(args, rest, broken, seconds)
         got = finish(start(args, rest, broken), broken)
     except RuntimeError as error:
         print(f"kills: {error}", file=sys.stderr)
         return 1
     equal = got == want and same_weights(whole, broken)
+    found = account(printed(broken), saved)
+    resumed = found["resumes"] > 0 and found["from_newest"]
     for name in want:
         print(f"{name}: {want[name]} unbroken, {got[name]} killed")
     device = "cuda" if "cuda" in " ".join(rest) else "cpu"
     row = {
-        **provenance("benchmarks.kills", sys.argv[1:], device),
+        **provenance("benchmarks.kills", argv, device),
         "yaml": args.yaml.as_posix(),
         "kills": len(moments),
         "moments_s": " ".join(map(str, moments)),
@@ -172,10 +199,15 @@ def main(argv=None):
         "valid_loss": want["valid loss"],
         "valid_loss_killed": got["valid loss"],
         "equal": "yes" if equal else "no",
+        **found,
+        "from_newest": "yes" if resumed else "no",
     }
     append_row(args.results, row)
-    print(f"{len(moments)} kills; equal: {row['equal']}")
-    return 0 if equal and len(moments) == args.kills else 1
+    for name in "kills resumes from_newest lost_steps equal".split():
+        print(f"{name}: {row[name]}")
+    if not any(whole.glob("export/*.ckpt")):
+        print("kills: no exported weights to compare", file=sys.stderr)
+    return 0 if equal and resumed and len(moments) == args.kills else 1
 
 
 if __name__ == "__main__":

@@ -125,11 +125,18 @@ def kills(data):
     if rows.empty:
         return NOTHING
     return markdown(
-        "yaml|kills|epochs|train loss|train loss, killed|valid loss|valid "
-        "loss, killed|equal|device|commit|command".split("|"),
+        "yaml|kills|resumed|from the newest checkpoint|steps lost, at most|"
+        "epochs|train loss|train loss, killed|valid loss|valid loss, killed|"
+        "equal|device|commit|command".split("|"),
         [
             [
-                *(row[key] for key in ("yaml", "kills", "epochs")),
+                *(row[key] for key in ("yaml", "kills")),
+                # Rows from before these were measured lack them.
+                *(
+                    row.get(key, "")
+                    for key in ("resumes", "from_newest", "lost_steps")
+                ),
+                row["epochs"],
                 *(row[key] for key in ("train_loss", "train_loss_killed")),
                 *(row[key] for key in ("valid_loss", "valid_loss_killed")),
                 *(row[key] for key in ("equal", "device", "commit")),

@@ -1,33 +1,66 @@
 """The command that kills a training and compares its end."""
 
+import argparse
+import time
 from pathlib import Path
 
 import torch
 
-from benchmarks import kills
+from benchmarks import kills, resumption
 from speechbrain_ligru_fast.asr.results import read_rows
 
 ROOT = Path(__file__).parent.parent
 YAML = ROOT / "tests" / "hparams" / "tiny_timit.yaml"
 
-# A recipe that counts its starts and, given --forget, loses an epoch's loss.
+# A recipe in SpeechBrain's words: 4 epochs of 3 batches and a checkpoint after
+# each. It counts its starts and, given --forget, loses an epoch's loss; given
+# --ignore it begins anew each time, and comes to the same end.
 TRAIN = """\
-import pathlib, sys, time
+import pathlib, shutil, sys, time
 out = pathlib.Path(sys.argv[sys.argv.index("--output_folder") + 1])
-log, save = out / "train_log.txt", out / "save" / "CKPT"
-done = log.read_text().count("epoch") if log.exists() else 0
-for epoch in range(done + 1, 5):
-    time.sleep(0.25)
-    save.mkdir(parents=True, exist_ok=True)
-    loss = 9.5 if "--forget" in sys.argv and done else 8.5
+log, save = out / "train_log.txt", out / "save"
+save.mkdir(parents=True, exist_ok=True)
+
+def keep(epoch, batch, end):
+    path = save / f"unfinished-{epoch}-{batch}-{end}"
+    path.mkdir(exist_ok=True)
+    (path / "counter.ckpt").write_text(str(epoch))
+    (path / "brain.ckpt").write_text(f"step: {batch}")
+    (path / "CKPT.yaml").write_text(
+        f"end-of-epoch: {str(end).lower()}\\nunixtime: {time.time()}\\n")
+    done = path.with_name(f"CKPT+{time.time_ns()}")
+    path.rename(done)
+    return done
+
+found, first, skip = sorted(save.glob("CKPT*"))[-1:], 1, 0
+if found and "--ignore" not in sys.argv:
+    first = int((found[0] / "counter.ckpt").read_text())
+    skip = int((found[0] / "brain.ckpt").read_text()[6:])
+    if "true" in (found[0] / "CKPT.yaml").read_text():
+        first, skip = first + 1, 0
+for epoch in range(first, 5):
+    print(f"Going into epoch {epoch}", flush=True)
+    print(f" {skip}/3 [00:00<?, ?it/s]", end="", flush=True)
+    for batch in range(skip, 3):
+        time.sleep(0.1)
+        print(f"\\r {batch}/3 [00:00<?, train_loss={batch}.5]", flush=True)
+        keep(epoch, batch + 1, False)
+    print(" 0/2 [00:00<?, ?it/s] 2/2 [00:00<?, ?it/s]")
+    loss = 9.5 if "--forget" in sys.argv and found else 8.5
     with open(log, "a") as file:
         file.write(f"epoch: {epoch}, lr: 1.0 - train loss: {loss}, train s: "
                    f"{time.time()} - valid loss: 7.5, valid WER: 30\\n")
+    keep(epoch, 3, True)
+    skip = 0
+if "--no-export" not in sys.argv:
+    (out / "export").mkdir(exist_ok=True)
+    shutil.copy("enc.ckpt", out / "export")
 """
 
 
 def run(tmp_path, *arguments):
     (tmp_path / "train.py").write_text(TRAIN)
+    torch.save({"w": torch.ones(2)}, tmp_path / "enc.ckpt")
     status = kills.main(
         [
             *[str(tmp_path), str(YAML), "--data_folder", "x", "--kills", "2"],
@@ -43,12 +76,58 @@ def test_equal_end(tmp_path):
     assert status == 0 and row["equal"] == "yes" and row["kills"] == "2"
     assert len(row["moments_s"].split()) == 2
     assert (row["epochs"], row["train_loss_killed"]) == ("4", "8.5")
+    assert (row["resumes"], row["from_newest"]) == ("2", "yes")
+    # A checkpoint follows each batch at once.
+    assert int(row["lost_steps"]) <= 1
+    assert "--data_folder x" in row["command"]
+
+
+def test_beginning_anew_is_found_out(tmp_path):
+    status, row = run(tmp_path, "--seed", "83", "--ignore")
+    assert row["equal"] == "yes"
+    assert status == 1 and row["from_newest"] == "no"
+    assert int(row["lost_steps"]) > 1
+
+
+def test_nothing_to_compare(tmp_path, capsys):
+    status, row = run(tmp_path, "--seed", "83", "--no-export")
+    assert status == 1 and row["equal"] == "no"
+    assert "no exported weights" in capsys.readouterr().err
 
 
 def test_another_end_is_reported(tmp_path):
     status, row = run(tmp_path, "--seed", "83", "--forget")
     assert status == 1 and row["equal"] == "no"
     assert (row["train_loss"], row["train_loss_killed"]) == ("8.5", "9.5")
+
+
+def test_speechbrains_own_words(timit, tmp_path):
+    args = argparse.Namespace(
+        yaml=YAML,
+        data_folder=timit,
+        recipe=ROOT / "recipes" / "TIMIT",
+        ckpt_interval_steps=2,
+    )
+    rest = ["--device", "cpu", "--backend", "torchscript"]
+    rest += ["--batch_size", "2", "--number_of_epochs", "1000"]
+    saved = [None]
+    for wanted in (1, 3), (1, 2):
+        process = kills.start(args, rest, tmp_path)
+        deadline = time.monotonic() + 120
+        reached = None
+        while reached is None or reached < wanted:
+            assert process.poll() is None and time.monotonic() < deadline
+            time.sleep(0.05)
+            _, reached, _ = resumption.places(kills.printed(tmp_path)[-1])
+        process.kill()
+        process.wait()
+        saved.append(resumption.newest(tmp_path))
+    texts = kills.printed(tmp_path)
+    found = resumption.account(texts, saved[:2])
+    assert (found["resumes"], found["from_newest"]) == (1, True)
+    # Of 3 batches an epoch the second and the last are kept.
+    assert resumption.places(texts[0])[2] == 3 and found["lost_steps"] <= 2
+    assert saved[1] >= (1, 2)
 
 
 def test_weights_are_compared(tmp_path):
@@ -59,3 +138,4 @@ def test_weights_are_compared(tmp_path):
     a, b, c = (tmp_path / name for name in "abc")
     assert kills.same_weights(a, b) and not kills.same_weights(a, c)
     assert not kills.same_weights(a, tmp_path)
+    assert not kills.same_weights(tmp_path, tmp_path)
