@@ -155,7 +155,9 @@ def streaming(data):
         return NOTHING
     return markdown(
         "experiment|layer|by|chunk s|look-ahead s|ms a chunk|at most|ms at "
-        "the end|RTF|files|with the whole's text|device|commit".split("|"),
+        "the end|RTF|files|with the whole's text|device|commit|command".split(
+            "|"
+        ),
         [
             [
                 *(row[key] for key in ("experiment", "rnn", "impl")),
@@ -164,6 +166,7 @@ def streaming(data):
                 *(row[key] for key in ("files", "same_text")),
                 f"{row['device']}, {row['threads']} threads",
                 row["commit"],
+                f"`{row['command']}`",
             ]
             for _, row in rows.iterrows()
         ],

@@ -1,13 +1,17 @@
 """Measures recognition while audio arrives.
 
     python -m benchmarks.streaming EXPERIMENT AUDIO ... --chunks 0.2 0.5 1
+    python -m benchmarks.streaming EXPERIMENT --manifest \\
+        EXPERIMENT/save/test.json --data_folder /path/to/TIMIT
 
-EXPERIMENT was trained with --rnn_bidirectional False. Each length of chunk
-appends a row: time a chunk, look-ahead, real-time factor, and for how many
-files the text at the end is that of the whole file.
+The second streams what a recipe tested on. EXPERIMENT was trained with
+--rnn_bidirectional False. Each length of chunk appends a row: time a chunk,
+look-ahead, real-time factor, and for how many files the text at the end is
+that of the whole file.
 """
 
 import argparse
+import json
 import pathlib
 import sys
 
@@ -24,6 +28,51 @@ from speechbrain_ligru_fast.asr.transcribe import (
 )
 
 RESULTS = pathlib.Path(__file__).parent / "results" / "streaming.csv"
+
+
+def manifest_audio(path, data_folder=None):
+    """The audio files of a recipe's manifest.
+
+    Arguments
+    ---------
+    path : path-like
+        JSON, utterance id -> its items.
+    data_folder : path-like, optional
+        What ``{data_root}`` stands for.
+
+    Returns
+    -------
+    list of pathlib.Path
+
+    Raises
+    ------
+    ValueError
+        If it is no such manifest, or needs a data_folder.
+
+    Example
+    -------
+    >>> path = getfixture("tmp_path") / "test.json"
+    >>> _ = path.write_text('{"a": {"wav": "{data_root}/a.wav"}}')
+    >>> [str(audio) for audio in manifest_audio(path, "corpus")]
+    ['corpus/a.wav']
+    """
+    try:
+        items = json.loads(pathlib.Path(path).read_text("utf-8"))
+        names = [item["wav"] for item in items.values()]
+    except (ValueError, TypeError, AttributeError, KeyError) as error:
+        raise ValueError(
+            f"--manifest {path} is no JSON of utterances with a 'wav' each: "
+            f"{error!r}"
+        ) from error
+    if not names:
+        raise ValueError(f"--manifest {path} holds no utterance")
+    if data_folder is None and any("{data_root}" in name for name in names):
+        raise ValueError(
+            f"--manifest {path} leaves the place of the corpus open: "
+            "--data_folder must say what {data_root} is"
+        )
+    root = str(data_folder)
+    return [pathlib.Path(name.replace("{data_root}", root)) for name in names]
 
 
 def measure(recognizer, paths, texts, chunk):
@@ -69,15 +118,25 @@ def main(argv=None):
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("experiment", type=pathlib.Path)
-    parser.add_argument("audio", nargs="+", type=pathlib.Path)
+    parser.add_argument("audio", nargs="*", type=pathlib.Path)
+    parser.add_argument(
+        "--manifest", type=pathlib.Path, help="instead of audio files"
+    )
+    parser.add_argument(
+        "--data_folder", type=pathlib.Path, help="of the manifest's corpus"
+    )
     parser.add_argument("--chunks", nargs="+", type=float, default=[0.5])
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--results", type=pathlib.Path, default=RESULTS)
+    argv = sys.argv[1:] if argv is None else argv
     args = parser.parse_args(argv)
+    if bool(args.audio) == bool(args.manifest):
+        parser.error("give either audio files or --manifest")
     try:
-        check_audio(args.audio)
+        audio = args.audio or manifest_audio(args.manifest, args.data_folder)
+        check_audio(audio)
         recognizer = load_recognizer(args.experiment, args.device)
-        paths = [str(path.resolve()) for path in args.audio]
+        paths = [str(path.resolve()) for path in audio]
         texts = [recognizer.transcribe_file(path) for path in paths]
         # The first one compiles and allocates.
         stream(recognizer, paths[0], args.chunks[0], lambda *_: None)
@@ -91,9 +150,7 @@ def main(argv=None):
         "rnn_class": type(rnn),
         "backend": getattr(rnn, "backend", "auto"),
     }
-    # Not the files: there may be hundreds.
-    named = [str(args.experiment), "--chunks", *map(str, args.chunks)]
-    stamp = provenance("benchmarks.streaming", named, device)
+    stamp = provenance("benchmarks.streaming", argv, device)
     for row in rows:
         append_row(
             args.results,
