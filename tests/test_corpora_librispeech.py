@@ -125,6 +125,8 @@ def test_no_corpus_names_the_paths(prepare, tmp_path):
     [
         (dict.fromkeys(SPLITS), "are empty"),
         ({"dev_splits": "train-a"}, "train-a given more than once"),
+        ({"test_splits": "train-a"}, "train-a given more than once"),
+        ({"test_splits": ["test-x"] * 2}, "test-x given more than once"),
         ({"test_splits": "train"}, "name train is taken"),
         ({"max_bad_fraction": -0.1}, "max_bad_fraction must be in"),
     ],
@@ -133,6 +135,15 @@ def test_bad_option(prepare, options, message):
     with pytest.raises(ValueError, match=message):
         prepare(**options)
     assert not prepare.out.exists()
+
+
+def test_a_development_set_may_be_tested(prepare):
+    prepare(test_splits=["dev-x", "test-x"])
+    valid, tested = (
+        json.loads((prepare.out / f"{name}.json").read_text())
+        for name in ("valid", "dev-x")
+    )
+    assert valid and tested == valid
 
 
 def test_utterance_in_two_splits(prepare, corpus):

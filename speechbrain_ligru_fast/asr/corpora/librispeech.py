@@ -1,6 +1,7 @@
 """LibriSpeech, or any corpus in its layout, to JSON manifests."""
 
 import string
+from collections import Counter
 from pathlib import Path
 
 from speechbrain.utils.logger import get_logger
@@ -97,7 +98,11 @@ def prepare_librispeech(
 
 
 def _sets(train_splits, dev_splits, test_splits):
-    """Map each manifest's name to its splits; refuse a split used twice."""
+    """Map each manifest's name to its splits; refuse a split used twice.
+
+    What was developed on may be a test set too: a search's settings are chosen
+    there.
+    """
     options = {
         "train_splits": as_list(train_splits),
         "dev_splits": as_list(dev_splits),
@@ -106,7 +111,10 @@ def _sets(train_splits, dev_splits, test_splits):
     named = sum(options.values(), [])
     if not named:
         raise ValueError("train_splits, dev_splits and test_splits are empty")
-    twice = sorted({split for split in named if named.count(split) > 1})
+    counts = {key: Counter(splits) for key, splits in options.items()}
+    train, dev, test = counts.values()
+    used = train + (dev | test)
+    twice = sorted(split for split, times in used.items() if times > 1)
     if twice:
         raise ValueError(
             f"{', '.join(twice)} given more than once in "
