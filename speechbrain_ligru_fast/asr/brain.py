@@ -6,6 +6,7 @@ import speechbrain as sb
 import torch
 from speechbrain.decoders import ctc_greedy_decode
 from speechbrain.utils.checkpoints import average_checkpoints
+from speechbrain.utils.distributed import ddp_broadcast
 from torch.nn.parallel import DistributedDataParallel
 
 from speechbrain_ligru_fast.asr.metrics import ErrorRate
@@ -147,7 +148,9 @@ class ASR(sb.Brain):
         if stage == sb.Stage.TEST:
             self.test_stats = stats
             return
-        error = stats[self.hparams.metric]
+        # Batch norms of their own may score differently in each process, and
+        # different learning rates would part the weights.
+        error = ddp_broadcast(stats[self.hparams.metric])
         lr = self.optimizer.param_groups[0]["lr"]
         if self.hparams.lr_annealing:
             _, new_lr = self.hparams.lr_annealing(error)
