@@ -21,7 +21,7 @@ logger = logging.getLogger(__name__)
 
 
 def run(hparams, run_opts, test_manifests):
-    """Train, export, test on each set and append a result row for each.
+    """Train, test on each set, export, append a result row for each set.
 
     The rows come last, for a run that has them counts as done.
 
@@ -65,8 +65,6 @@ def run(hparams, run_opts, test_manifests):
         train_loader_kwargs=train_options,
         valid_loader_kwargs=loader_options(valid, hparams, stages.VALID),
     )
-    brain.on_evaluate_start(min_key=hparams["metric"])
-    run_on_main(export, args=(hparams,))
     rows = []
     for name, dataset in tests.items():
         brain.evaluate(
@@ -75,7 +73,10 @@ def run(hparams, run_opts, test_manifests):
             test_loader_kwargs=loader_options(dataset, hparams, stages.TEST),
         )
         rows.append(_row(brain, hparams, name))
-        run_on_main(_record, args=(brain, hparams, rows[-1]))
+        run_on_main(_write, args=(brain, hparams, rows[-1]))
+    brain.on_evaluate_start(min_key=hparams["metric"])
+    run_on_main(export, args=(hparams,))
+    run_on_main(_append, args=(hparams["results_csv"], rows))
     if torch.distributed.is_initialized():
         # gloo's threads abort a process that ends without this.
         torch.distributed.destroy_process_group()
@@ -139,7 +140,7 @@ def _row(brain, hparams, split):
     }
 
 
-def _record(brain, hparams, row):
+def _write(brain, hparams, row):
     shown = {key: row[key] for key in ("split", "lm", "epochs")}
     hparams["train_logger"].log_stats(
         stats_meta=shown,
@@ -150,8 +151,12 @@ def _record(brain, hparams, row):
     for name, metric in brain.metrics.items():
         metric.write(folder / f"{name.lower()}_{test}.txt")
     brain.metrics[hparams["metric"]].write_texts(folder / f"texts_{test}.csv")
-    append_row(hparams["results_csv"], row)
-    logger.info("Result row appended to %s", hparams["results_csv"])
+
+
+def _append(results_csv, rows):
+    for row in rows:
+        append_row(results_csv, row)
+    logger.info("Result rows appended to %s", results_csv)
 
 
 def _rounded(value, digits=2):
