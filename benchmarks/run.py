@@ -155,7 +155,7 @@ def main(argv=None):
     """Runs the tool; returns the exit status."""
     args = _parse(argv)
     torch.set_num_threads(args.threads)
-    stamp = _stamp(sys.argv[1:] if argv is None else argv)
+    stamp, origin = _stamp(sys.argv[1:] if argv is None else argv)
     print(f"parity of {', '.join(args.impls)}", flush=True)
     comparisons = verify.check_options(
         args.impls, QUICK_PARITY_CASES if args.quick else PARITY_CASES
@@ -171,24 +171,35 @@ def main(argv=None):
         return 1
     print(f"all {len(comparisons)} comparisons passed")
     complete = args.cases == list(TIMING_CASES) and not args.quick
-    stamp["scope"] = "all" if complete else "part"
+    origin["scope"] = "all" if complete else "part"
     for summary in verify.summarise(comparisons):
-        results.append_row(_parity_out(args.out), {**stamp, **summary})
+        results.append_row(
+            _parity_out(args.out), {**stamp, **summary, **origin}
+        )
     for group in _groups(args.cases):
         for measured in measure(group, args):
-            results.append_row(args.out, {**stamp, **measured})
+            results.append_row(args.out, {**stamp, **measured, **origin})
     return 0
 
 
 def _stamp(argv):
-    """What all rows of a run begin with."""
-    return {
-        **provenance("benchmarks.run", argv),
+    """Columns before and after what is measured: when, on what, from what."""
+    found = provenance("benchmarks.run", argv)
+    stamp = {
+        "date": found.pop("date"),
+        "commit": found.pop("commit"),
+        "device": found.pop("device"),
+        "driver": "",
+        "torch": found.pop("torch"),
+    }
+    origin = {
+        **found,
         "isa": torch.backends.cpu.get_cpu_capability(),
         "python": platform.python_version(),
         "speechbrain": version("speechbrain"),
         "numba": version("numba"),
     }
+    return stamp, origin
 
 
 def _groups(cases):

@@ -45,6 +45,7 @@ def benchmark(monkeypatch, tmp_path):
     ]
     monkeypatch.setattr(run, "PARITY_CASES", odd)
     monkeypatch.setattr(run, "TIMING_CASES", TINY)
+    monkeypatch.setattr(run, "LONG_CASES", ())
     monkeypatch.setattr(run, "DEEP_CASES", TINY[:1])
     monkeypatch.setattr(timing, "GEMM_SIZE", 16)
     threads = torch.get_num_threads()
