@@ -4,6 +4,7 @@ import shutil
 from pathlib import Path
 
 import ruamel.yaml
+import sentencepiece
 import speechbrain as sb
 import torch
 from hyperpyyaml import load_hyperpyyaml
@@ -185,7 +186,7 @@ def load_lm(folder, tokenizer_file=None):
         )
     config, weights, tokenizer = files
     if tokenizer_file and Path(tokenizer_file).exists():
-        if Path(tokenizer_file).read_bytes() != tokenizer.read_bytes():
+        if _pieces(tokenizer_file) != _pieces(tokenizer):
             raise ValueError(
                 f"lm_folder={str(folder)!r} was trained with another "
                 f"tokenizer than {tokenizer_file}"
@@ -196,3 +197,16 @@ def load_lm(folder, tokenizer_file=None):
         torch.load(weights, map_location="cpu", weights_only=True)
     )
     return model.eval().requires_grad_(False)
+
+
+def _pieces(path):
+    """A tokenizer's pieces and their scores, in the order of their ids.
+
+    Its file also holds the name of the text that it was trained on, which each
+    seed's output folder gives another.
+    """
+    model = sentencepiece.SentencePieceProcessor(model_file=str(path))
+    return [
+        (model.id_to_piece(i), model.get_score(i))
+        for i in range(model.get_piece_size())
+    ]
