@@ -5,16 +5,16 @@ from dataclasses import dataclass
 from itertools import product
 
 import ruamel.yaml
-import speechbrain as sb
 import torch
 from hyperpyyaml import resolve_references
 
 from benchmarks import options
 from benchmarks.commands import option
 from benchmarks.rows import where
-from speechbrain_ligru_fast.asr.config import compose, settings_of
+from speechbrain_ligru_fast.asr.config import parse
 from speechbrain_ligru_fast.asr.corpora.manifest import as_list
 from speechbrain_ligru_fast.asr.results import describe_device
+from speechbrain_ligru_fast.asr.settings import fingerprint
 
 _FAST, _STOCK = "speechbrain_ligru_fast", "speechbrain.nnet.RNN"
 # Name on the command line -> the layer, and more arguments.
@@ -114,10 +114,9 @@ def plan(args, rest):
 
 
 def _run(system, seed, arguments):
-    settings = settings_of(list(arguments))
-    path, run_opts, overrides = sb.parse_arguments(list(arguments))
-    resolved = resolve_references(compose(path), overrides)
-    tree = ruamel.yaml.YAML().load(resolved)
+    _, document, run_opts, overrides = parse(list(arguments))
+    settings = fingerprint(document, overrides, run_opts)
+    tree = ruamel.yaml.YAML().load(resolve_references(document, overrides))
     return Run(
         system,
         seed,

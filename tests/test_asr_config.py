@@ -17,7 +17,6 @@ from speechbrain_ligru_fast.asr.config import (
     compose,
     load_experiment,
     parse,
-    settings_of,
 )
 
 ROOT = Path(__file__).parent.parent
@@ -109,7 +108,7 @@ def test_options_in_full_only(tmp_path, given, nearest):
     folder = tmp_path / "out"
     command = [str(ROOT / "tests/hparams/tiny_timit.yaml"), *given]
     command += ["--data_folder", "x", "--output_folder", str(folder)]
-    for read in (load_experiment, settings_of):
+    for read in (load_experiment, parse):
         with pytest.raises(ValueError, match=nearest.replace("?", r"\?")):
             read(command)
     assert not folder.exists()

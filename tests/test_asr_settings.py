@@ -5,9 +5,17 @@ from pathlib import Path
 import pytest
 from hyperpyyaml import load_hyperpyyaml
 
-from speechbrain_ligru_fast.asr.config import settings_of
+from speechbrain_ligru_fast.asr.config import parse
+from speechbrain_ligru_fast.asr.settings import fingerprint
 
 YAML = str(Path(__file__).parent / "hparams" / "tiny_timit.yaml")
+
+
+def settings_of(arguments):
+    _, document, run_opts, overrides = parse(arguments)
+    return fingerprint(document, overrides, run_opts)
+
+
 HERE = settings_of([YAML, "--data_folder", "a", "--output_folder", "b"])
 
 

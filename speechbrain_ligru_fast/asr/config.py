@@ -173,22 +173,6 @@ def load_experiment(arguments=None):
     return hparams, run_opts
 
 
-def settings_of(arguments):
-    """The fingerprint of an experiment, without building it.
-
-    Arguments
-    ---------
-    arguments : list of str
-        Of the recipe's command line.
-
-    Returns
-    -------
-    str
-    """
-    _, document, run_opts, overrides = parse(arguments)
-    return fingerprint(document, overrides, run_opts)
-
-
 def _stream(document, path):
     stream = io.StringIO(document)
     # HyperPyYAML looks for nested !include: files beside stream.name.
