@@ -185,6 +185,47 @@ def test_two_processes_killed_and_resumed(librispeech, tmp_path):
     assert torch.equal(got, want)
 
 
+# Says how many threads its process group has, while it tests and at its end.
+WATCHED = """\
+import os, runpy, sys
+from pathlib import Path
+from speechbrain_ligru_fast.asr.brain import ASR
+
+def say(when):
+    names = (p.read_text() for p in Path("/proc/self/task").glob("*/comm"))
+    count = sum(name.startswith("pt_gloo") for name in names)
+    # In one piece: the other process writes here too.
+    os.write(1, f"\\n{when}: {count} threads\\n".encode())
+
+evaluate = ASR.evaluate
+
+def watched(self, *args, **kwargs):
+    say("test")
+    return evaluate(self, *args, **kwargs)
+
+ASR.evaluate = watched
+sys.path.insert(0, os.getcwd())
+runpy.run_path("train.py", run_name="__main__")
+say("end")
+"""
+
+
+@pytest.mark.skipif(
+    not Path("/proc/self/task").exists(), reason="/proc lists threads on Linux"
+)
+def test_two_processes_end_their_group(timit, tmp_path):
+    # A thread of gloo's that outlives it aborts the process now and then.
+    watched = tmp_path / "watched.py"
+    watched.write_text(WATCHED)
+    status, log = torchrun(
+        *[RECIPES / "TIMIT", watched, YAML, timit, tmp_path / "two"],
+        *["--batch_size", "1", "--number_of_epochs", "1"],
+    )
+    assert status == 0, log
+    threads = re.findall(r"^(test|end): (\d+) threads$", log, re.MULTILINE)
+    assert sorted(threads) == [("end", "0")] * 2 + [("test", "2")] * 2, log
+
+
 def test_bf16(trained, tmp_path):
     epochs = ["--number_of_epochs", "2"]
     want = trained("fp32", *epochs)

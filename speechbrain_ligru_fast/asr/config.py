@@ -23,10 +23,11 @@ from pathlib import Path
 import ruamel.yaml
 import speechbrain as sb
 from hyperpyyaml import load_hyperpyyaml, resolve_references
-from speechbrain.utils.distributed import ddp_init_group, run_on_main
+from speechbrain.utils.distributed import run_on_main
 
 from speechbrain_ligru_fast.asr.lock import lock_folder
 from speechbrain_ligru_fast.asr.options import check_options
+from speechbrain_ligru_fast.asr.process_group import join_process_group
 from speechbrain_ligru_fast.asr.results import describe_commit, read_rows
 from speechbrain_ligru_fast.asr.settings import fingerprint
 
@@ -163,7 +164,7 @@ def load_experiment(arguments=None):
     results_csv = hparams.get("results_csv")
     if results_csv and Path(results_csv).exists():
         read_rows(results_csv)  # rather than after days of training
-    ddp_init_group(run_opts)
+    join_process_group(run_opts)
     folder = hparams["output_folder"]
     run_on_main(lock_folder, args=(folder,))
     sb.create_experiment_directory(folder)

@@ -4,12 +4,12 @@ import logging
 from pathlib import Path
 
 import speechbrain as sb
-import torch
 from speechbrain.utils.distributed import run_on_main
 
 from speechbrain_ligru_fast.asr.brain import ASR
 from speechbrain_ligru_fast.asr.data import loader_options, make_dataset
 from speechbrain_ligru_fast.asr.export import export
+from speechbrain_ligru_fast.asr.process_group import leave_process_group
 from speechbrain_ligru_fast.asr.recurrent import describe_recurrent
 from speechbrain_ligru_fast.asr.results import (
     append_row,
@@ -77,9 +77,7 @@ def run(hparams, run_opts, test_manifests):
     brain.on_evaluate_start(min_key=hparams["metric"])
     run_on_main(export, args=(hparams,))
     run_on_main(_append, args=(hparams["results_csv"], rows))
-    if torch.distributed.is_initialized():
-        # gloo's threads abort a process that ends without this.
-        torch.distributed.destroy_process_group()
+    leave_process_group(brain)
     return rows
 
 

@@ -9,7 +9,9 @@ import speechbrain as sb
 import torch
 from hyperpyyaml import load_hyperpyyaml
 from speechbrain.dataio.dataset import DynamicItemDataset
+from speechbrain.utils.distributed import run_on_main
 
+from speechbrain_ligru_fast.asr.process_group import leave_process_group
 from speechbrain_ligru_fast.asr.text import check_tokens, read_texts
 
 # What a trained language model's folder holds for others.
@@ -132,7 +134,8 @@ def train_lm(hparams, run_opts):
         valid_loader_kwargs=hparams["valid_dataloader_opts"],
     )
     hparams["checkpointer"].recover_if_possible(min_key="loss")
-    sb.utils.distributed.run_on_main(_export, args=(hparams,))
+    run_on_main(_export, args=(hparams,))
+    leave_process_group(brain)
 
 
 def _export(hparams):

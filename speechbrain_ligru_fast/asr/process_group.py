@@ -1,0 +1,43 @@
+"""Joining and leaving the group of a training's processes."""
+
+import gc
+
+import torch
+from speechbrain.utils.distributed import ddp_init_group
+from torch.nn.parallel import DistributedDataParallel
+
+
+def join_process_group(run_opts):
+    """Join, if torchrun started this process.
+
+    Arguments
+    ---------
+    run_opts : speechbrain.utils.run_opts.RunOptions
+    """
+    if torch.distributed.is_available():
+        # DDP imports this. Its functions' default arguments keep the group
+        # that exists by then, and so its threads, for good.
+        from torch.distributed.nn import functional  # noqa: F401
+    ddp_init_group(run_opts)
+
+
+def leave_process_group(brain):
+    """Leave, once there is nothing more to communicate.
+
+    A thread of gloo's may hold a tensor of the last communication. If it
+    drops it while the interpreter ends, it aborts a process that has done
+    everything. So the group's threads end here: they do once nothing refers
+    to it.
+
+    Arguments
+    ---------
+    brain : speechbrain.Brain
+        Trains and evaluates no more.
+    """
+    if not torch.distributed.is_initialized():
+        return
+    for name, module in brain.modules.items():
+        if isinstance(module, DistributedDataParallel):
+            brain.modules[name] = module.module
+    torch.distributed.destroy_process_group()
+    gc.collect()
