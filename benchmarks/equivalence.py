@@ -20,15 +20,20 @@ _SAME = [key for key in GROUP if key not in ("impl", "settings")] + ["others"]
 # Options that name a run or who computes it, but not what is trained.
 _OWN = ("--seed", "--output_folder", "--results_csv", "--rnn_class", "--jit")
 _OWN += ("--device",)  # GROUP has it
+# Options that another cell of the table tells, or that decide nothing.
+_TOLD = ("--data_folder", "--corpus", "--number_of_epochs", "--noprogressbar")
+_FLAGS = ("--jit", "--noprogressbar")
 
 
-def other_options(command):
+def other_options(command, own=_OWN):
     """What of a recorded command line decides the result, but the layer.
 
     Arguments
     ---------
     command : str
         As a result row holds it.
+    own : tuple of str
+        The options to leave out.
 
     Returns
     -------
@@ -44,10 +49,10 @@ def other_options(command):
     kept, skip = [], False
     for word in shlex.split(command)[2:]:
         name = word.split("=")[0]
-        own = name in _OWN
-        if not own and not (skip and not word.startswith("--")):
+        out = name in own
+        if not out and not (skip and not word.startswith("--")):
             kept.append(word)
-        skip = own and "=" not in word and name != "--jit"
+        skip = out and "=" not in word and name not in _FLAGS
     return shlex.join(kept)
 
 
@@ -131,10 +136,13 @@ def table(data):
     lines = []
     for shared, rate, ours, stock in pairs(data.recipes):
         found = compare(ours, stock)
+        command = f"python train.py {shared['others']}"
+        _, *options = shlex.split(other_options(command, _TOLD))
         lines.append(
             [
                 *(shared[key] for key in ("corpus", "split", "recipe", "rnn")),
                 f"{shared['epochs']:.0f}",
+                shlex.join(options),
                 rate.upper(),
                 *(
                     f"{np.mean(x):.2f} ± {np.std(x, ddof=1):.2f} ({len(x)})"
@@ -149,8 +157,8 @@ def table(data):
     if not lines:
         return NOTHING
     header = (
-        "corpus|split|recipe|layer|epochs|rate|ours % (seeds)|SpeechBrain's % "
-        "(seeds)|difference|95 % interval|p|within seed noise"
+        "corpus|split|recipe|layer|epochs|options|rate|ours % (seeds)|"
+        "SpeechBrain's % (seeds)|difference|95 % interval|p|within seed noise"
     )
     return markdown(header.split("|"), lines)
 
