@@ -3,7 +3,10 @@
 import gc
 
 import torch
-from speechbrain.utils.distributed import ddp_init_group
+from speechbrain.utils.distributed import (
+    ddp_init_group,
+    is_distributed_initialized,
+)
 from torch.nn.parallel import DistributedDataParallel
 
 
@@ -34,7 +37,7 @@ def leave_process_group(brain):
     brain : speechbrain.Brain
         Trains and evaluates no more.
     """
-    if not torch.distributed.is_initialized():
+    if not is_distributed_initialized():
         return
     for name, module in brain.modules.items():
         if isinstance(module, DistributedDataParallel):
