@@ -3,6 +3,38 @@
 import shlex
 
 
+def parse(command):
+    """What a command line gives to train.py.
+
+    Arguments
+    ---------
+    command : str
+        As a result row holds it: ``python train.py a.yaml --lr 0.1``.
+
+    Returns
+    -------
+    yaml : str
+        The word before the options, empty if there is none.
+    options : dict
+        Name, with its dashes -> its value, or None for a flag.
+
+    Example
+    -------
+    >>> parse("python train.py a.yaml --lr 0.1 --jit --seed=2")
+    ('a.yaml', {'--lr': '0.1', '--jit': None, '--seed': '2'})
+    """
+    yaml, options, name = "", {}, None
+    for word in shlex.split(command)[2:]:
+        if word.startswith("--"):
+            name, equals, value = word.partition("=")
+            options[name] = value if equals else None
+        elif name is None:
+            yaml = word
+        else:
+            options[name] = word
+    return yaml, options
+
+
 def option(command, name):
     """The value of an option, or None.
 
@@ -19,15 +51,7 @@ def option(command, name):
 
     Example
     -------
-    >>> command = "python train.py a.yaml --lr 0.1 --seed=2"
-    >>> option(command, "--lr"), option(command, "--seed")
-    ('0.1', '2')
-    >>> option(command, "--device") is None
-    True
+    >>> option("python train.py a.yaml --lr 0.1", "--lr")
+    '0.1'
     """
-    words = shlex.split(command)
-    for word, following in zip(words, [*words[1:], None]):
-        key, equals, value = word.partition("=")
-        if key == name:
-            return value if equals else following
-    return None
+    return parse(command)[1].get(name)

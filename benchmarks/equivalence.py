@@ -5,6 +5,7 @@ import shlex
 import numpy as np
 from scipy import stats
 
+from benchmarks.commands import parse
 from benchmarks.comparison import GROUP, RATES, repetitions
 from benchmarks.impls import STOCK, STOCK_JIT
 from benchmarks.rows import newest
@@ -22,38 +23,31 @@ _OWN = ("--seed", "--output_folder", "--results_csv", "--rnn_class", "--jit")
 _OWN += ("--device",)  # GROUP has it
 # Options that another cell of the table tells, or that decide nothing.
 _TOLD = ("--data_folder", "--corpus", "--number_of_epochs", "--noprogressbar")
-_FLAGS = ("--jit", "--noprogressbar")
 
 
-def other_options(command, own=_OWN):
+def other_options(command):
     """What of a recorded command line decides the result, but the layer.
 
     Arguments
     ---------
     command : str
         As a result row holds it.
-    own : tuple of str
-        The options to leave out.
 
     Returns
     -------
-    str
+    tuple of str
+        The YAML, and the options in the order of their names.
 
     Example
     -------
     >>> other_options(
     ...     "python train.py a.yaml --seed 1 --lr 0.1 --jit '--rnn_class=!x'"
     ... )
-    'a.yaml --lr 0.1'
+    ('a.yaml', '--lr=0.1')
     """
-    kept, skip = [], False
-    for word in shlex.split(command)[2:]:
-        name = word.split("=")[0]
-        out = name in own
-        if not out and not (skip and not word.startswith("--")):
-            kept.append(word)
-        skip = out and "=" not in word and name not in _FLAGS
-    return shlex.join(kept)
+    yaml, options = parse(command)
+    kept = sorted(item for item in options.items() if item[0] not in _OWN)
+    return (yaml, *("=".join(filter(None, item)) for item in kept))
 
 
 def compare(ours, stock):
@@ -136,8 +130,11 @@ def table(data):
     lines = []
     for shared, rate, ours, stock in pairs(data.recipes):
         found = compare(ours, stock)
-        command = f"python train.py {shared['others']}"
-        _, *options = shlex.split(other_options(command, _TOLD))
+        options = [
+            option
+            for option in shared["others"][1:]
+            if option.partition("=")[0] not in _TOLD
+        ]
         lines.append(
             [
                 *(shared[key] for key in ("corpus", "split", "recipe", "rnn")),

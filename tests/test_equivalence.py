@@ -42,7 +42,7 @@ def test_only_the_same_recipe_is_compared():
     ((shared, rate, our_rates, stock_rates),) = found
     assert rate == "per"
     assert (our_rates, stock_rates) == ([10, 11, 12, 13], [10, 12, 14, 11])
-    assert shared["others"] == "a.yaml --noprogressbar --lr 0.1"
+    assert shared["others"] == ("a.yaml", "--lr=0.1", "--noprogressbar")
     for other in (
         rows("speechbrain", [10, 12, 14]),
         rows("speechbrain", [10, 12, 14, 11], lr=0.2),
@@ -61,6 +61,6 @@ def test_the_table():
         )
 
     last = equivalence.table(Data).splitlines()[-1]
-    assert "| 3 | --lr 0.1 | PER | 21.50 ± 1.29 (4) | 11.50 ± 1.29" in last
+    assert "| 3 | --lr=0.1 | PER | 21.50 ± 1.29 (4) | 11.50 ± 1.29" in last
     assert "| +10.00 |" in last
     assert last.endswith("| 0.03 | NO |")
