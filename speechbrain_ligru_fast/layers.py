@@ -13,11 +13,8 @@ import torch
 from speechbrain.nnet.RNN import rnn_init
 from torch import Tensor, nn
 
-from speechbrain_ligru_fast.norm import (
-    masked_batch_norm,
-    valid_frames,
-)
-from speechbrain_ligru_fast.ops import ligru_scan
+from speechbrain_ligru_fast.light_gru_layer import LightGRULayer
+from speechbrain_ligru_fast.norm import valid_frames
 from speechbrain_ligru_fast.spec import (
     check_backend_name,
     check_nonlinearity,
@@ -25,211 +22,26 @@ from speechbrain_ligru_fast.spec import (
 
 logger = logging.getLogger(__name__)
 
-# Buffers of stock checkpoints that hold no learnt value.
-_STOCK_ONLY_BUFFERS = ("drop_masks", "drop_mask_te")
 
-
-def _make_norm(normalization, gates):
-    """The feed-forward normalisation, with stock's default for others."""
-    if normalization == "batchnorm":
-        return nn.BatchNorm1d(gates, momentum=0.05)
-    if normalization == "identity":
-        return nn.Identity()
-    return nn.LayerNorm(gates)
-
-
-class LightGRULayer(nn.Module):
-    """One (S)LiGRU layer: project, normalise, mask, scan.
-
-    Arguments
-    ---------
-    input_size : int
-        Number of input features.
-    hidden_size : int
-        Number of hidden units per direction.
-    nonlinearity : str
-        relu, tanh, sin or leaky_relu.
-    normalization : str
-        Feed-forward normalisation: batchnorm, layernorm or identity.
-    bias : bool
-        If False, the normalisation's bias is frozen at 0.
-    dropout : float
-        Recurrent dropout rate.
-    bidirectional : bool
-        Whether to scan in both directions.
-    layer_norm : nn.LayerNorm | None
-        SLiGRU's LayerNorm on the recurrent projection.
-    backend : str
-        A backend's name or ``auto``.
-    recompute : bool
-        Whether the backward computes the gates again.
-    """
-
-    __constants__ = ["batch_norm", "stabilised"]
-
-    def __init__(
-        self,
-        input_size,
-        hidden_size,
-        nonlinearity,
-        normalization,
-        bias,
-        dropout,
-        bidirectional,
-        layer_norm,
-        backend,
-        recompute=False,
+def _check_sizes(hidden_size, input_shape, num_layers, dropout):
+    for name, value in (
+        ("hidden_size", hidden_size),
+        ("num_layers", num_layers),
     ):
-        super().__init__()
-        self.hidden_size = int(hidden_size)
-        self.input_size = int(input_size)
-        self.directions = 2 if bidirectional else 1
-        self.dropout = float(dropout)
-        self.nonlinearity = nonlinearity
-        self.backend = backend
-        self.recompute = recompute
-        gates = 2 * self.hidden_size
-        self.w = nn.Linear(self.input_size, gates, bias=False)
-        self.u = nn.Linear(self.hidden_size, gates, bias=False)
-        self.stabilised = layer_norm is not None
-        self.eps = 1e-5
-        if layer_norm is not None:
-            self.layer_norm = layer_norm
-            self.eps = float(layer_norm.eps)
-        self.norm = _make_norm(normalization, gates)
-        self.batch_norm = normalization == "batchnorm"
-        if not bias and normalization != "identity":
-            self.norm.bias.data.fill_(0)
-            self.norm.bias.requires_grad = False
-        self.register_buffer("h_init", torch.zeros(1, self.hidden_size))
-
-    def forward(
-        self,
-        x: Tensor,
-        hx: Optional[Tensor] = None,
-        frames: Optional[Tensor] = None,
-    ) -> Tensor:
-        """Returns the states of every frame.
-
-        Arguments
-        ---------
-        x : Tensor
-            (B, T, input_size).
-        hx : Tensor | None
-            (directions * B, H) initial state, forward rows first.
-        frames : Tensor | None
-            (B,) int64 valid frames.
-
-        Returns
-        -------
-        Tensor
-            (B, T, directions * H).
-        """
-        rows = self.directions * x.size(0)
-        if hx is None:
-            hx = self.h_init.expand(rows, self.hidden_size)
-        if x.size(0) * x.size(1) == 0:
-            # BatchNorm has no statistics of nothing. A part of the graph, so
-            # that a backward finds its way.
-            nothing = self.w(x)[..., :1] * 0.0
-            return nothing.expand(-1, -1, self.directions * self.hidden_size)
-        w = self._normalise(self.w(x), frames)
-        mask: Optional[Tensor] = None
-        if self.training and self.dropout > 0.0:
-            mask = self._sample_mask(rows, hx)
-        ln_weight: Optional[Tensor] = None
-        ln_bias: Optional[Tensor] = None
-        if self.stabilised:
-            ln_weight = self.layer_norm.weight
-            ln_bias = self.layer_norm.bias
-        return ligru_scan(
-            w,
-            self.u.weight,
-            hx,
-            mask,
-            frames,
-            self.nonlinearity,
-            self.directions,
-            self.stabilised,
-            ln_weight,
-            ln_bias,
-            self.eps,
-            self.backend,
-            self.recompute,
+        if int(value) < 1:
+            raise ValueError(f"{name}: got {value}, expected 1 or more")
+    if len(input_shape) < 3 or None in list(input_shape)[2:]:
+        raise ValueError(
+            f"input_shape: got {tuple(input_shape)}, expected (batch, time, "
+            "features) with a number of features"
         )
+    if not 0 <= dropout <= 1:
+        raise ValueError(f"dropout: got {dropout}, expected 0 to 1")
 
-    def _sample_mask(self, rows: int, like: Tensor) -> Tensor:
-        """A fresh recurrent dropout mask, (rows, H)."""
-        ones = torch.ones(
-            [rows, self.hidden_size], dtype=like.dtype, device=like.device
-        )
-        return nn.functional.dropout(ones, self.dropout, True)
 
-    def _normalise(self, w: Tensor, frames: Optional[Tensor]) -> Tensor:
-        """Feed-forward normalisation of (B, T, 2H), padding left out."""
-        if not self.batch_norm:
-            return self.norm(w)
-        if not self.norm.training:
-            return self.norm(w.flatten(0, 1)).reshape(w.shape)
-        if frames is not None:
-            valid = valid_frames(frames, w.size(1))
-            if not torch.jit.is_scripting():
-                if isinstance(self.norm, nn.SyncBatchNorm):
-                    # Its statistics cross processes: give it only frames.
-                    out = torch.zeros_like(w)
-                    out[valid] = self._count_directions(w[valid]).to(w.dtype)
-                    return out
-            self.norm.num_batches_tracked.add_(1)
-            return masked_batch_norm(
-                w,
-                valid,
-                self.norm.running_mean,
-                self.norm.running_var,
-                self.norm.weight,
-                self.norm.bias,
-                self.norm.momentum,
-                self.norm.eps,
-                self.directions,
-            )
-        return self._count_directions(w.flatten(0, 1)).reshape(w.shape)
-
-    def _count_directions(self, flat: Tensor) -> Tensor:
-        """BatchNorm of (N, 2H), counting each frame once a direction.
-
-        Stock normalises x and its flip together: the same mean and biased
-        variance as over x alone, but twice the count in running_var.
-        """
-        if self.directions == 1:
-            return self.norm(flat)
-        n = flat.size(0)
-        if not torch.jit.is_scripting():
-            if isinstance(self.norm, nn.SyncBatchNorm):
-                return self.norm(torch.cat([flat, flat]))[:n]
-        # Autograd keeps the statistics that batch_norm updates: give it
-        # copies, so that correcting the buffer afterwards is allowed.
-        var = self.norm.running_var.clone()
-        out = nn.functional.batch_norm(
-            flat.expand(2, -1) if n == 1 else flat,
-            self.norm.running_mean,
-            var,
-            self.norm.weight,
-            self.norm.bias,
-            True,
-            self.norm.momentum,
-            self.norm.eps,
-        )
-        with torch.no_grad():
-            self.norm.num_batches_tracked.add_(1)
-            # n / (n - 1) is in the update; (2n) / (2n - 1) belongs there.
-            ratio = 1.0 if n == 1 else 2.0 * (n - 1) / (2 * n - 1)
-            kept = (1 - self.norm.momentum) * self.norm.running_var
-            self.norm.running_var.copy_(kept + (var - kept) * ratio)
-        return out[:n]
-
-    def _load_from_state_dict(self, state_dict, prefix, *args, **kwargs):
-        for name in _STOCK_ONLY_BUFFERS:
-            state_dict.pop(prefix + name, None)
-        super()._load_from_state_dict(state_dict, prefix, *args, **kwargs)
+def _autocast(x):
+    # There is no autocast of tensors without data.
+    return x.device.type != "meta" and torch.is_autocast_enabled(x.device.type)
 
 
 class _LightGRU(nn.Module):
@@ -253,8 +65,7 @@ class _LightGRU(nn.Module):
         super().__init__()
         check_nonlinearity(nonlinearity)
         check_backend_name(backend)
-        if not 0 <= dropout <= 1:
-            raise ValueError(f"dropout: got {dropout}, expected 0 to 1")
+        _check_sizes(hidden_size, input_shape, num_layers, dropout)
         if normalization not in ("batchnorm", "layernorm", "identity"):
             logger.warning(
                 "normalization %r is unknown: LayerNorm is used, as "
@@ -373,6 +184,15 @@ class _LightGRU(nn.Module):
             return forward.unsqueeze(0)
         return torch.stack([forward, output[:, 0, self.hidden_size :]])
 
+    def _like(self) -> Tensor:
+        """A tensor of the parameters' dtype and device."""
+        first = self.rnn[0]
+        if not torch.jit.is_scripting():
+            # Not where adapters or quantisation have replaced the module.
+            if not isinstance(getattr(first.w, "weight", None), Tensor):
+                return first.h_init
+        return first.w.weight
+
     def _check(self, x: Tensor, hx: Optional[Tensor]):
         if x.dim() != 3:
             raise ValueError(
@@ -386,15 +206,14 @@ class _LightGRU(nn.Module):
             raise TypeError(
                 f"x: got dtype {x.dtype}, expected a floating point type"
             )
-        weight = self.rnn[0].w.weight
+        weight = self._like()
         if x.device != weight.device:
             raise ValueError(
                 f"x: got device {x.device}, expected that of the "
                 f"parameters, {weight.device}"
             )
         if not torch.jit.is_scripting():
-            autocast = torch.is_autocast_enabled(x.device.type)
-            if x.dtype != weight.dtype and not autocast:
+            if x.dtype != weight.dtype and not _autocast(x):
                 raise TypeError(
                     f"x: got dtype {x.dtype}, expected that of the "
                     f"parameters, {weight.dtype}"
@@ -420,8 +239,7 @@ class _LightGRU(nn.Module):
                     f"hx: got dtype {hx.dtype}, expected a floating point type"
                 )
             if not torch.jit.is_scripting():
-                autocast = torch.is_autocast_enabled(x.device.type)
-                if hx.dtype != weight.dtype and not autocast:
+                if hx.dtype != weight.dtype and not _autocast(x):
                     raise TypeError(
                         f"hx: got dtype {hx.dtype}, expected that of the "
                         f"parameters, {weight.dtype}"
@@ -429,6 +247,11 @@ class _LightGRU(nn.Module):
 
     def _frames(self, lengths: Tensor, x: Tensor) -> Tensor:
         """Relative lengths (B,) -> int64 frames (B,)."""
+        if not torch.jit.is_scripting():
+            if not isinstance(lengths, Tensor):
+                raise TypeError(
+                    f"lengths: got {type(lengths).__name__}, expected a tensor"
+                )
         if list(lengths.shape) != [x.size(0)]:
             raise ValueError(
                 f"lengths: got shape {list(lengths.shape)}, expected "
@@ -484,7 +307,8 @@ class LiGRU(_LightGRU):
     Raises
     ------
     ValueError
-        For an unknown nonlinearity or backend, or a dropout outside [0, 1].
+        For an unknown nonlinearity or backend, a dropout outside [0, 1], a
+        size below 1, or an input_shape without its features.
 
     Example
     -------
@@ -566,7 +390,8 @@ class SLiGRU(_LightGRU):
     Raises
     ------
     ValueError
-        For an unknown nonlinearity or backend, or a dropout outside [0, 1].
+        For an unknown nonlinearity or backend, a dropout outside [0, 1], a
+        size below 1, or an input_shape without its features.
 
     Example
     -------

@@ -30,12 +30,21 @@ def layer(**options):
         ),
         ({"dropout": 1.5}, "dropout: got 1.5, expected 0 to 1"),
         ({"dropout": float("nan")}, "dropout: got nan"),
+        ({"num_layers": 0}, "num_layers: got 0, expected 1 or more"),
+        ({"hidden_size": 0}, "hidden_size: got 0, expected 1 or more"),
+        (
+            {"input_shape": (None, None, None)},
+            "input_shape: got .*expected .batch, time, features",
+        ),
+        ({"input_shape": (3, 7)}, "input_shape: got "),
     ],
     ids=str,
 )
 def test_constructor(model, options, words):
     with pytest.raises(ValueError, match=words):
-        getattr(fast, model)(4, SHAPE, **options)
+        getattr(fast, model)(
+            **{"hidden_size": 4, "input_shape": SHAPE, **options}
+        )
 
 
 @pytest.mark.parametrize("model", twins.MODELS)
@@ -104,6 +113,11 @@ X = torch.randn(SHAPE)
             ValueError,
             "lengths: got .*nan",
             (X, None, torch.tensor([1.0, 0.5, float("nan")])),
+        ),
+        (
+            TypeError,
+            "lengths: got list, expected a tensor",
+            (X, None, [1.0, 0.5, 0.2]),
         ),
     ],
 )

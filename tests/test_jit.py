@@ -2,6 +2,8 @@
 
 import io
 import itertools
+import subprocess
+import sys
 
 import pytest
 import torch
@@ -91,3 +93,20 @@ def test_scripted_layer_checks_its_input():
     ):
         with pytest.raises(torch.jit.Error, match=words):
             scripted(**given)
+
+
+def test_scripted_layer_in_another_process(tmp_path):
+    file = tmp_path / "net.pt"
+    torch.jit.save(torch.jit.script(fast.LiGRU(5, SHAPE)), file)
+    done = subprocess.run(
+        [
+            sys.executable,
+            "-c",
+            "import torch, speechbrain_ligru_fast.ops\n"
+            f"net = torch.jit.load({str(file)!r})\n"
+            f"print(tuple(net(torch.randn{SHAPE})[0].shape))",
+        ],
+        capture_output=True,
+        text=True,
+    )
+    assert done.stdout.strip() == "(3, 7, 5)", done.stderr

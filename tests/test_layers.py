@@ -295,3 +295,13 @@ def test_options_and_initial_weights_are_stocks(model):
     ours = ours_class(6, (2, 5, 4), bias=False)
     assert not ours.rnn[0].norm.bias.requires_grad
     assert not ours.rnn[0].norm.bias.any()
+
+
+@pytest.mark.parametrize("model", twins.MODELS)
+@pytest.mark.parametrize("given", [{}, {"lengths": torch.ones(3)}])
+def test_shapes_without_data(model, given):
+    ours = twins.build(model, (3, 7, 5), bidirectional=True)[0].to("meta")
+    given = {name: value.to("meta") for name, value in given.items()}
+    x = twins.data((3, 7, 5)).to("meta")
+    output, hidden = ours(x, **given)
+    assert output.shape == (3, 7, 14) and hidden.shape == (2, 3, 7)

@@ -61,6 +61,7 @@ FLOORS = (
     ("spec", "rows", "recompute"),
     ("backends",),
     ("ops", "single", "norm", "cnn"),
+    ("light_gru_layer",),
     ("layers",),
     ("lobe", "pytorch_kaldi"),
     ("asr",),

@@ -1,0 +1,243 @@
+"""One LiGRU or SLiGRU layer: project, normalise, drop out, scan."""
+
+from typing import Optional
+
+import torch
+from torch import Tensor, nn
+
+from speechbrain_ligru_fast.norm import masked_batch_norm, valid_frames
+from speechbrain_ligru_fast.ops import ligru_scan
+
+# Buffers of stock checkpoints that hold no learnt value.
+_STOCK_ONLY_BUFFERS = ("drop_masks", "drop_mask_te")
+
+
+def _make_norm(normalization, gates):
+    """The feed-forward normalisation, with stock's default for others."""
+    if normalization == "batchnorm":
+        return nn.BatchNorm1d(gates, momentum=0.05)
+    if normalization == "identity":
+        return nn.Identity()
+    return nn.LayerNorm(gates)
+
+
+class LightGRULayer(nn.Module):
+    """One (S)LiGRU layer: project, normalise, mask, scan.
+
+    Arguments
+    ---------
+    input_size : int
+        Number of input features.
+    hidden_size : int
+        Number of hidden units per direction.
+    nonlinearity : str
+        relu, tanh, sin or leaky_relu.
+    normalization : str
+        Feed-forward normalisation: batchnorm, layernorm or identity.
+    bias : bool
+        If False, the normalisation's bias is frozen at 0.
+    dropout : float
+        Recurrent dropout rate.
+    bidirectional : bool
+        Whether to scan in both directions.
+    layer_norm : nn.LayerNorm | None
+        SLiGRU's LayerNorm on the recurrent projection.
+    backend : str
+        A backend's name or ``auto``.
+    recompute : bool
+        Whether the backward computes the gates again.
+    """
+
+    __constants__ = ["batch_norm", "stabilised"]
+
+    def __init__(
+        self,
+        input_size,
+        hidden_size,
+        nonlinearity,
+        normalization,
+        bias,
+        dropout,
+        bidirectional,
+        layer_norm,
+        backend,
+        recompute=False,
+    ):
+        super().__init__()
+        self.hidden_size = int(hidden_size)
+        self.input_size = int(input_size)
+        self.directions = 2 if bidirectional else 1
+        self.dropout = float(dropout)
+        self.nonlinearity = nonlinearity
+        self.backend = backend
+        self.recompute = recompute
+        gates = 2 * self.hidden_size
+        self.w = nn.Linear(self.input_size, gates, bias=False)
+        self.u = nn.Linear(self.hidden_size, gates, bias=False)
+        self.stabilised = layer_norm is not None
+        self.eps = 1e-5
+        if layer_norm is not None:
+            self.layer_norm = layer_norm
+            self.eps = float(layer_norm.eps)
+        self.norm = _make_norm(normalization, gates)
+        self.batch_norm = normalization == "batchnorm"
+        if not bias and normalization != "identity":
+            self.norm.bias.data.fill_(0)
+            self.norm.bias.requires_grad = False
+        self.register_buffer("h_init", torch.zeros(1, self.hidden_size))
+
+    def forward(
+        self,
+        x: Tensor,
+        hx: Optional[Tensor] = None,
+        frames: Optional[Tensor] = None,
+    ) -> Tensor:
+        """Returns the states of every frame.
+
+        Arguments
+        ---------
+        x : Tensor
+            (B, T, input_size).
+        hx : Tensor | None
+            (directions * B, H) initial state, forward rows first.
+        frames : Tensor | None
+            (B,) int64 valid frames.
+
+        Returns
+        -------
+        Tensor
+            (B, T, directions * H).
+        """
+        rows = self.directions * x.size(0)
+        if hx is None:
+            hx = self.h_init.expand(rows, self.hidden_size)
+        if x.size(0) * x.size(1) == 0:
+            # BatchNorm has no statistics of nothing. A part of the graph, so
+            # that a backward finds its way.
+            nothing = self.w(x)[..., :1] * 0.0
+            return nothing.expand(-1, -1, self.directions * self.hidden_size)
+        w = self._normalise(self.w(x), frames)
+        mask: Optional[Tensor] = None
+        if self.training and self.dropout > 0.0:
+            mask = self._sample_mask(rows, hx)
+        ln_weight: Optional[Tensor] = None
+        ln_bias: Optional[Tensor] = None
+        if self.stabilised:
+            ln_weight = self.layer_norm.weight
+            ln_bias = self.layer_norm.bias
+        return ligru_scan(
+            w,
+            self._recurrent_weight(),
+            hx,
+            mask,
+            frames,
+            self.nonlinearity,
+            self.directions,
+            self.stabilised,
+            ln_weight,
+            ln_bias,
+            self.eps,
+            self.backend,
+            self.recompute,
+        )
+
+    def _recurrent_weight(self) -> Tensor:
+        """U, as calling ``self.u`` would apply it.
+
+        Adapters and quantisation put another module in its place, pruning
+        and spectral normalisation a hook before it.
+        """
+        if not torch.jit.is_scripting():
+            if (
+                type(self.u).forward is not nn.Linear.forward
+                or len(self.u._forward_pre_hooks) > 0
+                or len(self.u._forward_hooks) > 0
+            ):
+                like = self.h_init
+                return self.u(
+                    torch.eye(
+                        self.hidden_size, dtype=like.dtype, device=like.device
+                    )
+                ).t()
+        return self.u.weight
+
+    def _sample_mask(self, rows: int, like: Tensor) -> Tensor:
+        """A fresh recurrent dropout mask, (rows, H)."""
+        ones = torch.ones(
+            [rows, self.hidden_size], dtype=like.dtype, device=like.device
+        )
+        return nn.functional.dropout(ones, self.dropout, True)
+
+    def _normalise(self, w: Tensor, frames: Optional[Tensor]) -> Tensor:
+        """Feed-forward normalisation of (B, T, 2H), padding left out."""
+        if not self.batch_norm:
+            return self.norm(w)
+        if not self.norm.training:
+            return self.norm(w.flatten(0, 1)).reshape(w.shape)
+        if frames is not None:
+            valid = valid_frames(frames, w.size(1))
+            if not torch.jit.is_scripting():
+                if isinstance(self.norm, nn.SyncBatchNorm):
+                    # Its statistics cross processes: give it only frames.
+                    out = torch.zeros_like(w)
+                    out[valid] = self._count_directions(w[valid]).to(w.dtype)
+                    return out
+            return masked_batch_norm(
+                w,
+                valid,
+                self.norm.running_mean,
+                self.norm.running_var,
+                self.norm.weight,
+                self.norm.bias,
+                self._count_batch(),
+                self.norm.eps,
+                self.directions,
+            )
+        return self._count_directions(w.flatten(0, 1)).reshape(w.shape)
+
+    def _count_batch(self) -> float:
+        """The weight of one more batch in BatchNorm's statistics."""
+        self.norm.num_batches_tracked.add_(1)
+        momentum = self.norm.momentum
+        if momentum is None:
+            # torch's cumulative average, as update_bn asks for.
+            return 1.0 / float(self.norm.num_batches_tracked)
+        return momentum
+
+    def _count_directions(self, flat: Tensor) -> Tensor:
+        """BatchNorm of (N, 2H), counting each frame once a direction.
+
+        Stock normalises x and its flip together: the same mean and biased
+        variance as over x alone, but twice the count in running_var.
+        """
+        if self.directions == 1:
+            return self.norm(flat)
+        n = flat.size(0)
+        if not torch.jit.is_scripting():
+            if isinstance(self.norm, nn.SyncBatchNorm):
+                return self.norm(torch.cat([flat, flat]))[:n]
+        # Autograd keeps the statistics that batch_norm updates: give it
+        # copies, so that correcting the buffer afterwards is allowed.
+        var = self.norm.running_var.clone()
+        momentum = self._count_batch()
+        out = nn.functional.batch_norm(
+            flat.expand(2, -1) if n == 1 else flat,
+            self.norm.running_mean,
+            var,
+            self.norm.weight,
+            self.norm.bias,
+            True,
+            momentum,
+            self.norm.eps,
+        )
+        with torch.no_grad():
+            # n / (n - 1) is in the update; (2n) / (2n - 1) belongs there.
+            ratio = 1.0 if n == 1 else 2.0 * (n - 1) / (2 * n - 1)
+            kept = (1 - momentum) * self.norm.running_var
+            self.norm.running_var.copy_(kept + (var - kept) * ratio)
+        return out[:n]
+
+    def _load_from_state_dict(self, state_dict, prefix, *args, **kwargs):
+        for name in _STOCK_ONLY_BUFFERS:
+            state_dict.pop(prefix + name, None)
+        super()._load_from_state_dict(state_dict, prefix, *args, **kwargs)
