@@ -1,6 +1,7 @@
 """The CRDNN lobe with fast recurrent layers, and ways to plug it in."""
 
 import inspect
+import logging
 import sys
 from typing import Optional
 
@@ -12,6 +13,8 @@ from torch import Tensor
 
 from speechbrain_ligru_fast import layers
 from speechbrain_ligru_fast.cnn import keep_dynamic
+
+logger = logging.getLogger(__name__)
 
 # What ``register`` answers to in a YAML file.
 LOBE_NAME = "speechbrain.lobes.models.ligru_fast"
@@ -153,21 +156,51 @@ def _arguments(rnn):
     return {**arguments, "input_shape": shape, "re_init": False}
 
 
+# Dictionaries, so that a handle that a user holds can still remove its hook.
+_HOOKS = (
+    "_forward_pre_hooks",
+    "_forward_pre_hooks_with_kwargs",
+    "_forward_hooks",
+    "_forward_hooks_with_kwargs",
+    "_forward_hooks_always_called",
+    "_backward_pre_hooks",
+    "_backward_hooks",
+)
+
+
+def _take_over(old, new):
+    """Gives module ``new`` what users set on ``old``: hooks and mode."""
+    for name in _HOOKS:
+        setattr(new, name, getattr(old, name))
+    new._is_full_backward_hook = old._is_full_backward_hook
+    # Only of what stays here: parts that move are frozen or not on their own.
+    new.train(old.training)
+
+
 def _move_weights(source, target):
     """Gives ``target`` the very parameter tensors of ``source``."""
+    _take_over(source, target)
     for old, new in zip(source.rnn, target.rnn):
+        _take_over(old, new)
+        new.to(device=old.h_init.device, dtype=old.h_init.dtype)
         for name in ("w", "u", "norm", "layer_norm"):
             if hasattr(old, name):
                 setattr(new, name, getattr(old, name))
         new.h_init = old.h_init
     target.re_init = source.re_init
-    target.to(source.rnn[0].u.weight.device)
-    target.train(source.training)
 
 
 def _swap(module, classes, build):
     """Replaces every instance of ``classes`` in ``module``."""
     new = {m: build(m) for m in module.modules() if type(m) in classes}
+    for other in module.modules():
+        if isinstance(other, classes) and type(other) not in classes:
+            logger.warning(
+                "%s stays: a subclass of %s may compute something else",
+                type(other).__name__,
+                type(other).__mro__[1].__name__,
+            )
+    logger.info("Layers swapped: %d", len(new))
     for old, swapped in new.items():
         # A layer that was not told the lengths is not told them now: the
         # model's results stay what they were.
@@ -191,7 +224,10 @@ def accelerate(module: torch.nn.Module, backend="auto", recompute=False):
     ---------
     module : torch.nn.Module
         A model, changed in place, or a stock layer itself. Parameters stay
-        the same objects, so that optimizers and checkpoints go on.
+        the same objects, so that optimizers and checkpoints go on; hooks
+        stay, too. A subclass of a stock layer is left alone, with a
+        warning, and so is a layer that a model also holds where modules
+        don't count, as in a list.
     backend : str
         Backend of the fast layers.
     recompute : bool
@@ -247,7 +283,7 @@ def restore(module: torch.nn.Module):
 
     def build(fast):
         arguments = _arguments(fast)
-        if "identity" in arguments.values():
+        if any(isinstance(layer.norm, torch.nn.Identity) for layer in fast.rnn):
             raise ValueError(
                 "normalization: got 'identity', which SpeechBrain's layer "
                 "does not have; allowed are batchnorm and layernorm"

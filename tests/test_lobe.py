@@ -190,3 +190,72 @@ def test_a_stock_model_is_accelerated_in_place():
     fast = speechbrain_ligru_fast.accelerate(theirs, backend="reference")
     assert fast is theirs and type(theirs.RNN) is LiGRU
     assert torch.allclose(theirs(x), want, atol=1e-10)
+
+
+def swap(to_stock):
+    """Ours and stock's twin, and what turns the first into the second."""
+    cls = LiGRU if to_stock else STOCK_LIGRU
+    net = cls(hidden_size=5, input_shape=[3, 7, 6], num_layers=2)
+    turn = "restore" if to_stock else "accelerate"
+    return net, getattr(speechbrain_ligru_fast, turn)
+
+
+@pytest.mark.parametrize("to_stock", [False, True])
+def test_what_is_frozen_stays_so(to_stock):
+    net, turn = swap(to_stock)
+    net.rnn[0].norm.eval()
+    net.rnn[1].eval()
+    x = torch.randn(3, 7, 6)
+    want = net(x)[0]
+    new = turn(net)
+    assert new.training and new.rnn[0].training
+    assert not new.rnn[0].norm.training and not new.rnn[1].training
+    assert torch.allclose(new(x)[0], want, atol=1e-6)
+
+
+@pytest.mark.parametrize("to_stock", [False, True])
+def test_hooks_stay(to_stock):
+    net, turn = swap(to_stock)
+    seen = []
+    handle = net.register_forward_hook(lambda *_: seen.append("net"))
+    net.rnn[1].register_forward_pre_hook(lambda *_: seen.append("layer"))
+    new = turn(net)
+    new(torch.randn(3, 7, 6))
+    assert seen == ["layer", "net"]
+    handle.remove()
+    new(torch.randn(3, 7, 6))
+    assert seen == ["layer", "net", "layer"]
+
+
+@pytest.mark.parametrize("training", [False, True])
+def test_restored_in_16_bits(training):
+    fast = LiGRU(5, [3, 7, 6], dropout=0.5).bfloat16().train(training)
+    output, _ = speechbrain_ligru_fast.restore(fast)(
+        # Of as many utterances as stock was built for: when it draws masks
+        # for another number, they are float32.
+        torch.randn(8, 7, 6, dtype=torch.bfloat16)
+    )
+    assert output.dtype == torch.bfloat16
+
+
+def test_stocks_identity_is_its_layer_norm():
+    net = STOCK_LIGRU(
+        hidden_size=5, input_shape=[3, 7, 6], normalization="identity"
+    )
+    x = torch.randn(3, 7, 6)
+    want = net(x)[0]
+    fast = speechbrain_ligru_fast.accelerate(net)
+    assert torch.allclose(fast(x)[0], want, atol=1e-6)
+    assert torch.equal(speechbrain_ligru_fast.restore(fast)(x)[0], want)
+    none = LiGRU(5, [3, 7, 6], normalization="identity")
+    with pytest.raises(ValueError, match="got 'identity'"):
+        speechbrain_ligru_fast.restore(none)
+
+
+def test_a_subclass_is_left_alone_and_named(caplog):
+    class Mine(STOCK_LIGRU):
+        pass
+
+    net = nn.ModuleDict({"RNN": Mine(hidden_size=5, input_shape=[3, 7, 6])})
+    assert type(speechbrain_ligru_fast.accelerate(net)["RNN"]) is Mine
+    assert "Mine stays: a subclass of LiGRU" in caplog.text
