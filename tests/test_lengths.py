@@ -136,3 +136,14 @@ def test_gradient_of_masked_batch_norm():
         x[valid], None, None, weight, bias, True
     )
     assert torch.allclose(function(x, weight, bias), want, atol=1e-12)
+
+
+@pytest.mark.parametrize("model", twins.MODELS)
+def test_what_overflows_stays_out_of_the_padding(backend, model):
+    ours = layer(model, backend, bidirectional=False, num_layers=1).eval()
+    x = padded(0.0)
+    with torch.no_grad():
+        ours.rnn[0].w.weight.fill_(1e308)
+        output, _ = ours(x.abs(), lengths=LENGTHS)
+    assert not output[~padding()].isfinite().all()
+    assert not output[padding()].any()

@@ -116,7 +116,8 @@ def scan_forward(spec, w, u, h0, mask, lengths, ln_weight, ln_bias, save):
             candidate = candidate * m
         new = z * h + (1 - z) * candidate
         h = new if active is None else torch.where(active[t], new, h)
-        output.append(h if active is None else h * active[t])
+        # Not a product: what has overflowed would be NaN in the padding.
+        output.append(h if active is None else torch.where(active[t], h, 0.0))
         gates.append(torch.cat([a, z], 1))
 
     def in_time_order(values, channels):

@@ -93,7 +93,8 @@ def _forward_loop(
         new = torch.addcmul((1 - z) * c, z, h)
         if active is not None:
             h = torch.where(active[t], new, h)
-            output.append(h * active[t])
+            # Not a product: what has overflowed would be NaN there.
+            output.append(h.masked_fill(~active[t], 0.0))
         else:
             h = new
             output.append(h)

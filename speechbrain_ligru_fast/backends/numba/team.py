@@ -45,12 +45,9 @@ def rank_functions(threads):
     if threads == 1:
         return 0, 0
     library = _openmp()
-    return tuple(
-        ctypes.cast(function, ctypes.c_void_p).value
-        for function in (
-            library.omp_get_thread_num,
-            library.omp_get_num_threads,
-        )
+    return (
+        _address(library.omp_get_thread_num),
+        _address(library.omp_get_num_threads),
     )
 
 
