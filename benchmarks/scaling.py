@@ -17,6 +17,7 @@ import time
 
 import torch
 from hyperpyyaml import load_hyperpyyaml
+from ruamel.yaml.error import YAMLError
 from speechbrain.dataio.batch import PaddedBatch
 
 from benchmarks.provenance import provenance
@@ -103,7 +104,12 @@ def measure(args, rest):
         return {
             **stamp,
             "recipe": hparams["recipe"],
-            **describe_recurrent(hparams, device, brain.scripted()),
+            **describe_recurrent(
+                hparams["modules"]["enc"],
+                device,
+                args.precision,
+                brain.scripted(),
+            ),
             "precision": args.precision,
             "params": sum(p.numel() for p in hparams["model"].parameters()),
             "batch_audio_s": round(audio, 1),
@@ -133,7 +139,11 @@ def main(argv=None):
     parser.add_argument("--warm_up", type=int, default=2)
     parser.add_argument("--results", type=pathlib.Path, default=RESULTS)
     args, rest = parser.parse_known_args(argv)
-    row = measure(args, rest)
+    try:
+        row = measure(args, rest)
+    except (OSError, ValueError, KeyError, YAMLError) as error:
+        print(f"scaling: {error}", file=sys.stderr)
+        return 1
     append_row(args.results, row)
     print(
         f"{row['rnn']} by {row['impl']}: {row['step_s']} s a step of "

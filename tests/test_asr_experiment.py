@@ -1,13 +1,16 @@
 """What a result row says of the run that made it."""
 
+import functools
 from pathlib import Path
 
 import pytest
 from hyperpyyaml import load_hyperpyyaml
 
+from speechbrain_ligru_fast import SLiGRU
 from speechbrain_ligru_fast.asr.brain import ASR
 from speechbrain_ligru_fast.asr.config import parse
 from speechbrain_ligru_fast.asr.recurrent import describe_recurrent
+from speechbrain_ligru_fast.lobe import CRDNN
 
 ROOT = Path(__file__).parent.parent
 TINY = "tests/hparams/tiny_timit.yaml"
@@ -31,5 +34,16 @@ def test_only_what_is_scripted_is_called_so(tmp_path, yaml, options, impl):
     hparams = load_hyperpyyaml(document, overrides)
     brain = ASR(hparams["modules"], None, hparams, run_opts)
     brain.on_fit_start()
-    found = describe_recurrent(hparams, "cpu", brain.scripted())
+    encoder = hparams["modules"]["enc"]
+    found = describe_recurrent(encoder, "cpu", "fp32", brain.scripted())
     assert found == {"rnn": "LiGRU", "impl": impl}
+
+
+def test_the_backend_of_the_layer_itself_is_told():
+    encoder = CRDNN(
+        input_shape=(2, 20, 16),
+        rnn_neurons=4,
+        rnn_class=functools.partial(SLiGRU, backend="reference"),
+    )
+    found = describe_recurrent(encoder, "cpu")
+    assert found == {"rnn": "SLiGRU", "impl": "reference"}

@@ -3,20 +3,53 @@
 import torch
 
 from speechbrain_ligru_fast.backends import choose
+from speechbrain_ligru_fast.layers import LiGRU, SLiGRU
 from speechbrain_ligru_fast.spec import ScanSpec
 
+_DTYPES = {
+    "fp32": torch.float32,
+    "fp16": torch.float16,
+    "bf16": torch.bfloat16,
+}
 
-def describe_recurrent(hparams, device_type, scripted=False):
+
+def find_recurrent(encoder):
+    """An encoder's recurrent layer.
+
+    Arguments
+    ---------
+    encoder : torch.nn.Module
+        A CRDNN or what holds one; not scripted.
+
+    Returns
+    -------
+    torch.nn.Module
+
+    Raises
+    ------
+    ValueError
+        If there is none.
+    """
+    for name, module in encoder.named_modules():
+        # As SpeechBrain's lobes call it.
+        if name.rpartition(".")[2] == "RNN":
+            return module
+    raise ValueError(f"{type(encoder).__name__} has no module named RNN")
+
+
+def describe_recurrent(encoder, device_type, precision="fp32", scripted=False):
     """The ``rnn`` and ``impl`` cells of a result row.
 
     Arguments
     ---------
-    hparams : dict
-        Of the experiment: rnn_class, backend.
+    encoder : torch.nn.Module
+        See ``find_recurrent``.
     device_type : str
         ``cpu`` or ``cuda``.
+    precision : str
+        Of the training: fp32, fp16 or bf16.
     scripted : bool
-        Whether the encoder is, by torch.jit.script.
+        Whether the encoder is run as torch.jit.script made it.
 
     Returns
     -------
@@ -24,22 +57,23 @@ def describe_recurrent(hparams, device_type, scripted=False):
 
     Example
     -------
+    >>> from speechbrain.lobes.models.CRDNN import CRDNN
     >>> from speechbrain.nnet.RNN import LSTM
-    >>> describe_recurrent({"rnn_class": LSTM, "backend": "auto"}, "cpu")
+    >>> encoder = CRDNN(input_shape=[2, 15, 60], rnn_class=LSTM, rnn_neurons=4)
+    >>> describe_recurrent(encoder, "cpu")
     {'rnn': 'LSTM', 'impl': 'torch'}
     """
-    cls = hparams["rnn_class"]
-    # HyperPyYAML's !name: gives a partial.
-    cls = getattr(cls, "func", cls)
-    package = cls.__module__.partition(".")[0]
-    if package == "speechbrain_ligru_fast":
-        backend = choose(
-            hparams["backend"], device_type, torch.float32, ScanSpec()
+    rnn = find_recurrent(encoder)
+    if isinstance(rnn, (LiGRU, SLiGRU)):
+        layer = rnn.rnn[0]
+        spec = ScanSpec(
+            rnn.nonlinearity, rnn.directions, layer.stabilised, layer.eps
         )
+        backend = choose(rnn.backend, device_type, _DTYPES[precision], spec)
         impl = backend.__name__.rpartition(".")[2]
-    elif package == "speechbrain" and cls.__name__ in ("LiGRU", "SLiGRU"):
+    elif type(rnn).__name__ in ("LiGRU", "SLiGRU"):
         impl = "speechbrain-jit" if scripted else "speechbrain"
     else:
         # SpeechBrain's other layers wrap torch's.
         impl = "torch"
-    return {"rnn": cls.__name__, "impl": impl}
+    return {"rnn": type(rnn).__name__, "impl": impl}
