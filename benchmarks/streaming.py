@@ -5,9 +5,9 @@
         EXPERIMENT/save/test.json --data_folder /path/to/TIMIT
 
 The second streams what a recipe tested on. EXPERIMENT was trained with
---rnn_bidirectional False. Each length of chunk appends a row: time a chunk,
-look-ahead, real-time factor, and for how many files the text at the end is
-that of the whole file.
+--norm_type global --rnn_bidirectional False. Each length of chunk appends a
+row: time a chunk (empty if no file is longer than one), look-ahead, real-time
+factor, and for how many files the text at the end is that of the whole file.
 """
 
 import argparse
@@ -23,7 +23,9 @@ from speechbrain_ligru_fast.asr.recurrent import describe_recurrent
 from speechbrain_ligru_fast.asr.results import append_row
 from speechbrain_ligru_fast.asr.transcribe import (
     check_audio,
+    check_durations,
     load_recognizer,
+    parse_seconds,
     stream,
 )
 
@@ -94,20 +96,38 @@ def measure(recognizer, paths, texts, chunk):
     found = [stream(recognizer, p, chunk, lambda *_: None) for p in paths]
     figures = [one for _, one in found]
     seconds = [soundfile.info(path).duration for path in paths]
-    pieces = sum(one["chunks"] - 1 for one in figures)
-    spent = sum(one["chunk_ms"] * (one["chunks"] - 1) for one in figures)
+    chunk_ms, chunk_ms_max = _chunk_times(figures)
     computing = sum(one["rtf"] * s for one, s in zip(figures, seconds))
     return {
         "chunk_s": chunk,
         "files": len(paths),
         "audio_s": round(sum(seconds), 1),
         "look_ahead_s": round(figures[0]["look_ahead_s"], 4),
-        "chunk_ms": round(spent / max(pieces, 1), 2),
-        "chunk_ms_max": round(max(one["chunk_ms_max"] for one in figures), 2),
+        "chunk_ms": chunk_ms,
+        "chunk_ms_max": chunk_ms_max,
         "end_ms": round(sum(one["end_ms"] for one in figures) / len(paths), 2),
         "rtf": round(computing / sum(seconds), 4),
         "same_text": sum(t == text for (t, _), text in zip(found, texts)),
     }
+
+
+def _chunk_times(figures):
+    """Mean and maximum over the chunks before the ends, None without any."""
+    figures = [one for one in figures if one["chunks"] > 1]
+    if not figures:
+        return None, None
+    pieces = sum(one["chunks"] - 1 for one in figures)
+    spent = sum(one["chunk_ms"] * (one["chunks"] - 1) for one in figures)
+    longest = max(one["chunk_ms_max"] for one in figures)
+    return round(spent / pieces, 2), round(longest, 2)
+
+
+def _summarize(row):
+    cells = [f"{key} {value}" for key, value in row.items()]
+    if row["chunk_ms"] is None:
+        cells = [cell for cell in cells if not cell.startswith("chunk_ms")]
+        cells.append("no file is longer than a chunk: only ends were timed")
+    return ", ".join(cells)
 
 
 def main(argv=None):
@@ -125,7 +145,9 @@ def main(argv=None):
     parser.add_argument(
         "--data_folder", type=pathlib.Path, help="of the manifest's corpus"
     )
-    parser.add_argument("--chunks", nargs="+", type=float, default=[0.5])
+    parser.add_argument(
+        "--chunks", nargs="+", type=parse_seconds, default=[0.5]
+    )
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--results", type=pathlib.Path, default=RESULTS)
     argv = sys.argv[1:] if argv is None else argv
@@ -136,6 +158,7 @@ def main(argv=None):
         audio = args.audio or manifest_audio(args.manifest, args.data_folder)
         check_audio(audio)
         recognizer = load_recognizer(args.experiment, args.device)
+        check_durations(recognizer, audio)
         paths = [str(path.resolve()) for path in audio]
         texts = [recognizer.transcribe_file(path) for path in paths]
         # The first one compiles and allocates.
@@ -145,23 +168,19 @@ def main(argv=None):
         print(f"streaming: {error}", file=sys.stderr)
         return 1
     device = torch.device(args.device).type
-    rnn = recognizer.mods.encoder.enc["RNN"]
-    settings = {
-        "rnn_class": type(rnn),
-        "backend": getattr(rnn, "backend", "auto"),
-    }
+    layer = describe_recurrent(recognizer.mods.encoder, device)
     stamp = provenance("benchmarks.streaming", argv, device)
     for row in rows:
         append_row(
             args.results,
             {
                 **stamp,
-                **describe_recurrent(settings, device),
+                **layer,
                 "experiment": args.experiment.name,
                 **row,
             },
         )
-        print(", ".join(f"{key} {value}" for key, value in row.items()))
+        print(_summarize(row))
     return 0
 
 

@@ -115,6 +115,22 @@ def test_options_in_full_only(tmp_path, given, nearest):
 
 
 @pytest.mark.parametrize(
+    "given, words",
+    [
+        (["--corpus", "x", "lr=1"], "--corpus: got x lr=1, expected one"),
+        (["--corpus", "x", "-lr", "1"], "--corpus: got x -lr 1, expected one"),
+        (["--lr", "--seed", "2"], "--lr: got none, expected one value"),
+        (["--jit", "yes"], "--jit: got yes, expected no value"),
+    ],
+)
+def test_a_value_each(given, words):
+    yaml = str(ROOT / "tests/hparams/tiny_timit.yaml")
+    with pytest.raises(ValueError, match=words):
+        parse([yaml, "--data_folder", "x", *given])
+    parse(["--device", "cpu", yaml, "--data_folder=x", "--lr="])
+
+
+@pytest.mark.parametrize(
     "content, words",
     [
         (b"wer,cer\n1,2,3\n", "rows.csv, line 2: 3 cells for 2 columns"),

@@ -175,6 +175,34 @@ def test_too_long(hparams, prepared, caplog):
         make_dataset(prepared / "train.json", hparams, TRAIN)
 
 
+def test_none_is_short_enough(hparams, prepared):
+    hparams |= {"max_duration": 0.01, "max_bad_fraction": 1}
+    with pytest.raises(ValueError, match="12 of 12 utterances are longer"):
+        make_dataset(prepared / "train.json", hparams, TRAIN)
+
+
+@pytest.mark.parametrize("given", [None, "abc", 0])
+def test_the_limit_is_a_number(hparams, prepared, given):
+    hparams["max_duration"] = given
+    with pytest.raises(ValueError, match=f"max_duration must .*{given!r}"):
+        make_dataset(prepared / "train.json", hparams, TRAIN)
+
+
+def test_too_short(hparams, prepared, caplog):
+    hparams |= {"max_bad_fraction": 0.9, "speeds": [90, 110]}
+    path = prepared / "train.json"
+    durations = sorted(
+        item["duration"] for item in json.loads(path.read_text()).values()
+    )
+    # Perturbed, the shortest would be too short.
+    dataset = make_dataset(path, hparams, TRAIN, durations[0] / 1.05)
+    assert len(dataset) < 12
+    assert f"{12 - len(dataset)} of 12 training utterances are" in caplog.text
+    make_dataset(path, hparams, TEST, durations[0] / 1.05)
+    with pytest.raises(ValueError, match="train.json: .* shorter than the"):
+        make_dataset(path, hparams, TEST, durations[0] * 1.05)
+
+
 def test_unknown_sorting(hparams, prepared):
     hparams["sorting"] = "asc"
     with pytest.raises(ValueError, match="sorting must be one of .*'asc'"):

@@ -4,6 +4,7 @@ import csv
 import os
 import re
 import shlex
+import shutil
 import signal
 import subprocess
 import sys
@@ -147,8 +148,9 @@ def test_librispeech_killed_and_resumed(
     # A language model with the same tokenizer changes the test, not the
     # training, and is exported with it, beside what there is.
     tested = sorted((folder / "export").iterdir())
-    tested += [folder / f"{n}_test-tiny.txt" for n in ("wer", "cer")]
-    tested.append(folder / "texts_test-tiny.csv")
+    test = f"test-tiny_{row['settings']}"
+    tested += [folder / f"{n}_{test}.txt" for n in ("wer", "cer")]
+    tested.append(folder / f"texts_{test}.csv")
     before = [path.read_bytes() for path in tested]
     lm = tmp_path / "lm"
     recipe(
@@ -166,9 +168,10 @@ def test_librispeech_killed_and_resumed(
     row = rows_of(folder / "results.csv")[1]
     assert (row["lm"], int(row["epochs"])) == ("rnnlm", total)
     assert [path.read_bytes() for path in tested] == before
-    assert (folder / "wer_test-tiny_rnnlm.txt").exists()
-    assert (folder / "cer_test-tiny_rnnlm.txt").exists()
-    texts = alignments.read_texts(folder / "texts_test-tiny_rnnlm.csv")
+    test = f"test-tiny_rnnlm_{row['settings']}"
+    assert (folder / f"wer_{test}.txt").exists()
+    assert (folder / f"cer_{test}.txt").exists()
+    texts = alignments.read_texts(folder / f"texts_{test}.csv")
     assert {name: said for name, said, _ in texts} == references
     recognizer = EncoderDecoderASR.from_hparams(
         source=str(folder / "export_rnnlm"), run_opts={"device": "cpu"}
@@ -184,6 +187,23 @@ def test_librispeech_killed_and_resumed(
             "tiny_librispeech.yaml",
             *[*arguments, "--rnn_neurons", "8", "--number_of_epochs", "99"],
         )
+
+
+def test_what_can_not_be_tested_is_said_before_training(
+    recipe, librispeech, tmp_path
+):
+    corpus = tmp_path / "corpus"
+    shutil.copytree(librispeech, corpus)
+    soundfile.write(next(corpus.rglob("3-1-0001.flac")), [0.1] * 100, 16000)
+    folder = tmp_path / "asr"
+    arguments = ["LibriSpeech/train.py", "tiny_librispeech.yaml", *QUIET]
+    arguments += ["--data_folder", corpus, "--output_folder", folder]
+    words = "test-tiny.json: 3-1-0001 shorter than the 0.0"
+    with pytest.raises(ValueError, match=words):
+        recipe(*arguments)
+    with pytest.raises(ValueError, match="test_splits: got none"):
+        recipe(*arguments, "--test_splits=[]")
+    assert not list((folder / "save").glob("CKPT*"))
 
 
 def test_timit_with_jit_and_noise(recipe, timit, tmp_path, capsys):
@@ -301,6 +321,12 @@ def test_streaming(recipe, timit, tmp_path, capsys):
     assert streaming_benchmark.main(again[3:]) == 0
     assert len(rows_of(results)) == 4
     assert all(float(row["rtf"]) > 0 for row in rows)
+
+    short = tmp_path / "short.wav"
+    soundfile.write(short, [0.1] * 10, 16000)
+    for more in ([], ["--stream"]):
+        assert transcribe.main([str(folder), str(short), *more]) == 1
+        assert "short.wav: shorter than the 0.0" in capsys.readouterr().err
 
     slow = tmp_path / "slow.wav"
     soundfile.write(slow, [0.0] * 800, 8000)

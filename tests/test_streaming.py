@@ -1,14 +1,18 @@
 """Audio in pieces gives what the whole gives; test_recipes.py trains one."""
 
+from types import SimpleNamespace
+
 import pytest
 import torch
 from speechbrain.lobes.features import Fbank
 from speechbrain.nnet import RNN as stock
+from speechbrain.processing.features import InputNormalization
 
 from speechbrain_ligru_fast import LiGRU, SLiGRU
 from speechbrain_ligru_fast.asr.streaming import (
     StreamingEncoder,
     StreamingFeatures,
+    StreamingRecognizer,
 )
 from speechbrain_ligru_fast.lobe import CRDNN
 
@@ -122,3 +126,27 @@ def test_features():
 def test_features_that_need_more(features):
     with pytest.raises(ValueError, match="compute_features: streaming needs"):
         StreamingFeatures(features)
+
+
+@pytest.mark.parametrize("both_ways", [False, True])
+@pytest.mark.parametrize("norm_type", ["global", "sentence"])
+@pytest.mark.parametrize("deltas", [False, True])
+def test_all_reasons_at_once(both_ways, norm_type, deltas):
+    encoder = SimpleNamespace(
+        normalize=InputNormalization(norm_type=norm_type),
+        compute_features=Fbank(deltas=deltas),
+        enc=make(rnn_bidirectional=both_ways),
+    )
+    recognizer = SimpleNamespace(mods=SimpleNamespace(encoder=encoder))
+    reasons = {
+        "Train with --norm_type global": norm_type != "global",
+        "compute_features: streaming needs": deltas,
+        "Train with --rnn_bidirectional False": both_ways,
+    }
+    if not any(reasons.values()):
+        StreamingRecognizer(recognizer)
+        return
+    with pytest.raises(ValueError) as caught:
+        StreamingRecognizer(recognizer)
+    for words, wanted in reasons.items():
+        assert (words in str(caught.value)) == wanted

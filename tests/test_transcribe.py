@@ -3,10 +3,12 @@
 import runpy
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import soundfile
 
+from speechbrain_ligru_fast.asr import transcribe
 from speechbrain_ligru_fast.asr.transcribe import main
 
 SCRIPT = Path(__file__).parent.parent / "transcribe.py"
@@ -41,10 +43,66 @@ def test_bad_audio(tmp_path, audio, capsys):
     assert all(str(path) in err for path in bad)
 
 
-def test_chunks_of_nothing(audio, capsys):
+@pytest.mark.parametrize("chunk", ["0", "-1", "inf", "nan", "long"])
+def test_bad_chunks(audio, chunk, capsys):
     with pytest.raises(SystemExit):
-        main(["none", audio, "--stream", "--chunk", "0"])
-    assert "--chunk must be above 0" in capsys.readouterr().err
+        main(["none", audio, "--stream", "--chunk", chunk])
+    assert (
+        f"--chunk: got '{chunk}', expected a finite number above 0"
+        in capsys.readouterr().err
+    )
+
+
+@pytest.mark.parametrize("device", ["cuda:99", "nonsense", "meta"])
+def test_bad_device(audio, device, capsys):
+    assert main(["none", audio, "--device", device]) == 1
+    out, err = capsys.readouterr()
+    assert out == "" and len(err.splitlines()) == 1
+    assert err.startswith(f"transcribe: device: got '{device}', which can't")
+
+
+class Streaming:
+    """What `stream` needs of a StreamingRecognizer; a piece takes 2 s."""
+
+    look_ahead = 160
+
+    def __init__(self, recognizer):
+        self.seconds = []
+
+    def feed(self, wav, last):
+        self.seconds.append(3.0 if last else 2.0)
+        return "text"
+
+
+@pytest.mark.parametrize(
+    "chunk, figures, words",
+    [
+        # 4 pieces and the end.
+        ("0.002", (5, 2000, 2000, 3000), "5 chunks, 2000 ms a chunk (at most "),
+        ("0.01", (1, None, None, 3000), "whole file in one chunk, none before"),
+        ("1e308", (1, None, None, 3000), "whole file in one chunk, none befo"),
+    ],
+)
+def test_times_of_chunks(monkeypatch, audio, chunk, figures, words, capsys):
+    recognizer = SimpleNamespace(
+        audio_normalizer=SimpleNamespace(sample_rate=16000)
+    )
+    monkeypatch.setattr(transcribe, "StreamingRecognizer", Streaming)
+    monkeypatch.setattr(transcribe, "load_recognizer", lambda *_: recognizer)
+    monkeypatch.setattr(transcribe, "check_durations", lambda *_: None)
+    _, got = transcribe.stream(recognizer, audio, float(chunk), print)
+    keys = "chunks chunk_ms chunk_ms_max end_ms".split()
+    assert tuple(got[key] for key in keys) == figures
+    assert main(["none", audio, "--stream", "--chunk", chunk]) == 0
+    err = capsys.readouterr().err
+    assert words in err and ", 3000 ms for the last with its search" in err
+
+
+def test_help_names_what_streaming_needs(capsys):
+    with pytest.raises(SystemExit):
+        main(["--help"])
+    out = " ".join(capsys.readouterr().out.split())
+    assert "--norm_type global --rnn_bidirectional False" in out
 
 
 def test_script(monkeypatch, capsys):

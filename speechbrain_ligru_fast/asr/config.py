@@ -122,11 +122,14 @@ def parse(arguments):
     Raises
     ------
     ValueError
-        If an option is neither SpeechBrain's nor a key of the YAML.
+        If an option is neither SpeechBrain's nor a key of the YAML, or has
+        not one value.
     """
     path, run_opts, overrides = sb.parse_arguments(arguments)
     document = compose(path)
-    check_options(arguments, ruamel.yaml.YAML().load(document))
+    options = list(arguments)
+    options.remove(path)
+    check_options(options, ruamel.yaml.YAML().load(document))
     return path, document, run_opts, overrides
 
 

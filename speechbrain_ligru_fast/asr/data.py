@@ -14,7 +14,7 @@ logger = logging.getLogger(__name__)
 _SORTINGS = ("random", "ascending", "descending")
 
 
-def make_dataset(manifest, hparams, stage):
+def make_dataset(manifest, hparams, stage, shortest=0.0):
     """A dataset of ``id, sig, text, tokens, tokens_bos, tokens_eos``.
 
     Arguments
@@ -25,6 +25,8 @@ def make_dataset(manifest, hparams, stage):
         Of the experiment: data_folder, text, tokenizer, bos_index, eos_index,
         sample_rate, sorting, max_duration.
     stage : speechbrain.Stage
+    shortest : float
+        Seconds that the network needs at least.
 
     Returns
     -------
@@ -44,8 +46,14 @@ def make_dataset(manifest, hparams, stage):
         manifest, replacements={"data_root": hparams["data_folder"]}
     )
     if stage == sb.Stage.TRAIN:
-        dataset = _select(dataset, manifest, hparams)
+        dataset = _select(dataset, manifest, hparams, shortest)
     else:
+        short = _lasting(dataset, lambda seconds: seconds < shortest)
+        if short:
+            raise ValueError(
+                f"manifest {manifest}: {few(short)} shorter than the "
+                f"{shortest:.4f} s that the network needs"
+            )
         # Long ones first: memory runs out at once or not at all.
         dataset = dataset.filtered_sorted(sort_key="duration", reverse=True)
     _check_audio(dataset, hparams["sample_rate"])
@@ -104,37 +112,60 @@ def loader_options(dataset, hparams, stage):
     return options | {"batch_sampler": sampler}
 
 
-def _select(dataset, manifest, hparams):
-    """The training utterances that are not too long, in order."""
+def _lasting(dataset, condition):
+    """Names of the utterances whose duration meets a condition."""
+    return [
+        name
+        for name, item in dataset.data.items()
+        if condition(item["duration"])
+    ]
+
+
+def _select(dataset, manifest, hparams, shortest):
+    """The training utterances of a length to train on, in order."""
     sorting, limit = hparams["sorting"], hparams["max_duration"]
     if sorting not in _SORTINGS:
         raise ValueError(
             f"sorting must be one of {', '.join(_SORTINGS)}, got {sorting!r}"
         )
-    too_long = [
-        name for name, item in dataset.data.items() if item["duration"] > limit
-    ]
-    if len(too_long) > hparams["max_bad_fraction"] * len(dataset):
+    if not isinstance(limit, (int, float)) or not limit > 0:
         raise ValueError(
-            f"manifest {manifest}: {len(too_long)} of {len(dataset)} "
-            f"utterances are longer than max_duration={limit} s "
-            f"({few(too_long)}), more than max_bad_fraction="
-            f"{hparams['max_bad_fraction']} allows"
+            f"max_duration must be a number of seconds above 0, got {limit!r}"
         )
-    if too_long:
-        logger.warning(
-            "%d of %d training utterances are longer than max_duration=%s s "
-            "and left out: %s",
-            len(too_long),
-            len(dataset),
-            limit,
-            few(too_long),
-        )
+    # Speed perturbation, in percent, shortens them.
+    shortest *= max(hparams.get("speeds", [100])) / 100
+    _leave_out(
+        _lasting(dataset, lambda seconds: seconds > limit),
+        f"longer than max_duration={limit} s",
+        *(len(dataset), manifest, hparams["max_bad_fraction"]),
+    )
+    _leave_out(
+        _lasting(dataset, lambda seconds: seconds < shortest),
+        f"shorter than the {shortest:.4f} s that the network needs",
+        *(len(dataset), manifest, hparams["max_bad_fraction"]),
+    )
     order = {} if sorting == "random" else {"sort_key": "duration"}
     return dataset.filtered_sorted(
+        key_min_value={"duration": shortest},
         key_max_value={"duration": limit},
         reverse=sorting == "descending",
         **order,
+    )
+
+
+def _leave_out(names, why, count, manifest, max_bad_fraction):
+    """Warns of utterances that are not trained on; refuses too many."""
+    if not names:
+        return
+    if len(names) > max_bad_fraction * count or len(names) == count:
+        raise ValueError(
+            f"manifest {manifest}: {len(names)} of {count} utterances are "
+            f"{why} ({few(names)}), more than max_bad_fraction="
+            f"{max_bad_fraction} allows"
+        )
+    logger.warning(
+        "%d of %d training utterances are %s and left out: %s",
+        *(len(names), count, why, few(names)),
     )
 
 

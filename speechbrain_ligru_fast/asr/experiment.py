@@ -4,6 +4,7 @@ import logging
 from pathlib import Path
 
 import speechbrain as sb
+import torch
 from speechbrain.utils.distributed import run_on_main
 
 from speechbrain_ligru_fast.asr.brain import ASR
@@ -16,6 +17,7 @@ from speechbrain_ligru_fast.asr.results import (
     describe_run,
     name_test,
 )
+from speechbrain_ligru_fast.asr.shortest import shortest_input
 
 logger = logging.getLogger(__name__)
 
@@ -39,11 +41,16 @@ def run(hparams, run_opts, test_manifests):
         The rows.
     """
     _check(hparams)
+    if not test_manifests:
+        raise ValueError("test_splits: got none, expected one or more")
     stages = sb.Stage
-    train = make_dataset(hparams["train_annotation"], hparams, stages.TRAIN)
-    valid = make_dataset(hparams["valid_annotation"], hparams, stages.VALID)
+    shortest = _shortest(hparams)
+    train, valid = (
+        make_dataset(hparams[f"{name}_annotation"], hparams, stage, shortest)
+        for name, stage in (("train", stages.TRAIN), ("valid", stages.VALID))
+    )
     tests = {
-        name: make_dataset(manifest, hparams, stages.TEST)
+        name: make_dataset(manifest, hparams, stages.TEST, shortest)
         for name, manifest in test_manifests.items()
     }
     brain = ASR(
@@ -115,11 +122,28 @@ def _check(hparams):
         )
 
 
+def _shortest(hparams):
+    """Seconds of audio that the network needs at least."""
+    features, encoder = hparams["compute_features"], hparams["modules"]["enc"]
+    encoder.eval()
+    samples = shortest_input(
+        lambda wav: encoder(features(wav), torch.ones(1)),
+        hparams["sample_rate"],
+    )
+    encoder.train()
+    return samples / hparams["sample_rate"]
+
+
 def _row(brain, hparams, split):
     """The result row of the test just made."""
     rates = {name.lower(): value for name, value in brain.test_stats.items()}
     row = describe_run(hparams, brain.device_type, brain.timer.first_commit)
-    row |= describe_recurrent(hparams, brain.device_type, brain.scripted())
+    row |= describe_recurrent(
+        hparams["modules"]["enc"],
+        brain.device_type,
+        brain.precision,
+        brain.scripted(),
+    )
     return row | {
         "split": split,
         "lm": "rnnlm" if hparams["lm_folder"] else "none",
@@ -145,7 +169,7 @@ def _write(brain, hparams, row):
         test_stats=brain.test_stats,
     )
     folder = Path(hparams["output_folder"])
-    test = name_test(row["split"], row["lm"])
+    test = name_test(row["split"], row["lm"], row["settings"])
     for name, metric in brain.metrics.items():
         metric.write(folder / f"{name.lower()}_{test}.txt")
     brain.metrics[hparams["metric"]].write_texts(folder / f"texts_{test}.csv")

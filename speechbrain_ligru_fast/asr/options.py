@@ -6,44 +6,77 @@ from speechbrain.utils.run_opts import RunOptions
 
 
 def check_options(arguments, keys):
-    """Refuse an option that is not written as it is called.
+    """Refuse what SpeechBrain's parser would take for something else.
 
-    SpeechBrain's parser takes ``--precis bf16`` for ``--precision``, but the
-    Brain then finds no option of that name and keeps its default.
+    It takes ``--precis bf16`` for ``--precision``, but the Brain then finds
+    no option of that name and keeps its default; and a word without dashes
+    goes into the value of the option before it.
 
     Arguments
     ---------
     arguments : list of str
-        Of the recipe's command line.
+        Of the recipe's command line, without its YAML.
     keys : iterable of str
         The YAML's, which options may change.
 
     Raises
     ------
     ValueError
-        Naming the option and the nearest that exists.
+        Naming the option and, if it is unknown, the nearest that exists.
 
     Example
     -------
-    >>> check_options(["a.yaml", "--precision", "bf16", "--units=8"], ["units"])
-    >>> check_options(["a.yaml", "--precis=bf16"], ["units"])
+    >>> check_options(["--precision", "bf16", "--units=8"], ["units"])
+    >>> check_options(["--precis=bf16"], ["units"])
     Traceback (most recent call last):
     ...
     ValueError: --precis: no such option, did you mean --precision? Allowed \
 are the YAML's keys and SpeechBrain's run options (--help lists them), in full
+    >>> check_options(["--units", "8", "lr=1"], ["units"])
+    Traceback (most recent call last):
+    ...
+    ValueError: --units: got 8 lr=1, expected one value; options begin with --
     """
     parser = RunOptions._create_parser()
-    run_options = {s for a in parser._actions for s in a.option_strings}
-    allowed = run_options | {f"--{key}" for key in keys}
-    for argument in arguments:
-        option = argument.partition("=")[0]
-        if option.startswith("--") and option not in allowed:
-            longer = [name for name in allowed if name.startswith(option)]
-            (nearest,) = difflib.get_close_matches(
-                option, sorted(longer or allowed), n=1, cutoff=0
-            )
+    words = {s: a.nargs for a in parser._actions for s in a.option_strings}
+    words |= {f"--{key}": None for key in keys}
+    for option, values in _by_option(arguments):
+        if option not in words:
+            raise ValueError(_unknown(option, words))
+        if words[option] == "*":
+            continue
+        expected = 0 if words[option] == 0 else 1
+        if len(values) != expected:
             raise ValueError(
-                f"{option}: no such option, did you mean {nearest}? Allowed "
-                "are the YAML's keys and SpeechBrain's run options (--help "
-                "lists them), in full"
+                f"{option}: got {' '.join(values) or 'none'}, expected "
+                f"{'one value' if expected else 'no value'}; options begin "
+                "with --"
             )
+
+
+def _by_option(arguments):
+    """Each option and the words that belong to it."""
+    found = []
+    for word in arguments:
+        name, equals, value = word.partition("=")
+        if word.startswith("--"):
+            found.append((name, [value] if equals else []))
+        elif found:
+            found[-1][1].append(word)
+        else:
+            raise ValueError(
+                f"{word}: stands before any option; options begin with --"
+            )
+    return found
+
+
+def _unknown(option, allowed):
+    longer = [name for name in allowed if name.startswith(option)]
+    (nearest,) = difflib.get_close_matches(
+        option, sorted(longer or allowed), n=1, cutoff=0
+    )
+    return (
+        f"{option}: no such option, did you mean {nearest}? Allowed are the "
+        "YAML's keys and SpeechBrain's run options (--help lists them), in "
+        "full"
+    )

@@ -99,12 +99,15 @@ def read_rows(path):
     return columns, [dict(zip(columns, row)) for row in cells]
 
 
-def name_test(split, lm):
+def name_test(split, lm, settings):
     """What the files of a test are called by.
+
+    A system may be tested more than once, with other weights of the language
+    model or another beam.
 
     Arguments
     ---------
-    split, lm : str
+    split, lm, settings : str
         Cells of its row.
 
     Returns
@@ -113,10 +116,12 @@ def name_test(split, lm):
 
     Example
     -------
-    >>> name_test("test", "none"), name_test("test", "rnnlm")
-    ('test', 'test_rnnlm')
+    >>> name_test("test", "none", "e5143b79")
+    'test_e5143b79'
+    >>> name_test("test", "rnnlm", "e77148e2")
+    'test_rnnlm_e77148e2'
     """
-    return split if lm == "none" else f"{split}_{lm}"
+    return "_".join([split, *([] if lm == "none" else [lm]), settings])
 
 
 def describe_run(hparams, device_type, first_commit):

@@ -224,6 +224,28 @@ class StreamingFeatures:
         return x.clamp(min=self._loudest - self._top_db)
 
 
+def _check_global(normalize):
+    if normalize.norm_type != "global":
+        raise ValueError(
+            f"norm_type: {normalize.norm_type!r} needs the whole utterance. "
+            "Train with --norm_type global"
+        )
+    return normalize
+
+
+def _make_all(*parts):
+    """Results of all (function, argument), or one error of all reasons."""
+    made, reasons = [], []
+    for function, argument in parts:
+        try:
+            made.append(function(argument))
+        except ValueError as error:
+            reasons.append(str(error))
+    if reasons:
+        raise ValueError("; ".join(reasons))
+    return made
+
+
 class StreamingRecognizer:
     """Text of audio while it arrives.
 
@@ -236,20 +258,18 @@ class StreamingRecognizer:
     Raises
     ------
     ValueError
-        If its encoder or its normalisation needs the whole utterance.
+        If its normalisation, features or encoder need the whole utterance:
+        all reasons at once, since each may take another training.
     """
 
     def __init__(self, recognizer):
         self._recognizer = recognizer
         encoder = recognizer.mods.encoder
-        self._normalize = encoder.normalize
-        if self._normalize.norm_type != "global":
-            raise ValueError(
-                f"norm_type {self._normalize.norm_type!r} needs the whole "
-                "utterance. Train with --norm_type global"
-            )
-        self._features = StreamingFeatures(encoder.compute_features)
-        self._encoder = StreamingEncoder(encoder.enc)
+        self._normalize, self._features, self._encoder = _make_all(
+            (_check_global, encoder.normalize),
+            (StreamingFeatures, encoder.compute_features),
+            (StreamingEncoder, encoder.enc),
+        )
         self._encoded, self._ids = [], []
         self.seconds = []  # of computing, a piece
 

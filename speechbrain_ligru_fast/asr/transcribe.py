@@ -1,6 +1,7 @@
 """Audio files in, text out, with a trained experiment."""
 
 import argparse
+import math
 import sys
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import soundfile
 import torch
 from speechbrain.inference.ASR import EncoderDecoderASR
 
+from speechbrain_ligru_fast.asr.shortest import shortest_input
 from speechbrain_ligru_fast.asr.streaming import StreamingRecognizer
 
 
@@ -29,7 +31,10 @@ def load_recognizer(experiment, device="cpu"):
     ------
     FileNotFoundError
         If there is no trained experiment.
+    ValueError
+        If the device can't be used.
     """
+    _check_device(device)
     experiment = Path(experiment)
     exports = ("export", "export_rnnlm")
     folders = [*(experiment / name for name in exports), experiment]
@@ -46,6 +51,17 @@ def load_recognizer(experiment, device="cpu"):
         f"and enc.ckpt in {', '.join(map(str, folders))}. Training writes "
         "them when it ends."
     )
+
+
+def _check_device(device):
+    try:
+        torch.zeros(1, device=device).item()
+    except (RuntimeError, AssertionError, ImportError) as error:
+        # torch has no one error for this; all but its first line is advice.
+        reason = str(error).partition("\n")[0]
+        raise ValueError(
+            f"device: got {device!r}, which can't be used: {reason}"
+        ) from error
 
 
 def check_audio(paths):
@@ -73,6 +89,35 @@ def check_audio(paths):
         raise ValueError("can't read " + "; ".join(bad))
 
 
+def check_durations(recognizer, paths):
+    """Check that every file is long enough for the network.
+
+    Arguments
+    ---------
+    recognizer : speechbrain.inference.ASR.EncoderDecoderASR
+    paths : list of path-like
+
+    Raises
+    ------
+    ValueError
+        Naming all that are too short.
+    """
+    rate = recognizer.audio_normalizer.sample_rate
+    shortest = shortest_input(
+        lambda wav: recognizer.encode_batch(wav, torch.ones(1)), rate
+    )
+    short = [
+        str(path)
+        for path in paths
+        if soundfile.info(path).duration < shortest / rate
+    ]
+    if short:
+        raise ValueError(
+            f"{', '.join(short)}: shorter than the {shortest / rate:.4f} s "
+            "that the network needs"
+        )
+
+
 def stream(recognizer, path, chunk_seconds, show):
     """Recognise a file as if it were arriving.
 
@@ -92,7 +137,8 @@ def stream(recognizer, path, chunk_seconds, show):
     figures : dict
         ``chunks``, ``look_ahead_s`` (audio that must follow what is
         recognised), ``chunk_ms`` and ``chunk_ms_max`` (computing for a chunk
-        but the last, whose time is ``end_ms``), ``rtf``.
+        but the last, whose time is ``end_ms``; None if there is no other),
+        ``rtf``.
 
     Raises
     ------
@@ -100,31 +146,63 @@ def stream(recognizer, path, chunk_seconds, show):
         For another sample rate, or a recogniser that needs whole files.
     """
     rate = recognizer.audio_normalizer.sample_rate
-    found = soundfile.info(path).samplerate
-    if found != rate:
+    found = soundfile.info(path)
+    if found.samplerate != rate:
         raise ValueError(
-            f"{path} has {found} samples a second; streaming does not "
-            f"resample and needs {rate}"
+            f"{path} has {found.samplerate} samples a second; streaming does "
+            f"not resample and needs {rate}"
         )
     streaming = StreamingRecognizer(recognizer)
-    size = max(1, round(chunk_seconds * rate))
+    # A finite number of seconds may be an infinite number of samples.
+    size = max(1, round(min(chunk_seconds * rate, found.frames)))
     read, text = 0, ""
     blocks = soundfile.blocks(path, size, dtype="float32", always_2d=True)
     for block in blocks:
         read += len(block)
-        last = read == soundfile.info(path).frames
+        last = read == found.frames
         text = streaming.feed(torch.from_numpy(block.mean(1)), last)
         show(read / rate, text)
     *pieces, end = streaming.seconds
-    pieces = pieces or [end]
     return text, {
         "chunks": len(streaming.seconds),
         "look_ahead_s": streaming.look_ahead / rate,
-        "chunk_ms": 1000 * sum(pieces) / len(pieces),
-        "chunk_ms_max": 1000 * max(pieces),
+        "chunk_ms": 1000 * sum(pieces) / len(pieces) if pieces else None,
+        "chunk_ms_max": 1000 * max(pieces) if pieces else None,
         "end_ms": 1000 * end,
         "rtf": sum(streaming.seconds) / (read / rate),
     }
+
+
+def parse_seconds(text):
+    """A command line's length of a chunk.
+
+    Arguments
+    ---------
+    text : str
+
+    Returns
+    -------
+    float
+
+    Raises
+    ------
+    argparse.ArgumentTypeError
+        Unless it is a finite number above 0.
+
+    Example
+    -------
+    >>> parse_seconds("0.5")
+    0.5
+    """
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = math.nan
+    if not 0 < seconds < math.inf:
+        raise argparse.ArgumentTypeError(
+            f"got {text!r}, expected a finite number above 0"
+        )
+    return seconds
 
 
 def main(arguments=None):
@@ -151,17 +229,19 @@ def main(arguments=None):
         "--stream",
         action="store_true",
         help="print the text while the audio is read; needs a system trained "
-        "with --rnn_bidirectional False",
+        "with --norm_type global --rnn_bidirectional False",
     )
     parser.add_argument(
-        "--chunk", type=float, default=0.5, help="seconds; for --stream"
+        "--chunk",
+        type=parse_seconds,
+        default=0.5,
+        help="seconds, above 0; for --stream",
     )
     options = parser.parse_args(arguments)
-    if not options.chunk > 0:
-        parser.error(f"--chunk must be above 0, got {options.chunk}")
     try:
         check_audio(options.audio)
         recognizer = load_recognizer(options.experiment, options.device)
+        check_durations(recognizer, options.audio)
     except (OSError, ValueError) as error:
         print(f"transcribe: {error}", file=sys.stderr)
         return 1
@@ -176,15 +256,18 @@ def main(arguments=None):
             print(f"transcribe: {error}", file=sys.stderr)
             return 1
         print(f"{path}: {text}", flush=True)
-        print(_SUMMARY.format(path=path, **figures), file=sys.stderr)
+        print(f"{path}: {_summarize(figures)}", file=sys.stderr)
     return 0
 
 
-_SUMMARY = (
-    "{path}: {chunks} chunks, {chunk_ms:.0f} ms a chunk (at most "
-    "{chunk_ms_max:.0f}), {end_ms:.0f} ms for the last with its search, "
-    "look-ahead {look_ahead_s:.2f} s, real-time factor {rtf:.3f}"
-)
+def _summarize(figures):
+    pieces = "{chunks} chunks, {chunk_ms:.0f} ms a chunk (at most "
+    pieces += "{chunk_ms_max:.0f})"
+    if figures["chunk_ms"] is None:
+        pieces = "the whole file in one chunk, none before the last"
+    rest = ", {end_ms:.0f} ms for the last with its search, look-ahead "
+    rest += "{look_ahead_s:.2f} s, real-time factor {rtf:.3f}"
+    return (pieces + rest).format(**figures)
 
 
 def _partial(seconds, text):
