@@ -2,6 +2,13 @@
 
 import shlex
 
+# Options that name a run or who computes it, but not what is trained.
+_NAMING = ("--seed", "--output_folder", "--results_csv", "--rnn_class")
+_NAMING += ("--jit", "--device")
+# Options that another cell of a table tells, or that decide nothing.
+_TOLD = ("--data_folder", "--corpus", "--number_of_epochs", "--noprogressbar")
+_TOLD += ("--test_only", "--test_splits", "--lm_folder", "--backend")
+
 
 def parse(command):
     """What a command line gives to train.py.
@@ -18,13 +25,22 @@ def parse(command):
     options : dict
         Name, with its dashes -> its value, or None for a flag.
 
+    Raises
+    ------
+    ValueError
+        For a quote that is not closed.
+
     Example
     -------
     >>> parse("python train.py a.yaml --lr 0.1 --jit --seed=2")
     ('a.yaml', {'--lr': '0.1', '--jit': None, '--seed': '2'})
     """
+    try:
+        words = shlex.split(command)[2:]
+    except ValueError as error:
+        raise ValueError(f"command of a row, {command!r}: {error}") from error
     yaml, options, name = "", {}, None
-    for word in shlex.split(command)[2:]:
+    for word in words:
         if word.startswith("--"):
             name, equals, value = word.partition("=")
             options[name] = value if equals else None
@@ -55,3 +71,41 @@ def option(command, name):
     '0.1'
     """
     return parse(command)[1].get(name)
+
+
+def other_options(command):
+    """What of a recorded command line decides the result, but the layer.
+
+    Arguments
+    ---------
+    command : str
+        As a result row holds it.
+
+    Returns
+    -------
+    tuple of str
+        The YAML, and the options in the order of their names.
+
+    Example
+    -------
+    >>> other_options(
+    ...     "python train.py a.yaml --seed 1 --lr 0.1 --jit '--rnn_class=!x'"
+    ... )
+    ('a.yaml', '--lr=0.1')
+    """
+    yaml, options = parse(command)
+    kept = sorted(item for item in options.items() if item[0] not in _NAMING)
+    return (yaml, *("=".join(filter(None, item)) for item in kept))
+
+
+def shown_options(others):
+    """Those of ``other_options`` that no other cell of a table tells.
+
+    Example
+    -------
+    >>> shown_options(("a.yaml", "--corpus=x", "--lr=0.1"))
+    '--lr=0.1'
+    """
+    return shlex.join(
+        word for word in others[1:] if word.partition("=")[0] not in _TOLD
+    )

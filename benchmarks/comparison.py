@@ -2,6 +2,7 @@
 
 import pandas as pd
 
+from benchmarks.commands import other_options, shown_options
 from benchmarks.rows import newest
 
 # Rows that differ in nothing here are repetitions with other seeds.
@@ -18,7 +19,7 @@ GROUP = [
     "epochs",
     "settings",
 ]
-_WORDS = set(GROUP) - {"threads", "epochs"}
+_WORDS = {*GROUP, "seed", "command"} - {"threads", "epochs"}
 RATES = ["wer", "cer", "per"]
 COSTS = ["epoch_s", "decode_rtf", "peak_mb", "params"]
 
@@ -34,14 +35,18 @@ def repetitions(rows):
     Returns
     -------
     pandas.DataFrame
-        With every column of GROUP, RATES and COSTS.
+        With every column of GROUP, RATES and COSTS, and the ``options``
+        of their commands.
     """
     if rows.empty:
         return rows
     rows = rows.copy()
-    for column in GROUP + RATES + COSTS:
+    for column in [*GROUP, "seed", "command", *RATES, *COSTS]:
         if column not in rows:
             rows[column] = "" if column in _WORDS else float("nan")
+    rows["options"] = [
+        shown_options(other_options(command)) for command in rows["command"]
+    ]
     return newest(rows, [*GROUP, "seed"])
 
 
@@ -56,8 +61,9 @@ def means(rows):
     Returns
     -------
     pandas.DataFrame
-        Columns of GROUP, ``seeds``, the rates and their ``_std`` (of a
-        sample; NaN with one seed) and the costs; best error rate first.
+        Columns of GROUP, ``seeds``, ``options``, the rates and their
+        ``_std`` (of a sample; NaN with one seed) and the costs; best error
+        rate first.
 
     Example
     -------
@@ -71,6 +77,7 @@ def means(rows):
     groups = rows.groupby(GROUP, dropna=False, sort=False)
     found = groups[RATES + COSTS].mean()
     found["seeds"] = groups["seed"].nunique()
+    found["options"] = groups["options"].last()
     for rate in RATES:
         found[f"{rate}_std"] = groups[rate].std(ddof=1)
     found = found.reset_index()
@@ -80,8 +87,8 @@ def means(rows):
 
 
 HEADER = (
-    "corpus|split|recipe|layer|by|LM|epochs|settings|seeds|WER %|CER %|PER %|"
-    "s/epoch|RTF|peak MiB|parameters|device"
+    "corpus|split|recipe|layer|by|LM|epochs|options|settings|seeds|WER %|"
+    "CER %|PER %|s/epoch|RTF|peak MiB|parameters|device"
 ).split("|")
 
 
@@ -105,6 +112,7 @@ def cells(found):
             row["impl"],
             row["lm"],
             _number(row["epochs"], ".0f"),
+            row["options"],
             row["settings"],
             str(row["seeds"]),
             *(_rate(row, rate) for rate in RATES),

@@ -1,11 +1,9 @@
 """Whether another implementation of a layer reaches the same error rate."""
 
-import shlex
-
 import numpy as np
 from scipy import stats
 
-from benchmarks.commands import parse
+from benchmarks.commands import other_options, shown_options
 from benchmarks.comparison import GROUP, RATES, repetitions
 from benchmarks.impls import STOCK, STOCK_JIT
 from benchmarks.rows import newest
@@ -18,36 +16,6 @@ MIN_SEEDS = 4
 # Rows that differ in nothing here were trained by the same recipe: by the
 # options of its command, for the settings' name holds the layer's class too.
 _SAME = [key for key in GROUP if key not in ("impl", "settings")] + ["others"]
-# Options that name a run or who computes it, but not what is trained.
-_OWN = ("--seed", "--output_folder", "--results_csv", "--rnn_class", "--jit")
-_OWN += ("--device",)  # GROUP has it
-# Options that another cell of the table tells, or that decide nothing.
-_TOLD = ("--data_folder", "--corpus", "--number_of_epochs", "--noprogressbar")
-
-
-def other_options(command):
-    """What of a recorded command line decides the result, but the layer.
-
-    Arguments
-    ---------
-    command : str
-        As a result row holds it.
-
-    Returns
-    -------
-    tuple of str
-        The YAML, and the options in the order of their names.
-
-    Example
-    -------
-    >>> other_options(
-    ...     "python train.py a.yaml --seed 1 --lr 0.1 --jit '--rnn_class=!x'"
-    ... )
-    ('a.yaml', '--lr=0.1')
-    """
-    yaml, options = parse(command)
-    kept = sorted(item for item in options.items() if item[0] not in _OWN)
-    return (yaml, *("=".join(filter(None, item)) for item in kept))
 
 
 def compare(ours, stock):
@@ -130,16 +98,11 @@ def table(data):
     lines = []
     for shared, rate, ours, stock in pairs(data.recipes):
         found = compare(ours, stock)
-        options = [
-            option
-            for option in shared["others"][1:]
-            if option.partition("=")[0] not in _TOLD
-        ]
         lines.append(
             [
                 *(shared[key] for key in ("corpus", "split", "recipe", "rnn")),
                 f"{shared['epochs']:.0f}",
-                shlex.join(options),
+                shown_options(shared["others"]),
                 rate.upper(),
                 *(
                     f"{np.mean(x):.2f} ± {np.std(x, ddof=1):.2f} ({len(x)})"

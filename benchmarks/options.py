@@ -42,11 +42,41 @@ def parse_system(text):
     ('GRU', [])
     """
     name, colon, rest = text.partition(":")
+    try:
+        return name, parse_pairs(rest) if colon else []
+    except ValueError:
+        raise ValueError(
+            f"{text!r} must be NAME or NAME:key=value,key=value"
+        ) from None
+
+
+def parse_pairs(text):
+    """Options of train.py that are given as one word.
+
+    Arguments
+    ---------
+    text : str
+        ``key=value,key=value``.
+
+    Returns
+    -------
+    list of str
+
+    Raises
+    ------
+    ValueError
+        If it is no such list.
+
+    Example
+    -------
+    >>> parse_pairs("lm_folder=lm,lm_weight=0.1")
+    ['--lm_folder=lm', '--lm_weight=0.1']
+    """
     # A comma within a value, as in (8, 16), is not followed by a key.
-    options = re.split(r",(?=\w+=)", rest) if colon else []
+    options = re.split(r",(?=\w+=)", text)
     if not all(re.match(r"\w+=.", option) for option in options):
-        raise ValueError(f"{text!r} must be NAME or NAME:key=value,key=value")
-    return name, [f"--{option}" for option in options]
+        raise ValueError(f"{text!r} must be key=value,key=value")
+    return [f"--{option}" for option in options]
 
 
 def keys(options):

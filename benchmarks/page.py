@@ -21,7 +21,11 @@ from speechbrain_ligru_fast.asr.results import name_test
 _TEMPLATE = pathlib.Path(__file__).with_suffix(".html")
 # A part of the page shows rows that are equal in these.
 _PART = ["recipe", "corpus", "split", "device"]
-_NAMED = [key for key in comparison.GROUP if key not in _PART]
+# What tells two systems of a layer and an implementation apart, in words
+# first: their settings are a number.
+_NAMED = ["lm", "options", "threads", "precision", "epochs", "settings"]
+# What is said of a training, not of a test.
+_TRAINED = ["rnn", "impl", "threads", "precision", "epochs"]
 _WORST = 5
 
 
@@ -72,27 +76,41 @@ def write(results_csv, runs, out):
         lines=comparison.cells(found),
         parts=[_part(name, same, pathlib.Path(runs)) for name, same in recipes],
     )
-    pathlib.Path(out).write_text(page, encoding="utf-8")
+    out = pathlib.Path(out)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    out.write_text(page, encoding="utf-8")
 
 
 def _part(name, rows, runs):
     """What the page shows of one recipe's test set."""
-    logs, seconds, systems = {}, {}, []
+    rows = rows.assign(training=[_training(row) for _, row in rows.iterrows()])
+    systems = []
     # An older file has rows without threads or epochs.
     for _, same in rows.groupby(comparison.GROUP, sort=False, dropna=False):
-        label = _label(same.iloc[0], rows)
-        seconds[label] = same["epoch_s"].mean()
-        folders = [run_folder(runs, row) for _, row in same.iterrows()]
-        frames = [_log(folder) for folder in folders if folder]
+        row = same.iloc[0]
+        folder = run_folder(runs, row)
+        test = name_test(row["split"], row["lm"], row["settings"])
+        texts = folder / f"texts_{test}.csv" if folder else None
+        if texts and texts.exists():
+            worst = alignments.worst(alignments.read_texts(texts), _WORST)
+            systems.append({"label": _label(row, rows), "worst": worst})
+    metric = "PER" if rows["wer"].isna().all() else "WER"
+    figures = _figures(rows, runs, metric)
+    return {"title": ", ".join(name), "figures": figures, "systems": systems}
+
+
+def _figures(rows, runs, metric):
+    """Curves and bars: one a training, however often it was tested."""
+    first = rows.drop_duplicates("training").assign(lm="")
+    logs, seconds = {}, {}
+    for training, same in rows.groupby("training", sort=False):
+        label = _label(first[first["training"] == training].iloc[0], first)
+        seconds[label] = same.drop_duplicates("seed")["epoch_s"].mean()
+        folders = {run_folder(runs, row) for _, row in same.iterrows()}
+        frames = [_log(folder) for folder in sorted(filter(None, folders))]
         frames = [frame for frame in frames if len(frame)]
         if frames:
             logs[label] = frames
-        test = name_test(same["split"].iloc[0], same["lm"].iloc[0])
-        texts = [folder / f"texts_{test}.csv" for folder in folders if folder]
-        if texts and texts[0].exists():
-            worst = alignments.worst(alignments.read_texts(texts[0]), _WORST)
-            systems.append({"label": label, "worst": worst})
-    metric = "PER" if rows["wer"].isna().all() else "WER"
     figures = [("Time of an epoch", curves.epoch_bars(seconds))]
     if logs:
         figures = [
@@ -100,7 +118,20 @@ def _part(name, rows, runs):
             ("Loss: training solid, development dashed", curves.losses(logs)),
             *figures,
         ]
-    return {"title": ", ".join(name), "figures": figures, "systems": systems}
+    return figures
+
+
+def _training(row):
+    """What the trainings of a system that differ in their seed have in common.
+
+    Tests with a language model, or another search, are of one training.
+    """
+    name = option(row["command"], "--output_folder")
+    shared = [str(row[key]) for key in _TRAINED]
+    if not name:
+        return "|".join([*shared, row["settings"]])
+    stem, _, device = pathlib.Path(name).name.rpartition(f"-{row['seed']}")
+    return "|".join([*shared, stem, device])
 
 
 def _log(folder):
@@ -113,12 +144,17 @@ def _label(row, rows):
     """Layer and implementation; more where that names two systems."""
     label = f"{row['rnn']}, {row['impl']}"
     same = rows[(rows["rnn"] == row["rnn"]) & (rows["impl"] == row["impl"])]
+    alike = same
     for column in _NAMED:
-        if (
-            column not in ("rnn", "impl")
-            and same[column].nunique(dropna=False) > 1
-        ):
-            label += f", {column}: {_cell(row[column])}"
+        value = _cell(row[column])
+        # A number that says nothing, where words have told them apart.
+        told = alike if column == "settings" else same
+        if told[column].nunique(dropna=False) > 1:
+            if column == "options":
+                label += f", {value or 'no options'}"
+            else:
+                label += f", {column}: {value}"
+        alike = alike[alike[column].map(_cell) == value]
     return label
 
 
@@ -144,7 +180,7 @@ def main(argv=None):
         return 1
     try:
         write(args.results_csv, args.runs, args.out)
-    except ValueError as error:
+    except (OSError, ValueError) as error:
         print(f"page: {error}", file=sys.stderr)
         return 1
     print(f"wrote {args.out}")

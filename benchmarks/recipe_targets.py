@@ -6,8 +6,7 @@ layer alone: same commit, device, threads, corpus, epochs, options and seeds.
 """
 
 from benchmarks import comparison
-from benchmarks.commands import option
-from benchmarks.equivalence import other_options
+from benchmarks.commands import option, other_options
 from benchmarks.impls import STOCK_JIT, TORCH, is_ours
 from benchmarks.rows import newest, where
 from benchmarks.tables import NOTHING, markdown

@@ -11,6 +11,10 @@ A system may have options of its own, for example to be as large as another:
 
     --systems LiGRU LSTM:rnn_neurons=128 GRU:rnn_neurons=144,dropout=0.1
 
+A trained system may be tested once more, with other options:
+
+    --test lm_folder=results/lm/2223,lm_weight=0.1
+
 What is not named below is handed to the recipe's train.py. There a relative
 path of an option *_folder or *_file is one of the current folder, if it
 exists there, and else one of the recipe's folder.
@@ -24,7 +28,7 @@ import sys
 from ruamel.yaml.error import YAMLError
 
 from benchmarks import comparison, page
-from benchmarks.options import parse_system
+from benchmarks.options import parse_pairs, parse_system
 from benchmarks.rows import load
 from benchmarks.runs import SYSTEMS, finished, other_corpus, plan
 from benchmarks.tables import NOTHING, markdown
@@ -54,18 +58,24 @@ def main(argv=None):
     except (OSError, ValueError, KeyError, YAMLError) as error:
         print(f"recipes: {error}", file=sys.stderr)
         return 1
-    failed = []
+    failed, untrained = [], set()
     for number, run in enumerate(runs, 1):
         start = f"{number}/{len(runs)} {run.name}"
         if finished(run, load(args.results)):
             print(f"{start}: already done", flush=True)
             continue
-        print(f"{start}: training in {args.out / run.name}", flush=True)
+        if run.name in untrained:
+            print(f"{start}: not tested, for it is not trained")
+            continue
+        what = "testing" if run.trained_as else "training"
+        print(f"{start}: {what} in {args.out / run.name}", flush=True)
         status = train(run, args.recipe, args.out)
         if status or not finished(run, load(args.results)):
             failed.append(run)
+            untrained |= set() if run.trained_as else {run.name}
             log = args.out / run.name / "output.txt"
-            print(f"{start}: FAILED (exit status {status}), see {log}")
+            print(f"{start}: FAILED (exit status {status}): {_last_line(log)}")
+            print(f"  see {log}")
     found = comparison.means(load(args.results))
     cells = comparison.cells(found)
     print(markdown(comparison.HEADER, cells) if cells else NOTHING)
@@ -73,6 +83,13 @@ def main(argv=None):
     page.write(args.results, args.out, report)
     print(f"wrote {report}")
     return 1 if failed else 0
+
+
+def _last_line(log):
+    """What a training said last: its error, if it failed."""
+    text = log.read_text("utf-8", errors="replace") if log.exists() else ""
+    lines = [line for line in text.splitlines() if line.strip()]
+    return lines[-1] if lines else "it said nothing"
 
 
 def _check_corpora(runs, rows, args):
@@ -109,7 +126,22 @@ def _parser():
         default=[(name, []) for name in _DEFAULT],
         help=f"{', '.join(SYSTEMS)}; default: {' '.join(_DEFAULT)}",
     )
+    parser.add_argument(
+        "--test",
+        action="append",
+        type=_pairs,
+        default=[],
+        metavar="key=value,...",
+        help="another test of each trained system; may be given repeatedly",
+    )
     return parser
+
+
+def _pairs(text):
+    try:
+        return parse_pairs(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(error) from error
 
 
 def _system(text):

@@ -32,7 +32,7 @@ SYSTEMS = {
 
 @dataclass(frozen=True)
 class Run:
-    """One training.
+    """One training, or another test of what a training made.
 
     Arguments
     ---------
@@ -49,6 +49,8 @@ class Run:
         The rows' cell: none or rnnlm.
     device : str
         ``cpu`` or ``cuda``.
+    trained_as : str | None
+        For a test, the settings of its training.
     """
 
     system: str
@@ -58,16 +60,19 @@ class Run:
     splits: tuple
     lm: str
     device: str
+    trained_as: str | None = None
 
     @property
     def name(self):
-        """The run's folder."""
-        name = f"{self.system}-{self.settings}-{self.seed}"
+        """The run's folder, that of its training."""
+        name = f"{self.system}-{self.trained_as or self.settings}-{self.seed}"
         return name if self.device == "cpu" else f"{name}-{self.device}"
 
 
 def plan(args, rest):
     """Every run asked for, all systems of a seed before the next seed.
+
+    Each training is followed by its further tests.
 
     Arguments
     ---------
@@ -84,9 +89,14 @@ def plan(args, rest):
     ------
     ValueError
         If an option is this tool's to give, or is given twice.
+    FileNotFoundError
+        If there is no such recipe or data folder.
     KeyError
         If an option names a key that the YAML does not have.
     """
+    for path in (args.recipe / "train.py", args.data_folder):
+        if not path.exists():
+            raise FileNotFoundError(f"there is no {path}")
     runs = []
     for seed, (system, own) in product(args.seeds, args.systems):
         given = options.from_recipe([*own, *rest], args.recipe)
@@ -109,11 +119,23 @@ def plan(args, rest):
             # Said, so that the row tells where it was trained.
             default = "cuda:0" if torch.cuda.is_available() else "cpu"
             arguments += ("--device", default)
-        runs.append(_run(system, seed, arguments))
+        training = _run(system, seed, arguments)
+        runs.append(training)
+        for test in args.test:
+            more = options.from_recipe(test, args.recipe)
+            options.check([*given, *more], system)
+            runs.append(
+                _run(
+                    system,
+                    seed,
+                    (*arguments, *more, "--test_only"),
+                    training.settings,
+                )
+            )
     return runs
 
 
-def _run(system, seed, arguments):
+def _run(system, seed, arguments, trained_as=None):
     _, document, run_opts, overrides = parse(list(arguments))
     settings = fingerprint(document, overrides, run_opts)
     tree = ruamel.yaml.YAML().load(resolve_references(document, overrides))
@@ -125,6 +147,7 @@ def _run(system, seed, arguments):
         splits=tuple(as_list(tree.get("test_splits", "test"))),
         lm="rnnlm" if tree.get("lm_folder") else "none",
         device=run_opts["device"].partition(":")[0],
+        trained_as=trained_as,
     )
 
 

@@ -53,6 +53,18 @@ def test_a_run_its_row_its_page_and_no_second_run(
     assert html.count("<img src=") == 3
     assert "MTST0" in html  # a test utterance, aligned
 
+    # Another search of what is trained: a row and a list of its own.
+    assert recipes.main([*command, "--test", "beam_size=3"]) == 0
+    printed = capsys.readouterr().out
+    assert f"1/2 {folder.name}: already done" in printed
+    assert f"2/2 {folder.name}: testing in " in printed
+    _, (first, other) = read_rows(out / "results.csv")
+    assert first == row and other["settings"] != row["settings"]
+    assert len(list(folder.glob("texts_test_*.csv"))) == 2
+    html = (out / "report.html").read_text()
+    assert "<h4>LSTM, torch, --beam_size=3</h4>" in html
+    assert "<h4>LSTM, torch, no options</h4>" in html
+
     def fail(*arguments, **options):
         raise AssertionError("trained again")
 
@@ -89,6 +101,21 @@ def test_every_system_of_a_seed_before_the_next(command, monkeypatch):
     assert done == all_runs
     assert recipes.main(command) == 1
     assert done == [*all_runs, (2, "GRU")]
+    # Nothing is tested where the training failed.
+    done.clear()
+    command += ["--test", "beam_size=3", "--test", "beam_size=4"]
+    assert recipes.main(command) == 1
+    tested = [run for run in all_runs[:-1] for _ in range(2)]
+    assert done == [*tested, (2, "GRU")]
+
+
+@pytest.mark.parametrize("option", ["--data_folder", "recipe"])
+def test_what_is_not_there_is_said_first(command, tmp_path, capsys, option):
+    at = 0 if option == "recipe" else command.index(option) + 1
+    command[at] = str(tmp_path / "none")
+    assert recipes.main(command) == 1
+    assert "recipes: there is no " in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
 
 
 LIBRISPEECH = ROOT / "tests" / "hparams" / "tiny_librispeech.yaml"
@@ -283,6 +310,7 @@ def test_means_over_seeds(tmp_path):
         "by": "numba",
         "LM": "none",
         "epochs": "",
+        "options": "",
         "settings": "a",
         "seeds": "2",
         "WER %": "9.00 ± 1.41",
@@ -294,7 +322,7 @@ def test_means_over_seeds(tmp_path):
         "parameters": "",
         "device": "CPU",
     }
-    assert lstm[3:10] == ["LSTM", "numba", "none", "", "b", "1", "9.50"]
+    assert lstm[3:11] == ["LSTM", "numba", "none", "", "", "b", "1", "9.50"]
 
 
 @pytest.mark.parametrize(
@@ -419,20 +447,43 @@ def test_page_of_rows_without_trainings(tmp_path):
 def test_page_shows_each_tests_own_utterances(tmp_path):
     path = rows_file(
         tmp_path / "rows.csv",
-        **{"rnn": ["LiGRU"] * 2, "seed": [1, 1], "settings": ["a", "a"]},
-        **{"lm": ["none", "rnnlm"], "wer": [9, 8], "epoch_s": [3, 3]},
-        **{"epochs": [1, 1], "precision": ["fp32"] * 2},
-        command=["python train.py a.yaml --output_folder LiGRU-a-1"] * 2,
+        **{"rnn": ["LiGRU"] * 3, "seed": [1] * 3, "settings": list("aab")},
+        **{"lm": ["none", "rnnlm", "none"], "wer": [9, 8, 7]},
+        **{"epochs": [1] * 3, "precision": ["fp32"] * 3, "epoch_s": [3] * 3},
+        command=[
+            f"python train.py a.yaml --output_folder LiGRU-a-1{more}"
+            for more in ("", "", " --beam_size=3")
+        ],
     )
     run = tmp_path / "LiGRU-a-1"
     run.mkdir()
     stats = "train loss: 3, train s: 2 - valid loss: 2, valid WER: 9"
     (run / "train_log.txt").write_text(f"epoch: 1, lr: 1 - {stats}\n")
-    for name, heard in (("test", "tree"), ("test_rnnlm", "tea")):
+    texts = {"test_a": "tree", "test_rnnlm_a": "tea", "test_b": "thrice"}
+    for name, heard in texts.items():
         text = f"id,reference,hypothesis\nu1,three,{heard}\n"
         (run / f"texts_{name}.csv").write_text(text)
     out = tmp_path / "report.html"
     page.write(path, tmp_path, out)
-    _, plain, with_lm = out.read_text().split("LiGRU, numba, ")[-3:]
-    assert "tree" in plain and "tea" not in plain
-    assert "tea" in with_lm and "tree" not in with_lm
+    html = out.read_text()
+    heads = re.findall("<h4>(.*)</h4>", html)
+    for head, heard in zip(
+        ("lm: none, no options", "lm: rnnlm, no options", "--beam_size=3"),
+        texts.values(),
+        strict=True,
+    ):
+        (at,) = (i for i, found in enumerate(heads, 1) if head in found)
+        shown = html.split("<h4>")[at]
+        assert [word for word in texts.values() if word in shown] == [heard]
+    # All three are of one training.
+    for image in re.findall(r"base64,([^\"]+)", html):
+        labels = re.findall(rb">(LiGRU[^<]*)<", base64.b64decode(image))
+        assert len(labels) == 1 and b"no options" not in labels[0]
+
+
+def test_a_command_that_can_not_be_read(tmp_path, capsys):
+    path = rows_file(
+        tmp_path / "rows.csv", rnn=["LiGRU"], wer=[9], command=["python 'x"]
+    )
+    assert page.main([str(path), str(tmp_path)]) == 1
+    assert 'command of a row, "python \'x": No clos' in capsys.readouterr().err
