@@ -106,6 +106,24 @@ class _LightGRU(nn.Module):
         if re_init:
             rnn_init(self.rnn)
 
+    def set_backend(self, backend):
+        """Changes what runs all layers.
+
+        Arguments
+        ---------
+        backend : str
+            A backend's name or ``auto``.
+
+        Raises
+        ------
+        ValueError
+            For an unknown name.
+        """
+        check_backend_name(backend)
+        self.backend = backend
+        for layer in self.rnn:
+            layer.backend = backend
+
     def forward(
         self,
         x: Tensor,

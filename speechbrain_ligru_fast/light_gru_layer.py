@@ -150,6 +150,7 @@ class LightGRULayer(nn.Module):
         if not torch.jit.is_scripting():
             if (
                 type(self.u).forward is not nn.Linear.forward
+                or "forward" in vars(self.u)
                 or len(self.u._forward_pre_hooks) > 0
                 or len(self.u._forward_hooks) > 0
             ):

@@ -38,14 +38,23 @@ def _mark(rnn):
     return rnn
 
 
-def _with_backend(rnn_class, backend):
-    """``rnn_class`` with the backend set, if it knows backends."""
+def _with_backend(rnn_class, backend, built):
+    """``rnn_class`` with the backend set, if it knows backends.
+
+    What it builds runs by ``auto`` until the backend that ``built`` holds for
+    it is set: speechbrain's containers run it once, on the CPU, where those
+    for GPUs can't.
+    """
 
     def build(*args, **kwargs):
         # A backend set on rnn_class itself stays.
         if backend != "auto" and _accepts(rnn_class, "backend"):
             kwargs["backend"] = backend
-        return _mark(rnn_class(*args, **kwargs))
+        rnn = _mark(rnn_class(*args, **kwargs))
+        if isinstance(rnn, tuple(_FAST.values())):
+            built.append((rnn, rnn.backend))
+            rnn.set_backend("auto")
+        return rnn
 
     # speechbrain's containers pass input_shape only to who asks for it.
     build.__signature__ = inspect.signature(rnn_class)
@@ -78,9 +87,12 @@ class CRDNN(stock_crdnn.CRDNN):
     """
 
     def __init__(self, *args, rnn_class=layers.LiGRU, backend="auto", **kwargs):
+        built = []
         super().__init__(
-            *args, rnn_class=_with_backend(rnn_class, backend), **kwargs
+            *args, rnn_class=_with_backend(rnn_class, backend, built), **kwargs
         )
+        for rnn, name in built:
+            rnn.set_backend(name)
         keep_dynamic(self)
 
     def forward(self, x: Tensor, lengths: Optional[Tensor] = None) -> Tensor:
@@ -224,10 +236,10 @@ def accelerate(module: torch.nn.Module, backend="auto", recompute=False):
     ---------
     module : torch.nn.Module
         A model, changed in place, or a stock layer itself. Parameters stay
-        the same objects, so that optimizers and checkpoints go on; hooks
-        stay, too. A subclass of a stock layer is left alone, with a
-        warning, and so is a layer that a model also holds where modules
-        don't count, as in a list.
+        the same objects, so that optimizers and checkpoints go on; forward
+        and backward hooks stay, too. A subclass of a stock layer is left
+        alone, with a warning, and so is a layer that a model also holds where
+        modules don't count, as in a list.
     backend : str
         Backend of the fast layers.
     recompute : bool

@@ -25,6 +25,18 @@ SMALL = dict(
 )
 
 
+@pytest.mark.parametrize("name", ["cuda", "triton"])
+def test_a_backend_for_gpus_is_built_without_one(name):
+    for options in (
+        {"backend": name},
+        {"rnn_class": functools.partial(SLiGRU, backend=name)},
+    ):
+        rnn = small(**options).RNN
+        assert {rnn.backend, *(one.backend for one in rnn.rnn)} == {name}
+    with pytest.raises(RuntimeError, match=f"backend '{name}' can't run"):
+        rnn(torch.randn(2, 3, rnn.fea_dim).double())
+
+
 @pytest.fixture
 def registered():
     """Calls register, and undoes it afterwards."""

@@ -1,4 +1,4 @@
-"""What users put on a layer's modules does what it does to stock's."""
+"""What users put on a layer's U does what it does to stock's."""
 
 import copy
 
