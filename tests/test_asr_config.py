@@ -121,6 +121,10 @@ def test_options_in_full_only(tmp_path, given, nearest):
         (["--corpus", "x", "-lr", "1"], "--corpus: got x -lr 1, expected one"),
         (["--lr", "--seed", "2"], "--lr: got none, expected one value"),
         (["--jit", "yes"], "--jit: got yes, expected no value"),
+        # Also keys of the YAML.
+        (["--compile_using_dynamic_shape_tracing", "True"], "no value"),
+        (["--corpus=a=b"], "--corpus: got a=b, expected no ="),
+        (["--cnn_channels", "(8,", "8)"], "a value with spaces stands in"),
     ],
 )
 def test_a_value_each(given, words):
@@ -128,6 +132,9 @@ def test_a_value_each(given, words):
     with pytest.raises(ValueError, match=words):
         parse([yaml, "--data_folder", "x", *given])
     parse(["--device", "cpu", yaml, "--data_folder=x", "--lr="])
+    more = ["--compile", "--compile_using_dynamic_shape_tracing"]
+    more += ["--jit_module_keys", "enc", "dec", "--cnn_channels", "(8, 8)"]
+    parse([yaml, "--data_folder", "x", *more, "--compile_module_keys"])
 
 
 @pytest.mark.parametrize(

@@ -44,7 +44,14 @@ def run(hparams, run_opts, test_manifests):
     if not test_manifests:
         raise ValueError("test_splits: got none, expected one or more")
     stages = sb.Stage
-    shortest = _shortest(hparams)
+    brain = ASR(
+        modules=hparams["modules"],
+        opt_class=hparams["opt_class"],
+        hparams=hparams,
+        run_opts=run_opts,
+        checkpointer=hparams["checkpointer"],
+    )
+    shortest = _shortest(brain)
     train, valid = (
         make_dataset(hparams[f"{name}_annotation"], hparams, stage, shortest)
         for name, stage in (("train", stages.TRAIN), ("valid", stages.VALID))
@@ -53,13 +60,6 @@ def run(hparams, run_opts, test_manifests):
         name: make_dataset(manifest, hparams, stages.TEST, shortest)
         for name, manifest in test_manifests.items()
     }
-    brain = ASR(
-        modules=hparams["modules"],
-        opt_class=hparams["opt_class"],
-        hparams=hparams,
-        run_opts=run_opts,
-        checkpointer=hparams["checkpointer"],
-    )
     # Unless a checkpoint knows of an earlier one.
     brain.timer.first_commit = hparams["commit"]
     train_options = loader_options(train, hparams, stages.TRAIN)
@@ -122,16 +122,17 @@ def _check(hparams):
         )
 
 
-def _shortest(hparams):
+def _shortest(brain):
     """Seconds of audio that the network needs at least."""
-    features, encoder = hparams["compute_features"], hparams["modules"]["enc"]
+    features, encoder = brain.hparams.compute_features, brain.modules.enc
+    rate, device = brain.hparams.sample_rate, brain.device
+
+    def encode(wav):
+        return encoder(features(wav.to(device)), torch.ones(1, device=device))
+
+    # Training starts by setting every module to its mode.
     encoder.eval()
-    samples = shortest_input(
-        lambda wav: encoder(features(wav), torch.ones(1)),
-        hparams["sample_rate"],
-    )
-    encoder.train()
-    return samples / hparams["sample_rate"]
+    return shortest_input(encode, rate) / rate
 
 
 def _row(brain, hparams, split):

@@ -35,23 +35,46 @@ are the YAML's keys and SpeechBrain's run options (--help lists them), in full
     >>> check_options(["--units", "8", "lr=1"], ["units"])
     Traceback (most recent call last):
     ...
-    ValueError: --units: got 8 lr=1, expected one value; options begin with --
+    ValueError: --units: got 8 lr=1, expected one value; options begin with \
+--, a value with spaces stands in quotes
     """
-    parser = RunOptions._create_parser()
-    words = {s: a.nargs for a in parser._actions for s in a.option_strings}
-    words |= {f"--{key}": None for key in keys}
+    own = run_options()
+    # A key of both is SpeechBrain's option first.
+    words = {f"--{key}": 1 for key in keys} | own
     for option, values in _by_option(arguments):
         if option not in words:
             raise ValueError(_unknown(option, words))
-        if words[option] == "*":
-            continue
-        expected = 0 if words[option] == 0 else 1
-        if len(values) != expected:
+        if words[option] is not None and len(values) != words[option]:
             raise ValueError(
                 f"{option}: got {' '.join(values) or 'none'}, expected "
-                f"{'one value' if expected else 'no value'}; options begin "
-                "with --"
+                f"{'one value' if words[option] else 'no value'}; options "
+                "begin with --, a value with spaces stands in quotes"
             )
+        if option not in own and "=" in values[0]:
+            # SpeechBrain's parser would make a space of it.
+            raise ValueError(f"{option}: got {values[0]}, expected no =")
+
+
+def run_options():
+    """SpeechBrain's run options.
+
+    Returns
+    -------
+    dict
+        Option, with its dashes -> how many words are its value: 0, 1, or
+        None for any number.
+
+    Example
+    -------
+    >>> [run_options()[f"--{x}"] for x in ("jit", "device", "jit_module_keys")]
+    [0, 1, None]
+    """
+    counts = {0: 0, None: 1, "*": None}
+    return {
+        option: counts[action.nargs]
+        for action in RunOptions._create_parser()._actions
+        for option in action.option_strings
+    }
 
 
 def _by_option(arguments):
