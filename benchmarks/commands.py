@@ -1,6 +1,9 @@
 """Reads the command lines that result rows were made by."""
 
+import functools
 import shlex
+
+from speechbrain_ligru_fast.asr.options import run_options
 
 # Options that name a run or who computes it, but not what is trained.
 _NAMING = ("--seed", "--output_folder", "--results_csv", "--rnn_class")
@@ -23,7 +26,7 @@ def parse(command):
     yaml : str
         The word before the options, empty if there is none.
     options : dict
-        Name, with its dashes -> its value, or None for a flag.
+        Name, with its dashes -> its words, or None for a flag.
 
     Raises
     ------
@@ -40,15 +43,22 @@ def parse(command):
     except ValueError as error:
         raise ValueError(f"command of a row, {command!r}: {error}") from error
     yaml, options, name = "", {}, None
+    flags = _flags()
     for word in words:
         if word.startswith("--"):
             name, equals, value = word.partition("=")
             options[name] = value if equals else None
+            name = None if name in flags else name
         elif name is None:
             yaml = word
         else:
-            options[name] = word
+            options[name] = " ".join(filter(None, [options[name], word]))
     return yaml, options
+
+
+@functools.cache
+def _flags():
+    return {name for name, words in run_options().items() if words == 0}
 
 
 def option(command, name):

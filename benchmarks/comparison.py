@@ -77,13 +77,18 @@ def means(rows):
     groups = rows.groupby(GROUP, dropna=False, sort=False)
     found = groups[RATES + COSTS].mean()
     found["seeds"] = groups["seed"].nunique()
-    found["options"] = groups["options"].last()
+    found["options"] = groups["options"].agg(_only)
     for rate in RATES:
         found[f"{rate}_std"] = groups[rate].std(ddof=1)
     found = found.reset_index()
     found["rate"] = found["wer"].fillna(found["per"])
     order = ["corpus", "split", "recipe", "lm", "device", "rate"]
     return found.sort_values(order, ignore_index=True).drop(columns="rate")
+
+
+def _only(values):
+    """What all have; rows without settings may differ in their options."""
+    return values.iloc[0] if values.nunique() == 1 else "several"
 
 
 HEADER = (

@@ -114,6 +114,23 @@ def check(options, system):
             raise ValueError(f"{key} is given twice for {system}")
 
 
+def without(options, names):
+    """Options but those of the given names, and their values.
+
+    Example
+    -------
+    >>> without(["--lr", "0.1", "--jit", "--seed=2"], ["--lr", "--seed"])
+    ['--jit']
+    """
+    kept, out = [], False
+    for word in options:
+        if word.startswith("--"):
+            out = word.partition("=")[0] in names
+        if not out:
+            kept.append(word)
+    return kept
+
+
 def from_recipe(options, recipe):
     """Paths that exist in the current folder, as seen from the recipe's.
 

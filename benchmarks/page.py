@@ -8,9 +8,12 @@ holds its figures and needs no network.
 
 import argparse
 import pathlib
+import re
 import sys
+from collections import defaultdict
 
 import jinja2
+import numpy as np
 import pandas as pd
 
 from benchmarks import alignments, comparison, curves
@@ -88,10 +91,11 @@ def _part(name, rows, runs):
     # An older file has rows without threads or epochs.
     for _, same in rows.groupby(comparison.GROUP, sort=False, dropna=False):
         row = same.iloc[0]
-        folder = run_folder(runs, row)
-        test = name_test(row["split"], row["lm"], row["settings"])
-        texts = folder / f"texts_{test}.csv" if folder else None
-        if texts and texts.exists():
+        name = name_test(row["split"], row["lm"], row["settings"])
+        folders = [run_folder(runs, row) for _, row in same.iterrows()]
+        texts = [f / f"texts_{name}.csv" for f in folders if f]
+        texts = next((path for path in texts if path.exists()), None)
+        if texts:
             worst = alignments.worst(alignments.read_texts(texts), _WORST)
             systems.append({"label": _label(row, rows), "worst": worst})
     metric = "PER" if rows["wer"].isna().all() else "WER"
@@ -102,15 +106,15 @@ def _part(name, rows, runs):
 def _figures(rows, runs, metric):
     """Curves and bars: one a training, however often it was tested."""
     first = rows.drop_duplicates("training").assign(lm="")
-    logs, seconds = {}, {}
+    logs, seconds = defaultdict(list), defaultdict(list)
     for training, same in rows.groupby("training", sort=False):
         label = _label(first[first["training"] == training].iloc[0], first)
-        seconds[label] = same.drop_duplicates("seed")["epoch_s"].mean()
+        seconds[label] += list(same.drop_duplicates("seed")["epoch_s"])
         folders = {run_folder(runs, row) for _, row in same.iterrows()}
         frames = [_log(folder) for folder in sorted(filter(None, folders))]
-        frames = [frame for frame in frames if len(frame)]
-        if frames:
-            logs[label] = frames
+        logs[label] += [frame for frame in frames if len(frame)]
+    seconds = {label: np.mean(values) for label, values in seconds.items()}
+    logs = {label: frames for label, frames in logs.items() if frames}
     figures = [("Time of an epoch", curves.epoch_bars(seconds))]
     if logs:
         figures = [
@@ -126,12 +130,13 @@ def _training(row):
 
     Tests with a language model, or another search, are of one training.
     """
-    name = option(row["command"], "--output_folder")
-    shared = [str(row[key]) for key in _TRAINED]
-    if not name:
-        return "|".join([*shared, row["settings"]])
-    stem, _, device = pathlib.Path(name).name.rpartition(f"-{row['seed']}")
-    return "|".join([*shared, stem, device])
+    folder = option(row["command"], "--output_folder") or ""
+    # As `python -m benchmarks.recipes` calls it.
+    name = re.fullmatch(
+        rf"(.+)-{row['seed']}(|-cuda)", pathlib.Path(folder).name
+    )
+    system = "".join(name.groups()) if name else row["settings"]
+    return "|".join([*(str(row[key]) for key in _TRAINED), system])
 
 
 def _log(folder):

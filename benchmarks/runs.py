@@ -123,15 +123,10 @@ def plan(args, rest):
         runs.append(training)
         for test in args.test:
             more = options.from_recipe(test, args.recipe)
-            options.check([*given, *more], system)
-            runs.append(
-                _run(
-                    system,
-                    seed,
-                    (*arguments, *more, "--test_only"),
-                    training.settings,
-                )
-            )
+            options.check(more, system)
+            same = options.without(arguments, options.keys(more))
+            tested = (*same, *more, "--test_only")
+            runs.append(_run(system, seed, tested, training.settings))
     return runs
 
 

@@ -123,14 +123,19 @@ LIBRISPEECH = ROOT / "tests" / "hparams" / "tiny_librispeech.yaml"
 
 def planned(folder, *rest, data="corpus"):
     """The one run that the tool would make."""
+    (run,) = planned_all(folder, *rest, data=data)
+    return run
+
+
+def planned_all(folder, *rest, data="corpus"):
+    """The runs that the tool would make."""
     (folder / data).mkdir(exist_ok=True)
     tool = [str(ROOT / "recipes" / "LibriSpeech"), str(LIBRISPEECH)]
     tool += ["--data_folder", str(folder / data), "--out", str(folder / "out")]
     tool += ["--systems", "SLiGRU", "--seeds", "1"]
     args, rest = recipes._parser().parse_known_args([*tool, *rest])
     args.results = args.out / "results.csv"
-    (run,) = plan(args, rest)
-    return run
+    return plan(args, rest)
 
 
 def row_of(run, split="test-tiny", **cells):
@@ -479,6 +484,34 @@ def test_page_shows_each_tests_own_utterances(tmp_path):
     for image in re.findall(r"base64,([^\"]+)", html):
         labels = re.findall(rb">(LiGRU[^<]*)<", base64.b64decode(image))
         assert len(labels) == 1 and b"no options" not in labels[0]
+
+
+def test_seeds_of_a_system_in_folders_of_any_name(tmp_path, monkeypatch):
+    path = rows_file(
+        tmp_path / "rows.csv",
+        **{"rnn": ["LiGRU"] * 2, "seed": [1, 2], "settings": ["a", "a"]},
+        **{"wer": [9, 8], "epoch_s": [3, 13]},
+        command=[f"python train.py --output_folder x/{n}" for n in (1, 2)],
+    )
+    shown = []
+    monkeypatch.setattr(page.curves, "epoch_bars", shown.append)
+    page.write(path, tmp_path, tmp_path / "report.html")
+    assert shown == [{"LiGRU, numba": 8}]
+
+
+def test_a_test_may_change_an_option_of_its_training(tmp_path):
+    option = ["--beam_size", "5"]
+    training, test = planned_all(tmp_path, *option, "--test", "beam_size=3")
+    assert "5" in training.arguments and "5" not in test.arguments
+    assert {"--beam_size=3", "--test_only"} < set(test.arguments)
+    assert test.name == training.name and test.settings != training.settings
+
+
+def test_what_a_command_gives():
+    flag = commands.parse("python train.py --jit a.yaml --lr 1")
+    assert flag == ("a.yaml", {"--jit": None, "--lr": "1"})
+    _, options = commands.parse("python train.py a --jit_module_keys b c --x=")
+    assert options == {"--jit_module_keys": "b c", "--x": ""}
 
 
 def test_a_command_that_can_not_be_read(tmp_path, capsys):
