@@ -91,9 +91,9 @@ def _part(name, rows, runs):
     # An older file has rows without threads or epochs.
     for _, same in rows.groupby(comparison.GROUP, sort=False, dropna=False):
         row = same.iloc[0]
-        name = name_test(row["split"], row["lm"], row["settings"])
+        test = name_test(row["split"], row["lm"], row["settings"])
         folders = [run_folder(runs, row) for _, row in same.iterrows()]
-        texts = [f / f"texts_{name}.csv" for f in folders if f]
+        texts = [f / f"texts_{test}.csv" for f in folders if f]
         texts = next((path for path in texts if path.exists()), None)
         if texts:
             worst = alignments.worst(alignments.read_texts(texts), _WORST)

@@ -72,7 +72,8 @@ def main(argv=None):
         status = train(run, args.recipe, args.out)
         if status or not finished(run, load(args.results)):
             failed.append(run)
-            untrained |= set() if run.trained_as else {run.name}
+            if not run.trained_as:
+                untrained.add(run.name)
             log = args.out / run.name / "output.txt"
             print(f"{start}: FAILED (exit status {status}): {_last_line(log)}")
             print(f"  see {log}")

@@ -471,6 +471,7 @@ def test_page_shows_each_tests_own_utterances(tmp_path):
     out = tmp_path / "report.html"
     page.write(path, tmp_path, out)
     html = out.read_text()
+    assert re.findall("<h2>(.*)</h2>", html) == ["r, AN4, test, CPU"]
     heads = re.findall("<h4>(.*)</h4>", html)
     for head, heard in zip(
         ("lm: none, no options", "lm: rnnlm, no options", "--beam_size=3"),
