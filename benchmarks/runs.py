@@ -13,7 +13,7 @@ from benchmarks.commands import option
 from benchmarks.rows import where
 from speechbrain_ligru_fast.asr.config import parse
 from speechbrain_ligru_fast.asr.corpora.manifest import as_list
-from speechbrain_ligru_fast.asr.results import describe_device
+from speechbrain_ligru_fast.asr.results import describe_device, name_lm
 from speechbrain_ligru_fast.asr.settings import fingerprint
 
 _FAST, _STOCK = "speechbrain_ligru_fast", "speechbrain.nnet.RNN"
@@ -46,7 +46,7 @@ class Run:
     splits : tuple of str
         The test sets, each of which gets a row.
     lm : str
-        The rows' cell: none or rnnlm.
+        The rows' cell, see speechbrain_ligru_fast.asr.results.name_lm.
     device : str
         ``cpu`` or ``cuda``.
     trained_as : str | None
@@ -140,7 +140,7 @@ def _run(system, seed, arguments, trained_as=None):
         settings,
         arguments,
         splits=tuple(as_list(tree.get("test_splits", "test"))),
-        lm="rnnlm" if tree.get("lm_folder") else "none",
+        lm=name_lm(tree.get("lm_folder")),
         device=run_opts["device"].partition(":")[0],
         trained_as=trained_as,
     )

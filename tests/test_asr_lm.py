@@ -1,9 +1,11 @@
-"""Which recogniser a language model may score for."""
+"""What a language model is trained on, and for whom it may score."""
+
+import json
 
 import pytest
 import torch
 
-from speechbrain_ligru_fast.asr.lm import load_lm
+from speechbrain_ligru_fast.asr.lm import load_lm, train_texts
 from speechbrain_ligru_fast.asr.tokenizer import train_sentencepiece
 
 CHARACTERS = {"vocab_size": 8, "model_type": "char"}
@@ -38,3 +40,39 @@ def test_another_tokenizer_is_refused(lm, tmp_path):
     path = train(tmp_path / "other.model", ["ABBA", "DAB A"])
     with pytest.raises(ValueError, match="another tokenizer than .*other"):
         load_lm(lm, path)
+
+
+@pytest.fixture
+def of_texts(tmp_path):
+    """An experiment of two transcripts."""
+    transcripts = {"a-1": {"wrd": "AB BA"}, "a-2": {"wrd": "CAB"}}
+    annotation = tmp_path / "train.json"
+    annotation.write_text(json.dumps(transcripts))
+    return {
+        "train_annotation": str(annotation),
+        "text": "wrd",
+        "transcript_copies": 1,
+        "extra_text": None,
+    }
+
+
+@pytest.mark.parametrize("copies", [0, -1, 1.5, "two", None, True])
+def test_copies_of_transcripts_are_counted(copies, of_texts):
+    of_texts["transcript_copies"] = copies
+    with pytest.raises(ValueError, match=f"transcript_copies.*{copies!r}"):
+        train_texts(of_texts)
+
+
+def test_a_missing_text_is_named(of_texts, tmp_path):
+    of_texts["extra_text"] = str(tmp_path / "none.txt")
+    with pytest.raises(FileNotFoundError, match="extra_text: .*none.txt"):
+        train_texts(of_texts)
+
+
+def test_what_a_model_is_trained_on(of_texts, tmp_path):
+    assert list(train_texts(of_texts).values()) == ["AB BA", "CAB"]
+    extra = tmp_path / "extra.txt"
+    extra.write_text("A\n\nB C\n")
+    of_texts |= {"transcript_copies": 3, "extra_text": str(extra)}
+    found = sorted(train_texts(of_texts).values())
+    assert found == sorted(["AB BA", "CAB"] * 3 + ["A", "B C"])

@@ -189,7 +189,7 @@ def test_with_a_language_model_is_another_test(tmp_path):
     without = planned(tmp_path, *cpu)
     with_lm = planned(tmp_path, *cpu, "--test_only", "--lm_folder", "lm")
     assert with_lm.name == without.name  # the same training
-    assert (without.lm, with_lm.lm) == ("none", "rnnlm")
+    assert (without.lm, with_lm.lm) == ("none", "lm")
     for run, other in ((without, with_lm), (with_lm, without)):
         assert finished(run, frame(row_of(run)))
         assert not finished(run, frame(row_of(other)))

@@ -166,9 +166,9 @@ def test_librispeech_killed_and_resumed(
         *["--number_of_epochs", total, "--test_only", "--lm_folder", lm],
     )
     row = rows_of(folder / "results.csv")[1]
-    assert (row["lm"], int(row["epochs"])) == ("rnnlm", total)
+    assert (row["lm"], int(row["epochs"])) == ("lm", total)
     assert [path.read_bytes() for path in tested] == before
-    test = f"test-tiny_rnnlm_{row['settings']}"
+    test = f"test-tiny_lm_{row['settings']}"
     assert (folder / f"wer_{test}.txt").exists()
     assert (folder / f"cer_{test}.txt").exists()
     texts = alignments.read_texts(folder / f"texts_{test}.csv")

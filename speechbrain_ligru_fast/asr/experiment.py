@@ -15,6 +15,7 @@ from speechbrain_ligru_fast.asr.recurrent import describe_recurrent
 from speechbrain_ligru_fast.asr.results import (
     append_row,
     describe_run,
+    name_lm,
     name_test,
 )
 from speechbrain_ligru_fast.asr.shortest import shortest_input
@@ -147,7 +148,7 @@ def _row(brain, hparams, split):
     )
     return row | {
         "split": split,
-        "lm": "rnnlm" if hparams["lm_folder"] else "none",
+        "lm": name_lm(hparams["lm_folder"]),
         "epochs": brain.trained_epochs,
         "params": sum(p.numel() for p in hparams["model"].parameters()),
         "wer": _rounded(rates.get("wer")),

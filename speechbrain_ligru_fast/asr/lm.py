@@ -93,6 +93,46 @@ def text_dataset(texts, hparams, name):
     return dataset
 
 
+def train_texts(hparams):
+    """The transcripts, as often as asked for, and what is extra.
+
+    Arguments
+    ---------
+    hparams : dict
+        Of the experiment: train_annotation, text, transcript_copies,
+        extra_text.
+
+    Returns
+    -------
+    dict
+        Id -> text.
+
+    Raises
+    ------
+    ValueError
+        If transcript_copies is no positive integer.
+    FileNotFoundError
+        If there is no file extra_text.
+    """
+    copies, extra = hparams["transcript_copies"], hparams["extra_text"]
+    if type(copies) is not int or copies < 1:
+        raise ValueError(
+            f"transcript_copies must be a positive integer, got {copies!r}"
+        )
+    transcripts = read_texts(hparams["train_annotation"], hparams["text"])
+    texts = {
+        f"{key}-{copy}": text
+        for key, text in transcripts.items()
+        for copy in range(copies)
+    }
+    if extra:
+        if not Path(extra).is_file():
+            raise FileNotFoundError(f"extra_text: no file {extra}")
+        lines = Path(extra).read_text("utf-8").splitlines()
+        texts |= {f"line-{i}": t for i, t in enumerate(lines) if t.strip()}
+    return texts
+
+
 def train_lm(hparams, run_opts):
     """Train a language model on transcripts and other text, and export it.
 
@@ -114,10 +154,7 @@ def train_lm(hparams, run_opts):
             f"output_neurons={wanted}, but {hparams['tokenizer_file']} has "
             f"{tokenizer.get_piece_size()} tokens"
         )
-    texts = read_texts(hparams["train_annotation"], hparams["text"])
-    if hparams["extra_text"]:
-        lines = Path(hparams["extra_text"]).read_text("utf-8").splitlines()
-        texts |= {f"line-{i}": t for i, t in enumerate(lines) if t.strip()}
+    texts = train_texts(hparams)
     valid = read_texts(hparams["valid_annotation"], hparams["text"])
     brain = LM(
         modules=hparams["modules"],

@@ -99,11 +99,32 @@ def read_rows(path):
     return columns, [dict(zip(columns, row)) for row in cells]
 
 
+def name_lm(folder):
+    """What a row calls a language model.
+
+    Arguments
+    ---------
+    folder : path-like | None
+        Its output folder, whose last part names it.
+
+    Returns
+    -------
+    str
+        ``none`` for no folder.
+
+    Example
+    -------
+    >>> name_lm("../../build/an4/lm-sentences/"), name_lm(None)
+    ('lm-sentences', 'none')
+    """
+    return os.path.basename(os.path.abspath(folder)) if folder else "none"
+
+
 def name_test(split, lm, settings):
     """What the files of a test are called by.
 
-    A system may be tested more than once, with other weights of the language
-    model or another beam.
+    A system may be tested more than once, with another language model,
+    another weight of it or another beam.
 
     Arguments
     ---------
@@ -118,8 +139,8 @@ def name_test(split, lm, settings):
     -------
     >>> name_test("test", "none", "e5143b79")
     'test_e5143b79'
-    >>> name_test("test", "rnnlm", "e77148e2")
-    'test_rnnlm_e77148e2'
+    >>> name_test("test", "lm", "e77148e2")
+    'test_lm_e77148e2'
     """
     return "_".join([split, *([] if lm == "none" else [lm]), settings])
 

@@ -1,0 +1,104 @@
+"""Sentences of AN4's kinds for its language model."""
+
+import re
+
+import pytest
+
+from speechbrain_ligru_fast.asr.corpora import an4_sentences
+from speechbrain_ligru_fast.asr.corpora.an4_sentences import (
+    Sentences,
+    write_sentences,
+)
+
+TENS = "TWENTY THIRTY FORTY FIFTY SIXTY SEVENTY EIGHTY NINETY".split()
+DIGITS = "OH ZERO ONE TWO THREE FOUR FIVE SIX SEVEN EIGHT NINE".split()
+
+
+def words_of(kind, count=300):
+    sentences = Sentences(seed=2)
+    return [getattr(sentences, kind)().split() for _ in range(count)]
+
+
+def test_a_file_of_them(tmp_path, monkeypatch, capsys):
+    out = tmp_path / "new" / "sentences.txt"
+    argv = ["x", "--out", str(out), "--number", "500", "--seed", "3"]
+    monkeypatch.setattr("sys.argv", argv)
+    an4_sentences.main()
+    assert "500 sentences" in capsys.readouterr().out
+    lines = out.read_text().splitlines()
+    assert len(lines) == 500
+    # What AN4's tokenizer knows, and nothing that it would split otherwise
+    assert all(re.fullmatch("[A-Z]+( [A-Z]+)*", line) for line in lines)
+    write_sentences(tmp_path / "same", 500, seed=3)
+    assert (tmp_path / "same").read_text() == out.read_text()
+    write_sentences(tmp_path / "other", 500, seed=4)
+    assert (tmp_path / "other").read_text() != out.read_text()
+
+
+@pytest.mark.parametrize("number", [0, -1])
+def test_no_sentences_are_refused(number, tmp_path):
+    with pytest.raises(ValueError, match=f"number must be positive.*{number}"):
+        write_sentences(tmp_path / "out", number, seed=1)
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("kind", ["name", "city"])
+def test_spelled(kind):
+    found = words_of(kind)
+    assert all(len(word) == 1 for words in found for word in words)
+    # Weighted, but not the same few again and again
+    assert len({tuple(words) for words in found}) > 100
+
+
+@pytest.mark.parametrize(
+    "kind, counts", [("postcode", {5}), ("telephone", {7, 10})]
+)
+def test_said_digit_by_digit(kind, counts):
+    found = words_of(kind)
+    assert {len(words) for words in found} == counts
+    assert {word for words in found for word in words} == set(DIGITS)
+
+
+def test_numbers_by_digits_and_by_pairs():
+    found = {" ".join(words) for words in words_of("number", 3000)}
+    assert {"SIX", "SEVENTEEN", "FORTY TWO"} <= found
+    assert any(number.endswith(" ZERO") for number in found)
+    assert any(re.fullmatch("[A-Z]+ OH [A-Z]+", number) for number in found)
+    pairs = [n.split() for n in found if set(n.split()) & set(TENS)]
+    assert any(len(set(words) & set(TENS)) == 2 for words in pairs)
+
+
+def test_every_month_and_day():
+    said = [" ".join(words) for words in words_of("date", 3000)]
+    found = {word for date in said for word in date.split()}
+    months = "JANUARY FEBRUARY MARCH APRIL MAY JUNE JULY AUGUST SEPTEMBER"
+    assert {*months.split(), "OCTOBER", "NOVEMBER", "DECEMBER"} <= found
+    assert {"THIRTIETH", "EIGHTEENTH", "THIRTEEN", "NINETEEN"} <= found
+    # Some months are spelled, some years without their century.
+    assert any(date.startswith("F E B ") for date in said)
+    assert not any("HYPHEN" in date or "MINUS" in date for date in said)
+
+
+def test_commands():
+    found = words_of("command", 1000)
+    assert {words[0] for words in found if len(words) == 1} == {
+        *an4_sentences.COMMANDS
+    }
+    letters = [w for w in found if w[0] in ("ERASE", "RUBOUT")]
+    assert letters and all(len(words[1]) == 1 for words in letters)
+    assert all(len(words) > 1 for words in found if words[0] == "ENTER")
+
+
+def test_every_kind_is_drawn():
+    sentences = Sentences(seed=1)
+    drawn = []
+    sentences.kinds = {
+        lambda name=kind.__name__: drawn.append(name): weight
+        for kind, weight in sentences.kinds.items()
+    }
+    for _ in range(1000):
+        sentences.draw()
+    assert set(drawn) == set(
+        "command name street city postcode telephone date".split()
+    )
+    assert 0.35 < drawn.count("command") / len(drawn) < 0.45
