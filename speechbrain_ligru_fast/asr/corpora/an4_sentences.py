@@ -19,7 +19,7 @@ from faker import Faker
 from num2words import num2words
 
 # Births, of people who could speak when AN4 was recorded.
-FIRST_DAY, LAST_DAY = datetime.date(1900, 1, 1), datetime.date(1985, 12, 31)
+FIRST_DAY, LAST_DAY = datetime.date(1901, 1, 1), datetime.date(1985, 12, 31)
 COMMANDS = "GO HELP NO REPEAT START STOP YES".split()
 
 
@@ -169,7 +169,7 @@ def main():
     """Command line of `write_sentences`."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--out", required=True, help="file to write")
-    parser.add_argument("--number", type=int, default=40000)
+    parser.add_argument("--number", type=int, default=12000)
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
     write_sentences(**vars(options))
