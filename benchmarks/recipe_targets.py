@@ -71,7 +71,7 @@ def best(found):
 
 
 def _is_lm(name):
-    return name != "none"
+    return name not in ("", "none")
 
 
 def _of_an4(rows, lm, **only):

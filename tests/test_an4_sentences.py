@@ -1,6 +1,7 @@
 """Sentences of AN4's kinds for its language model."""
 
 import re
+import time
 
 import pytest
 
@@ -102,3 +103,15 @@ def test_every_kind_is_drawn():
         "command name street city postcode telephone date".split()
     )
     assert 0.35 < drawn.count("command") / len(drawn) < 0.45
+
+
+def test_no_matter_where_on_earth(monkeypatch, tmp_path):
+    files = []
+    for zone in ("UTC", "America/New_York", "Asia/Tokyo"):
+        monkeypatch.setenv("TZ", zone)
+        time.tzset()
+        write_sentences(tmp_path / "out", 1000, seed=0)
+        files.append((tmp_path / "out").read_bytes())
+    monkeypatch.undo()
+    time.tzset()
+    assert files[0] == files[1] == files[2]

@@ -269,6 +269,7 @@ def test_dynamic_batches_change_with_the_epoch_and_the_seed(batches):
             {"number_of_ctc_only_epochs": 3, "number_of_epochs": 3},
             "number_of_ctc_only_epochs=3 leaves no epoch",
         ),
+        ({"lm_folder": "lm/none"}, "lm_folder='lm/none' names no language"),
     ],
 )
 def test_settings_that_do_not_fit_are_refused(hparams, change, words):
@@ -278,6 +279,7 @@ def test_settings_that_do_not_fit_are_refused(hparams, change, words):
         "metric": "WER",
         "number_of_epochs": 3,
         "number_of_ctc_only_epochs": 0,
+        "lm_folder": None,
     }
     experiment._check(hparams)
     with pytest.raises(ValueError, match=words):

@@ -4,6 +4,7 @@ import json
 
 import pytest
 import torch
+from sentencepiece import SentencePieceProcessor
 
 from speechbrain_ligru_fast.asr.lm import load_lm, train_texts
 from speechbrain_ligru_fast.asr.tokenizer import train_sentencepiece
@@ -45,10 +46,12 @@ def test_another_tokenizer_is_refused(lm, tmp_path):
 @pytest.fixture
 def of_texts(tmp_path):
     """An experiment of two transcripts."""
+    model = train(tmp_path / "tokenizer.model", ["ABBA", "CAB A"])
     transcripts = {"a-1": {"wrd": "AB BA"}, "a-2": {"wrd": "CAB"}}
     annotation = tmp_path / "train.json"
     annotation.write_text(json.dumps(transcripts))
     return {
+        "tokenizer": SentencePieceProcessor(model_file=str(model)),
         "train_annotation": str(annotation),
         "text": "wrd",
         "transcript_copies": 1,
@@ -76,3 +79,15 @@ def test_what_a_model_is_trained_on(of_texts, tmp_path):
     of_texts |= {"transcript_copies": 3, "extra_text": str(extra)}
     found = sorted(train_texts(of_texts).values())
     assert found == sorted(["AB BA", "CAB"] * 3 + ["A", "B C"])
+
+
+def test_unknown_characters_are_found_where_they_are(of_texts, tmp_path):
+    extra = tmp_path / "extra.txt"
+    extra.write_text("A\nB 9\n")
+    of_texts |= {"transcript_copies": 3, "extra_text": str(extra)}
+    with pytest.raises(ValueError, match="extra.txt: .*'9'.* line 2$"):
+        train_texts(of_texts)
+    transcripts = {"a-1": {"wrd": "AB"}, "a-2": {"wrd": "C9"}}
+    (tmp_path / "train.json").write_text(json.dumps(transcripts))
+    with pytest.raises(ValueError, match="train.json: .*'9'.* a-2$"):
+        train_texts(of_texts)

@@ -8,6 +8,7 @@ from speechbrain_ligru_fast.asr import report
 from speechbrain_ligru_fast.asr.results import (
     append_row,
     describe_command,
+    name_lm,
     read_rows,
 )
 
@@ -86,3 +87,9 @@ def test_a_file_cut_before_its_last_newline_keeps_its_rows(tmp_path):
     path.write_text("wer,seed\n9.1,2")
     append_row(path, {"wer": 8.7, "seed": 1})
     assert path.read_text() == "wer,seed\n9.1,2\n8.7,1\n"
+
+
+@pytest.mark.parametrize("folder", ["none", "x/none/", "/", "/none"])
+def test_a_language_model_is_not_called_none(folder):
+    with pytest.raises(ValueError, match="lm_folder=.* no language model"):
+        name_lm(folder)

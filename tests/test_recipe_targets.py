@@ -61,6 +61,17 @@ def test_error_rates(judged):
     assert found[LSTM] == (f"{ours} against {lstm}", "yes", "c1, c4")
 
 
+def test_two_language_models_are_two_systems(judged):
+    first = an4("SLiGRU", [6, 6, 6], lm="lm", commit="c1")
+    second = an4("SLiGRU", [7, 7], lm="lm-sentences", commit="c2")
+    # Of the second there are too few seeds yet: not filled up by the first.
+    three = "6.00 ± 0.00 (SLiGRU, 3 seeds, 1000 parameters)"
+    assert judged([*first, *second])[WITH_LM] == (three, "yes", "c1")
+    second = an4("SLiGRU", [7, 7, 7], lm="lm-sentences", commit="c2")
+    three = "7.00 ± 0.00 (SLiGRU, 3 seeds, 1000 parameters)"
+    assert judged([*first, *second])[WITH_LM] == (three, "NO", "c2")
+
+
 def test_worse_than_the_lstm(judged):
     rows = [*an4("SLiGRU", [7, 7, 7.1]), *an4("LSTM", [7, 7, 7])]
     assert judged(rows)[LSTM][1] == "NO"

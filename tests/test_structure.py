@@ -11,6 +11,7 @@ import speechbrain_ligru_fast
 
 PACKAGE = pathlib.Path(speechbrain_ligru_fast.__file__).parent
 OPTIONAL = ("numba", "llvmlite", "triton", "cuda", "sentencepiece", "jiwer")
+OPTIONAL += ("faker", "num2words")
 
 
 def run(code):

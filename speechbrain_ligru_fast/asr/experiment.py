@@ -90,6 +90,7 @@ def run(hparams, run_opts, test_manifests):
 
 
 def _check(hparams):
+    name_lm(hparams["lm_folder"])
     tokenizer = hparams["tokenizer"]
     found, wanted = tokenizer.get_piece_size(), hparams["output_neurons"]
     if found != wanted:

@@ -54,7 +54,7 @@ class LM(sb.Brain):
         )
 
 
-def text_dataset(texts, hparams, name):
+def text_dataset(texts, hparams):
     """A dataset of ``id, tokens_bos, tokens_eos``.
 
     Arguments
@@ -63,20 +63,12 @@ def text_dataset(texts, hparams, name):
         Id -> transcript.
     hparams : dict
         Of the experiment: tokenizer, bos_index, eos_index.
-    name : path-like
-        Where the texts are from, for messages.
 
     Returns
     -------
     DynamicItemDataset
-
-    Raises
-    ------
-    ValueError
-        For text that the tokenizer does not know.
     """
     tokenizer = hparams["tokenizer"]
-    check_tokens(tokenizer, texts, name)
     dataset = DynamicItemDataset(
         {key: {"text": text} for key, text in texts.items()}
     )
@@ -100,7 +92,7 @@ def train_texts(hparams):
     ---------
     hparams : dict
         Of the experiment: train_annotation, text, transcript_copies,
-        extra_text.
+        extra_text, tokenizer.
 
     Returns
     -------
@@ -110,7 +102,8 @@ def train_texts(hparams):
     Raises
     ------
     ValueError
-        If transcript_copies is no positive integer.
+        If transcript_copies is no positive integer, or for text that the
+        tokenizer does not know.
     FileNotFoundError
         If there is no file extra_text.
     """
@@ -119,7 +112,7 @@ def train_texts(hparams):
         raise ValueError(
             f"transcript_copies must be a positive integer, got {copies!r}"
         )
-    transcripts = read_texts(hparams["train_annotation"], hparams["text"])
+    transcripts = _transcripts(hparams, "train_annotation")
     texts = {
         f"{key}-{copy}": text
         for key, text in transcripts.items()
@@ -129,7 +122,15 @@ def train_texts(hparams):
         if not Path(extra).is_file():
             raise FileNotFoundError(f"extra_text: no file {extra}")
         lines = Path(extra).read_text("utf-8").splitlines()
-        texts |= {f"line-{i}": t for i, t in enumerate(lines) if t.strip()}
+        lines = {f"line {i}": t for i, t in enumerate(lines, 1) if t.strip()}
+        check_tokens(hparams["tokenizer"], lines, extra)
+        texts |= lines
+    return texts
+
+
+def _transcripts(hparams, annotation):
+    texts = read_texts(hparams[annotation], hparams["text"])
+    check_tokens(hparams["tokenizer"], texts, hparams[annotation])
     return texts
 
 
@@ -155,7 +156,7 @@ def train_lm(hparams, run_opts):
             f"{tokenizer.get_piece_size()} tokens"
         )
     texts = train_texts(hparams)
-    valid = read_texts(hparams["valid_annotation"], hparams["text"])
+    valid = _transcripts(hparams, "valid_annotation")
     brain = LM(
         modules=hparams["modules"],
         opt_class=hparams["opt_class"],
@@ -165,8 +166,8 @@ def train_lm(hparams, run_opts):
     )
     brain.fit(
         hparams["epoch_counter"],
-        text_dataset(texts, hparams, hparams["train_annotation"]),
-        text_dataset(valid, hparams, hparams["valid_annotation"]),
+        text_dataset(texts, hparams),
+        text_dataset(valid, hparams),
         train_loader_kwargs=hparams["train_dataloader_opts"],
         valid_loader_kwargs=hparams["valid_dataloader_opts"],
     )

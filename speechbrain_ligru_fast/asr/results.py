@@ -112,12 +112,25 @@ def name_lm(folder):
     str
         ``none`` for no folder.
 
+    Raises
+    ------
+    ValueError
+        If its name is none or empty, as that of no folder.
+
     Example
     -------
     >>> name_lm("../../build/an4/lm-sentences/"), name_lm(None)
     ('lm-sentences', 'none')
     """
-    return os.path.basename(os.path.abspath(folder)) if folder else "none"
+    if not folder:
+        return "none"
+    name = os.path.basename(os.path.abspath(folder))
+    if name in ("", "none"):
+        raise ValueError(
+            f"lm_folder={os.fspath(folder)!r} names no language model: rows "
+            "and files are called by its last part, which may not be 'none'"
+        )
+    return name
 
 
 def name_test(split, lm, settings):

@@ -64,7 +64,7 @@ def check_tokens(tokenizer, texts, manifest, fatal=True):
     texts : dict
         Utterance id -> transcript.
     manifest : path-like
-        Named in the message.
+        Where they are from, for the message.
     fatal : bool
         Raise, or warn: at test time an unknown character is but an error of
         the recogniser.
@@ -83,7 +83,7 @@ def check_tokens(tokenizer, texts, manifest, fatal=True):
     if not bad:
         return
     message = (
-        f"manifest {manifest}: the tokenizer does not know "
+        f"{manifest}: the tokenizer does not know "
         f"{sorted(unknown)}, which is in {few(bad)}"
     )
     if fatal:

@@ -5,8 +5,9 @@
 They spelled names and addresses, said numbers and dates, and gave commands
 with letters and digits drawn at random (A. Acero, "Acoustical and
 Environmental Robustness in Automatic Speech Recognition", 1993). A language
-model hears few names and not every month in 846 transcripts: these sentences
-have those of the United States, as often as they are given there.
+model hears few names and not every month in 846 transcripts. First and last
+names are drawn as often as they are given in the United States; Faker makes
+streets and cities up. Hundreds and thousands are left to the transcripts.
 """
 
 import argparse
@@ -29,7 +30,7 @@ class Sentences:
     Arguments
     ---------
     seed : int
-        The same seed gives the same sentences.
+        The same seed and the same version of Faker give the same sentences.
 
     Example
     -------
@@ -42,7 +43,8 @@ class Sentences:
         self.fake = Faker("en_US")
         self.fake.seed_instance(seed)
         self.random = self.fake.random
-        # As often as in AN4's training set, about.
+        # Commands and names as often as in AN4's training set, the rest, of
+        # which it has little, more often.
         self.kinds = {
             self.command: 40,
             self.name: 20,
@@ -82,7 +84,10 @@ class Sentences:
 
     def date(self):
         """A day, a month and a year, the month as a word or a number."""
-        date = self.fake.date_between_dates(FIRST_DAY, LAST_DAY)
+        # Without a zone Faker takes the machine's.
+        date = self.fake.date_time_between_dates(
+            FIRST_DAY, LAST_DAY, datetime.timezone.utc
+        )
         month, day = f"{date:%B}", num2words(date.day, to="ordinal")
         if self.random.random() < 0.1:
             month = _spell(self._either(month, month[:3]))
@@ -98,7 +103,7 @@ class Sentences:
         )
 
     def number(self):
-        """A number of one to four digits, said by digits or by pairs."""
+        """One to four digits, or a number said by its pairs of digits."""
         digits = self.random.randint(1, 4)
         number = self.random.randrange(10 ** (digits - 1), 10**digits)
         pairs = [number // 100, number % 100] if number > 99 else [number]
@@ -136,7 +141,7 @@ def _spell(text):
 
 
 def _words(text):
-    """Of what num2words gives: 'twenty-third', 'one hundred and five'."""
+    """Of what num2words gives: 'twenty-third'."""
     return " ".join(re.sub("[^A-Z]", " ", text.upper()).split())
 
 
