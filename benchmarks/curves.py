@@ -3,6 +3,7 @@
 import base64
 import io
 import re
+import textwrap
 
 import pandas as pd
 from matplotlib import rc_context
@@ -81,7 +82,7 @@ def error_by_time(logs, metric):
                 frame["minutes"],
                 frame[column],
                 color=f"C{colour}",
-                label=label if frame is frames[0] else None,
+                label=_wrapped(label) if frame is frames[0] else None,
             )
     axes.set_xlabel("minutes of training and validation")
     axes.set_ylabel(f"{metric} % of the development set")
@@ -113,7 +114,7 @@ def losses(logs):
                     frame[f"{kind} loss"],
                     style,
                     color=f"C{colour}",
-                    label=label if named else None,
+                    label=_wrapped(label) if named else None,
                 )
     axes.set_xlabel("epoch")
     axes.set_ylabel("loss")
@@ -134,8 +135,10 @@ def epoch_bars(seconds):
     str
         An SVG image's data address.
     """
-    figure, axes = _axes()
-    bars = axes.barh(list(seconds), list(seconds.values()), color="C0")
+    figure, axes = _axes(bars=len(seconds))
+    labels = [_wrapped(label) for label in seconds]
+    bars = axes.barh(labels, list(seconds.values()), color="C0")
+    axes.tick_params("y", labelsize=8)
     axes.bar_label(bars, fmt="%.1f", padding=3, fontsize=8)
     axes.invert_yaxis()
     axes.margins(x=0.1)
@@ -143,9 +146,15 @@ def epoch_bars(seconds):
     return _image(figure)
 
 
-def _axes():
-    figure = Figure(figsize=(7, 3.6), layout="constrained")
+def _axes(bars=0):
+    height = max(3.6, 0.5 * bars)
+    figure = Figure(figsize=(7, height), layout="constrained")
     return figure, figure.subplots()
+
+
+def _wrapped(label):
+    # A long line would leave its bar no room.
+    return textwrap.fill(label, 40, break_on_hyphens=False)
 
 
 def _image(figure):

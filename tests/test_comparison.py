@@ -521,3 +521,28 @@ def test_a_command_that_can_not_be_read(tmp_path, capsys):
     )
     assert page.main([str(path), str(tmp_path)]) == 1
     assert 'command of a row, "python \'x": No clos' in capsys.readouterr().err
+
+
+def test_options_that_all_have_are_not_in_a_systems_name(tmp_path, monkeypatch):
+    path = rows_file(
+        tmp_path / "rows.csv",
+        **{"rnn": ["LiGRU"] * 2, "seed": [1] * 2, "settings": ["a", "b"]},
+        **{"wer": [9, 8], "epoch_s": [3, 13]},
+        command=[
+            f"python train.py a.yaml --batch_size 4 --lr 0.001{more}"
+            for more in ("", " --dropout 0.1")
+        ],
+    )
+    shown = []
+    monkeypatch.setattr(page.curves, "epoch_bars", shown.append)
+    page.write(path, tmp_path, tmp_path / "report.html")
+    alike, other = "LiGRU, numba, no other options", "LiGRU, numba, --dropout"
+    assert shown == [{alike: 3, f"{other}=0.1": 13}]
+
+
+@pytest.mark.filterwarnings("error")
+def test_long_names_leave_their_bars_room():
+    options = " ".join(f"--an_option_of_the_recipe_{i}=x" for i in range(9))
+    image = page.curves.epoch_bars({f"A {options}": 3, f"B {options}": 5})
+    svg = base64.b64decode(image.partition("base64,")[2]).decode()
+    assert "--an_option_of_the_recipe_8=x" in svg
