@@ -13,7 +13,7 @@ from benchmarks.tables import NOTHING, markdown
 
 MIN_SEEDS = 3
 PARAMETERS_WITHIN = 0.1
-_AN4 = {"corpus": "AN4", "split": "test-an4", "recipe": "librispeech/an4"}
+AN4 = {"corpus": "AN4", "split": "test-an4", "recipe": "librispeech/an4"}
 _OURS = {"rnn": lambda name: name in ("LiGRU", "SLiGRU"), "impl": is_ours}
 _LSTM = {"rnn": "LSTM", "impl": TORCH}
 _JIT = {"rnn": "LiGRU", "impl": STOCK_JIT}
@@ -70,12 +70,19 @@ def best(found):
     return min(last.values(), key=lambda g: g["wer"].mean(), default=None)
 
 
-def _is_lm(name):
+def is_lm(name):
+    """Whether a row's cell names a language model.
+
+    Example
+    -------
+    >>> is_lm("lm-sentences"), is_lm("none")
+    (True, False)
+    """
     return name not in ("", "none")
 
 
 def _of_an4(rows, lm, **only):
-    return systems(where(rows, **_AN4, lm=lm, **only))
+    return systems(where(rows, **AN4, lm=lm, **only))
 
 
 def _described(system):
@@ -175,7 +182,7 @@ def table(data):
         ]
         for text, lm, bound in (
             ("without LM", "none", 7.5),
-            ("with LM", _is_lm, 6.5),
+            ("with LM", is_lm, 6.5),
         )
     ]
     lines.append(

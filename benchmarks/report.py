@@ -23,6 +23,7 @@ from benchmarks import (
     gpu_tables,
     recipe_tables,
     recipe_targets,
+    recognisers,
     tables,
     technology,
 )
@@ -33,6 +34,7 @@ TABLES = {
     **tables.TABLES,
     **recipe_tables.TABLES,
     **recipe_targets.TABLES,
+    **recognisers.TABLES,
     **equivalence.TABLES,
     **gpu_tables.TABLES,
     **technology.TABLES,

@@ -1,0 +1,65 @@
+"""README's table of recognisers, from made-up rows."""
+
+from types import SimpleNamespace
+
+import pytest
+
+from benchmarks import recognisers
+from benchmarks.rows import load
+from benchmarks.tables import NOTHING
+from speechbrain_ligru_fast.asr.results import append_row
+
+
+def rows(rnn, wers, **cells):
+    base = {"date": "d", "device": "CPU", "threads": 1, "corpus": "AN4"}
+    base |= {"recipe": "librispeech/an4", "split": "test-an4", "lm": "none"}
+    base |= {"rnn": rnn, "impl": "numba", "settings": "a", "epochs": 90}
+    base |= {"params": 1000, "command": "python train.py a.yaml"}
+    return [
+        base | {"seed": seed, "wer": wer} | cells
+        for seed, wer in enumerate(wers, 1)
+    ]
+
+
+@pytest.fixture
+def shown(tmp_path):
+    """A line a system of the table that rows give, its cells in a list."""
+
+    def show(*found):
+        path = tmp_path / "recipes.csv"
+        for row in sum(found, []):
+            append_row(path, row)
+        text = recognisers.table(SimpleNamespace(recipes=load(path)))
+        if text == NOTHING:
+            return []
+        _, _, *lines = text.splitlines()
+        return [line[2:-2].split(" | ") for line in lines]
+
+    return show
+
+
+def test_best_first_with_what_a_language_model_gives(shown):
+    torch = {"impl": "torch", "params": 1090}
+    assert shown(
+        rows("LSTM", [9, 10, 11], **torch),
+        rows("SLiGRU", [7, 8, 9]),
+        rows("SLiGRU", [6, 6, 6], lm="lm", settings="b"),
+        rows("SLiGRU", [4, 5, 6], lm="lm-sentences", settings="c"),
+        rows("GRU", [12], **torch),
+        # Another test set, and a test with the language model alone
+        rows("GRU", [1], split="dev-an4", **torch),
+        rows("LiGRU", [3, 3, 3], lm="lm"),
+    ) == [
+        ["SLiGRU", "numba", "1000", "3", "8.00 ± 1.00", "5.00 ± 1.00"],
+        ["LSTM", "torch", "1090", "3", "10.00 ± 1.00", ""],
+        ["GRU", "torch", "1090", "1", "12.00", ""],
+    ]
+
+
+def test_settings_of_too_few_seeds_wait(shown):
+    last = rows("LSTM", [2], settings="new")
+    assert shown(rows("LSTM", [5, 6, 7]), last)[0][3:5] == ["3", "6.00 ± 1.00"]
+
+
+def test_nothing_to_show(shown):
+    assert shown(rows("LSTM", [5], corpus="demo")) == []
