@@ -93,3 +93,12 @@ def test_a_file_cut_before_its_last_newline_keeps_its_rows(tmp_path):
 def test_a_language_model_is_not_called_none(folder):
     with pytest.raises(ValueError, match="lm_folder=.* no language model"):
         name_lm(folder)
+
+
+def test_a_failed_rewrite_leaves_nothing_behind(tmp_path):
+    append_row(tmp_path / "rows.csv", {"wer": 9.1})
+    before = (tmp_path / "rows.csv").read_bytes()
+    with pytest.raises(TypeError):
+        append_row(tmp_path / "rows.csv", ["a new column", {}])
+    assert (tmp_path / "rows.csv").read_bytes() == before
+    assert not list(tmp_path.glob(".rows.csv.*"))

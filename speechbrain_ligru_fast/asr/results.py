@@ -51,13 +51,16 @@ def append_row(path, row):
         new = [name for name in row if name not in columns]
         if new:
             unfinished = path.with_name(f".{path.name}.{os.getpid()}")
-            with open(unfinished, "w", newline="", encoding="utf-8") as file:
-                writer = csv.DictWriter(
-                    file, columns + new, restval="", lineterminator="\n"
-                )
-                writer.writeheader()
-                writer.writerows(rows + [row])
-            unfinished.replace(path)
+            try:
+                with open(unfinished, "w", newline="", encoding="utf-8") as to:
+                    writer = csv.DictWriter(
+                        to, columns + new, restval="", lineterminator="\n"
+                    )
+                    writer.writeheader()
+                    writer.writerows(rows + [row])
+                unfinished.replace(path)
+            finally:
+                unfinished.unlink(missing_ok=True)
             return
         with open(path, "a", newline="", encoding="utf-8") as file:
             if not path.read_bytes().endswith(b"\n"):
