@@ -120,7 +120,7 @@ def cells(found):
             row["options"],
             row["settings"],
             str(row["seeds"]),
-            *(_rate(row, rate) for rate in RATES),
+            *(spread(row[rate], row[f"{rate}_std"]) for rate in RATES),
             _number(row["epoch_s"], ".1f"),
             _number(row["decode_rtf"], ".3f"),
             _number(row["peak_mb"], ".0f"),
@@ -131,9 +131,15 @@ def cells(found):
     ]
 
 
-def _rate(row, name):
-    deviation = row[f"{name}_std"]
-    text = _number(row[name], ".2f")
+def spread(mean, deviation):
+    """A printed mean over seeds; the deviation of one seed is NaN.
+
+    Example
+    -------
+    >>> spread(8.0, 1.414), spread(8.0, float("nan"))
+    ('8.00 ± 1.41', '8.00')
+    """
+    text = _number(mean, ".2f")
     return text if pd.isna(deviation) else f"{text} ± {deviation:.2f}"
 
 

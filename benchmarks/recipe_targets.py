@@ -88,7 +88,7 @@ def _of_an4(rows, lm, **only):
 def _described(system):
     rates = system["wer"]
     return (
-        f"{rates.mean():.2f} ± {rates.std(ddof=1):.2f} "
+        f"{comparison.spread(rates.mean(), rates.std(ddof=1))} "
         f"({system['rnn'].iloc[0]}, {len(rates)} seeds, "
         f"{system['params'].iloc[0]:.0f} parameters)"
     )

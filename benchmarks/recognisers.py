@@ -23,9 +23,7 @@ def _rate(system):
     if system is None:
         return ""
     rates = system["wer"]
-    if len(rates) == 1:
-        return f"{rates.mean():.2f}"
-    return f"{rates.mean():.2f} ± {rates.std(ddof=1):.2f}"
+    return comparison.spread(rates.mean(), rates.std(ddof=1))
 
 
 def table(data):
