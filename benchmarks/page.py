@@ -169,7 +169,7 @@ def _own_options(options, others):
     split = [set(shlex.split(other)) for other in others]
     common = set.intersection(*split)
     own = [word for word in shlex.split(options) if word not in common]
-    return " ".join(own) or f"no {'other ' if common else ''}options"
+    return shlex.join(own) or f"no {'other ' if common else ''}options"
 
 
 def _cell(value):
