@@ -55,7 +55,7 @@ def read_texts(manifest, key):
     return texts
 
 
-def check_tokens(tokenizer, texts, manifest, fatal=True):
+def check_tokens(tokenizer, texts, source, fatal=True):
     """Tell which transcripts the tokenizer can't spell.
 
     Arguments
@@ -63,7 +63,7 @@ def check_tokens(tokenizer, texts, manifest, fatal=True):
     tokenizer : LabelTokenizer | SentencePieceProcessor
     texts : dict
         Utterance id -> transcript.
-    manifest : path-like
+    source : path-like
         Where they are from, for the message.
     fatal : bool
         Raise, or warn: at test time an unknown character is but an error of
@@ -83,7 +83,7 @@ def check_tokens(tokenizer, texts, manifest, fatal=True):
     if not bad:
         return
     message = (
-        f"{manifest}: the tokenizer does not know "
+        f"{source}: the tokenizer does not know "
         f"{sorted(unknown)}, which is in {few(bad)}"
     )
     if fatal:
