@@ -1,5 +1,7 @@
 """Mean and standard deviation over the seeds of trained systems."""
 
+import shlex
+
 import pandas as pd
 
 from benchmarks.commands import other_options, shown_options
@@ -89,6 +91,29 @@ def means(rows):
 def _only(values):
     """What all have; rows without settings may differ in their options."""
     return values.iloc[0] if values.nunique() == 1 else "several"
+
+
+def own_options(options, others):
+    """Those that not all systems of a table have.
+
+    Arguments
+    ---------
+    options : str
+        Of one system.
+    others : iterable of str
+        Of all of them.
+
+    Returns
+    -------
+    str
+
+    Example
+    -------
+    >>> own_options("--lr=0.1 --seeds=2", ["--lr=0.1 --seeds=2", "--lr=0.1"])
+    '--seeds=2'
+    """
+    common = set.intersection(*(set(shlex.split(other)) for other in others))
+    return shlex.join(w for w in shlex.split(options) if w not in common)
 
 
 HEADER = (

@@ -9,7 +9,6 @@ holds its figures and needs no network.
 import argparse
 import pathlib
 import re
-import shlex
 import sys
 from collections import defaultdict
 
@@ -157,19 +156,13 @@ def _label(row, rows):
         told = alike if column == "settings" else same
         if told[column].nunique(dropna=False) > 1:
             if column == "options":
-                label += f", {_own_options(value, same[column])}"
+                own = comparison.own_options(value, same[column])
+                shared = "other " if own != value else ""
+                label += f", {own or f'no {shared}options'}"
             else:
                 label += f", {column}: {value}"
         alike = alike[alike[column].map(_cell) == value]
     return label
-
-
-def _own_options(options, others):
-    """Those that not all of the others have, too."""
-    split = [set(shlex.split(other)) for other in others]
-    common = set.intersection(*split)
-    own = [word for word in shlex.split(options) if word not in common]
-    return shlex.join(own) or f"no {'other ' if common else ''}options"
 
 
 def _cell(value):

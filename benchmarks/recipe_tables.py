@@ -7,25 +7,62 @@ from benchmarks.tables import NOTHING, markdown, number
 _ORDER = "device corpus split recipe rnn impl lm epochs params seed".split()
 
 
-def systems(data, prefix=""):
+def systems(data):
     """Means over the seeds of every trained system; see `recipes`."""
-    rows = _of_recipes(data, prefix)
-    if rows.empty:
+    if data.recipes.empty:
         return NOTHING
-    return markdown(comparison.HEADER, comparison.cells(comparison.means(rows)))
+    found = comparison.means(data.recipes)
+    return markdown(comparison.HEADER, comparison.cells(found))
 
 
-def recipes(data, prefix=""):
-    """Newest row of every system and seed, with the command that made it.
+_RATES = {"wer": "WER %", "per": "PER %"}
+
+
+def results(data, prefix):
+    """What a recipe's README shows: the systems' test sets, best first.
 
     Arguments
     ---------
     data : Data
         The result rows.
     prefix : str
-        Start of the recipe's name; all recipes without.
+        Start of the recipes' names.
     """
-    rows = comparison.repetitions(_of_recipes(data, prefix))
+    rows = where(
+        data.recipes,
+        recipe=lambda name: name.startswith(prefix),
+        split=lambda name: name.startswith("test"),
+    )
+    found = comparison.means(rows)
+    if found.empty:
+        return NOTHING
+    rates = [rate for rate in _RATES if found[rate].notna().any()]
+    lines = []
+    for _, same in found.groupby(["recipe", "corpus", "split"], sort=False):
+        for _, row in same.iterrows():
+            options = comparison.own_options(row["options"], same["options"])
+            lines.append(
+                [
+                    *(row[key] for key in ("corpus", "rnn", "impl", "lm")),
+                    f"`{options}`" if options else "",
+                    number(row["epochs"]),
+                    row["seeds"],
+                    *(
+                        comparison.spread(row[rate], row[f"{rate}_std"])
+                        for rate in rates
+                    ),
+                    number(row["epoch_s"]),
+                    number(row["params"], 9),
+                ]
+            )
+    header = "corpus|layer|by|LM|options of its own|epochs|seeds".split("|")
+    header += [_RATES[rate] for rate in rates] + ["s/epoch", "parameters"]
+    return markdown(header, lines)
+
+
+def recipes(data):
+    """Newest row of every system and seed, with the command that made it."""
+    rows = comparison.repetitions(data.recipes)
     if rows.empty:
         return NOTHING
     names = "recipe corpus split rnn impl lm settings seed".split()
@@ -50,10 +87,6 @@ def recipes(data, prefix=""):
             for _, row in rows.sort_values(_ORDER).iterrows()
         ],
     )
-
-
-def _of_recipes(data, prefix):
-    return where(data.recipes, recipe=lambda name: name.startswith(prefix))
 
 
 _LIBRISPEECH_HOURS = 960
@@ -175,12 +208,9 @@ def streaming(data):
 
 TABLES = {
     "recipes": recipes,
-    "recipes-timit": lambda data: recipes(data, "timit"),
-    "recipes-librispeech": lambda data: recipes(data, "librispeech"),
-    "recipes-demo": lambda data: recipes(data, "demo"),
     "systems": systems,
-    "systems-timit": lambda data: systems(data, "timit"),
-    "systems-librispeech": lambda data: systems(data, "librispeech"),
+    "results-timit": lambda data: results(data, "timit"),
+    "results-librispeech": lambda data: results(data, "librispeech"),
     "scaling": scaling,
     "kills": kills,
     "streaming": streaming,

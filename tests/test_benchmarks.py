@@ -434,7 +434,9 @@ d1,c1,CPU,AN4,test,librispeech/an4,LiGRU,numba,none,1,60,1234567,9.9,5,,20,0.5\
 d2,c2,CPU,AN4,test,librispeech/an4,LiGRU,numba,none,1,60,1234567,8.7,4.2,,20,\
 0.5,900,python train.py new
 d0,c0,CPU,AN4,test,librispeech/an4,LiGRU,numba,none,1,40,1234567,12.3,6,,20,0.5\
-,900,python train.py shorter
+,900,python train.py shorter --lr 0.1
+d2,c2,CPU,AN4,dev,librispeech/an4,LiGRU,numba,none,1,60,1234567,7.7,4.2,,20,\
+0.5,900,python train.py new
 d2,c2,CPU,NLTK,test,timit/small,LiGRU,numba,none,1,60,1234567,,,31.5,20,0.5,\
 900,python train.py
 """
@@ -498,11 +500,20 @@ def test_report(project, capsys):
     )
     assert "16 rows, H=512" in targets and "| 0.625 | NO |" in targets
     assert "H=1024, T=100 | at least 3 | not measured |  |" in targets
-    recipes = "\n".join(table(project, "recipes-librispeech"))
+    recipes = "\n".join(table(project, "recipes"))
     assert "| 8.7 | 4.2 |  |" in recipes and "python train.py new" in recipes
-    assert "old" not in recipes and "timit" not in recipes
+    assert "python train.py old" not in recipes
     assert "| 12.3 | 6 |  |" in recipes  # of fewer epochs
-    assert "31.5" in "\n".join(table(project, "recipes-timit"))
+    assert table(project, "results-librispeech")[1:] == [
+        "| corpus | layer | by | LM | options of its own | epochs | seeds | "
+        "WER % | s/epoch | parameters |",
+        "| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |",
+        "| AN4 | LiGRU | numba | none |  | 60 | 1 | 8.70 | 20 | 1234567 |",
+        "| AN4 | LiGRU | numba | none | `--lr=0.1` | 40 | 1 | 12.30 | 20 | "
+        "1234567 |",
+    ]
+    timit = table(project, "results-timit")
+    assert "PER %" in timit[1] and "31.50" in timit[3] and len(timit) == 4
     figures = sorted(path.name for path in project.glob("docs/figures/*"))
     assert figures == ["gemm_ratio.png", "speedup.png", "time_vs_steps.png"]
     plain = (project / "docs" / "plain.md").read_text()
