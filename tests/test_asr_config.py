@@ -17,6 +17,7 @@ from speechbrain_ligru_fast.asr.config import (
     compose,
     load_experiment,
     parse,
+    resolved,
 )
 
 ROOT = Path(__file__).parent.parent
@@ -45,6 +46,19 @@ def write(folder, **files):
     for name, text in files.items():
         (folder / f"{name}.yaml").write_text(text)
     return folder / f"{name}.yaml"
+
+
+@pytest.mark.parametrize("name", SYSTEMS)
+def test_what_is_kept_can_be_read_again(name):
+    overrides = {"data_folder": "x", "output_folder": "y", "seed": 7}
+    # As in a training: from then on "(1, 2)" is a tuple.
+    load_hyperpyyaml("a: (1, 2)")
+    kept = resolved(compose(HPARAMS / name), overrides)
+    assert "!ref" not in kept and "seed: 7" in kept
+    # Where nothing was loaded, "(1, 2)" is a string, and strings with anchors
+    # are what goes wrong.
+    assert not re.search(r"[&*]id\d+ \(", kept)
+    assert resolve_references(kept).read() == kept
 
 
 def test_new_keys_stand_before_their_successor(tmp_path):

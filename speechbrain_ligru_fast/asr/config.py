@@ -14,6 +14,7 @@ Further files after a ``+`` change the first one as this one does, in order:
 Command-line overrides come last and must name a key that exists.
 """
 
+import copy
 import io
 import os
 import shutil
@@ -23,6 +24,7 @@ from pathlib import Path
 import ruamel.yaml
 import speechbrain as sb
 from hyperpyyaml import load_hyperpyyaml, resolve_references
+from ruamel.yaml.comments import TaggedScalar
 from speechbrain.utils.distributed import run_on_main
 
 from speechbrain_ligru_fast.asr.lock import lock_folder
@@ -171,10 +173,53 @@ def load_experiment(arguments=None):
     folder = hparams["output_folder"]
     run_on_main(lock_folder, args=(folder,))
     sb.create_experiment_directory(folder)
-    run_on_main(
-        _keep, args=(folder, resolve_references(document, overrides).read())
-    )
+    run_on_main(_keep, args=(folder, resolved(document, overrides)))
     return hparams, run_opts
+
+
+def resolved(document, overrides):
+    """The document without references, to be kept and loaded again.
+
+    Arguments
+    ---------
+    document : str
+        See `compose`.
+    overrides : str | dict
+        For HyperPyYAML.
+
+    Returns
+    -------
+    str
+        Resolving it once more changes nothing.
+
+    Example
+    -------
+    >>> resolved("a: (1, 2)\\nb: !ref <a>\\n", {})
+    'a: (1, 2)\\nb: (1, 2)\\n'
+    """
+    yaml = ruamel.yaml.YAML()
+    tree = yaml.load(resolve_references(document, overrides).read())
+    stream = io.StringIO()
+    yaml.dump(_part_tuples(tree), stream)
+    return stream.getvalue()
+
+
+def _part_tuples(node):
+    """The node with a copy of a tuple wherever there was a reference to it.
+
+    Where HyperPyYAML has loaded anything, a tuple referred to gets an anchor.
+    In another process it is a string, which keeps its anchor while all others
+    are numbered anew: two nodes with one name, a key with the other's value.
+    """
+    if isinstance(node, dict):
+        for key, value in node.items():
+            node[key] = _part_tuples(value)
+    elif isinstance(node, list):
+        for i, value in enumerate(node):
+            node[i] = _part_tuples(value)
+    elif isinstance(node, TaggedScalar) and node.tag.value == "!tuple":
+        return copy.copy(node)
+    return node
 
 
 def _stream(document, path):
@@ -184,8 +229,8 @@ def _stream(document, path):
     return stream
 
 
-def _keep(folder, resolved):
-    Path(folder, "hyperparams.yaml").write_text(resolved, encoding="utf-8")
+def _keep(folder, document):
+    Path(folder, "hyperparams.yaml").write_text(document, encoding="utf-8")
     script = Path(sys.argv[0])
     if script.suffix == ".py" and script.is_file():
         shutil.copy(script, folder)
