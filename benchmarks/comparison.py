@@ -64,8 +64,8 @@ def means(rows):
     -------
     pandas.DataFrame
         Columns of GROUP, ``seeds``, ``options``, the rates and their
-        ``_std`` (of a sample; NaN with one seed) and the costs; best error
-        rate first.
+        ``_std`` (of a sample; NaN with one seed), the costs, and ``newest``,
+        the index of the newest row; best error rate first.
 
     Example
     -------
@@ -80,6 +80,7 @@ def means(rows):
     found = groups[RATES + COSTS].mean()
     found["seeds"] = groups["seed"].nunique()
     found["options"] = groups["options"].agg(_only)
+    found["newest"] = groups["seed"].agg(lambda seeds: seeds.index.max())
     for rate in RATES:
         found[f"{rate}_std"] = groups[rate].std(ddof=1)
     found = found.reset_index()

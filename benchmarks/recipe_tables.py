@@ -16,6 +16,9 @@ def systems(data):
 
 
 _RATES = {"wer": "WER %", "per": "PER %"}
+# What tells a reader of a README two systems apart; of those that are equal
+# in it, the one trained last is shown.
+_SHOWN = "recipe corpus split rnn impl lm epochs options".split()
 
 
 def results(data, prefix):
@@ -36,6 +39,8 @@ def results(data, prefix):
     found = comparison.means(rows)
     if found.empty:
         return NOTHING
+    newest = found.sort_values("newest").drop_duplicates(_SHOWN, keep="last")
+    found = found.loc[found.index.isin(newest.index)]
     rates = [rate for rate in _RATES if found[rate].notna().any()]
     lines = []
     for _, same in found.groupby(["recipe", "corpus", "split"], sort=False):

@@ -428,17 +428,19 @@ layer,,,,,r3,2,python z
 
 RECIPES = """\
 date,commit,device,corpus,split,recipe,rnn,impl,lm,seed,epochs,params,wer,cer,\
-per,epoch_s,decode_rtf,peak_mb,command
+per,epoch_s,decode_rtf,peak_mb,command,settings
+d1,c1,CPU,AN4,test,librispeech/an4,LiGRU,numba,none,2,60,1234567,5.5,5,,20,0.5\
+,900,python train.py,other
 d1,c1,CPU,AN4,test,librispeech/an4,LiGRU,numba,none,1,60,1234567,9.9,5,,20,0.5\
-,900,python train.py old
+,900,python train.py old,
 d2,c2,CPU,AN4,test,librispeech/an4,LiGRU,numba,none,1,60,1234567,8.7,4.2,,20,\
-0.5,900,python train.py new
+0.5,900,python train.py new,
 d0,c0,CPU,AN4,test,librispeech/an4,LiGRU,numba,none,1,40,1234567,12.3,6,,20,0.5\
-,900,python train.py shorter --lr 0.1
+,900,python train.py shorter --lr 0.1,
 d2,c2,CPU,AN4,dev,librispeech/an4,LiGRU,numba,none,1,60,1234567,7.7,4.2,,20,\
-0.5,900,python train.py new
+0.5,900,python train.py new,
 d2,c2,CPU,NLTK,test,timit/small,LiGRU,numba,none,1,60,1234567,,,31.5,20,0.5,\
-900,python train.py
+900,python train.py,
 """
 
 
