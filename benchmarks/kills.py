@@ -21,6 +21,7 @@ import sys
 import time
 
 import torch
+from speechbrain.utils.distributed import infer_device
 
 from benchmarks.provenance import provenance
 from benchmarks.resumption import account, newest
@@ -169,8 +170,13 @@ def main(argv=None):
     parser.add_argument("--seed", type=int, default=0, help="of the moments")
     parser.add_argument("--ckpt_interval_steps", type=int, default=5)
     parser.add_argument("--results", type=pathlib.Path, default=RESULTS)
+    parser.add_argument("--device", default=infer_device())
     argv = sys.argv[1:] if argv is None else argv
     args, rest = parser.parse_known_args(argv)
+    rest += ["--device", args.device]
+    # Before it runs: what is committed meanwhile is not what is tested.
+    device = args.device.partition(":")[0]
+    stamp = provenance("benchmarks.kills", argv, device)
     whole, broken = args.out / "whole", args.out / "broken"
     for folder in (whole, broken):
         shutil.rmtree(folder, ignore_errors=True)
@@ -186,9 +192,8 @@ def main(argv=None):
     resumed = found["resumes"] > 0 and found["from_newest"]
     for name in want:
         print(f"{name}: {want[name]} unbroken, {got[name]} killed")
-    device = "cuda" if "cuda" in " ".join(rest) else "cpu"
     row = {
-        **provenance("benchmarks.kills", argv, device),
+        **stamp,
         "yaml": args.yaml.as_posix(),
         "kills": len(moments),
         "moments_s": " ".join(map(str, moments)),

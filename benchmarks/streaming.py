@@ -158,6 +158,9 @@ def main(argv=None):
         audio = args.audio or manifest_audio(args.manifest, args.data_folder)
         check_audio(audio)
         recognizer = load_recognizer(args.experiment, args.device)
+        device = torch.device(args.device).type
+        # Before it runs: what is committed meanwhile is not what is measured.
+        stamp = provenance("benchmarks.streaming", argv, device)
         check_durations(recognizer, audio)
         paths = [str(path.resolve()) for path in audio]
         texts = [recognizer.transcribe_file(path) for path in paths]
@@ -167,9 +170,7 @@ def main(argv=None):
     except (OSError, ValueError) as error:
         print(f"streaming: {error}", file=sys.stderr)
         return 1
-    device = torch.device(args.device).type
     layer = describe_recurrent(recognizer.mods.encoder, device)
-    stamp = provenance("benchmarks.streaming", argv, device)
     for row in rows:
         append_row(
             args.results,
