@@ -9,6 +9,8 @@ from speechbrain.augment.augmenter import Augmenter
 from speechbrain.augment.time_domain import AddNoise
 from speechbrain.utils.distributed import run_on_main
 
+from speechbrain_ligru_fast.asr.text import few
+
 logger = logging.getLogger(__name__)
 
 _AUDIO = {".wav", ".flac"}
@@ -47,6 +49,8 @@ def build_augmenter(
     ------
     FileNotFoundError
         If `noise_folder` holds no audio.
+    ValueError
+        If some of it is not mono, or of another sample rate.
 
     Example
     -------
@@ -55,7 +59,7 @@ def build_augmenter(
     """
     augmentations = list(augmentations or [])
     if noise_folder:
-        run_on_main(_list_noise, args=(noise_folder, noise_csv))
+        run_on_main(_list_noise, args=(noise_folder, noise_csv, sample_rate))
         noise = AddNoise(
             csv_file=noise_csv,
             snr_low=snr_low,
@@ -74,7 +78,7 @@ def build_augmenter(
     )
 
 
-def _list_noise(folder, csv_file):
+def _list_noise(folder, csv_file, sample_rate):
     paths = sorted(
         p for p in Path(folder).rglob("*") if p.suffix.lower() in _AUDIO
     )
@@ -82,10 +86,21 @@ def _list_noise(folder, csv_file):
         raise FileNotFoundError(
             f"noise_folder={str(folder)!r} holds no .wav or .flac file"
         )
+    found = {path: soundfile.info(path) for path in paths}
+    # Stereo would fail in the first batch, another rate play at another speed.
+    bad = [
+        f"{path} ({info.channels} channels, {info.samplerate} Hz)"
+        for path, info in found.items()
+        if (info.channels, info.samplerate) != (1, sample_rate)
+    ]
+    if bad:
+        raise ValueError(
+            f"noise_folder={str(folder)!r}: expected mono at {sample_rate} "
+            f"Hz, got {few(bad)}"
+        )
     Path(csv_file).parent.mkdir(parents=True, exist_ok=True)
     with open(csv_file, "w", newline="", encoding="utf-8") as file:
         rows = csv.writer(file)
         rows.writerow(["ID", "duration", "wav", "wav_format", "wav_opts"])
-        for i, path in enumerate(paths):
-            duration = soundfile.info(path).duration
-            rows.writerow([i, duration, path, path.suffix[1:], ""])
+        for i, (path, info) in enumerate(found.items()):
+            rows.writerow([i, info.duration, path, path.suffix[1:], ""])
