@@ -6,7 +6,7 @@ import pytest
 from hyperpyyaml import load_hyperpyyaml
 
 from speechbrain_ligru_fast.asr.config import parse
-from speechbrain_ligru_fast.asr.settings import fingerprint
+from speechbrain_ligru_fast.asr.settings import fingerprint, settings
 
 YAML = str(Path(__file__).parent / "hparams" / "tiny_timit.yaml")
 
@@ -45,11 +45,22 @@ def test_same_settings(arguments):
         ["--jit"],
         ["--precision", "bf16"],
         ["--grad_accumulation_factor", "2"],
+        ["--eval_precision", "bf16"],
+        ["--skip_nonfinite_grads"],
     ],
     ids=" ".join,
 )
 def test_other_settings(arguments):
-    assert settings_of([YAML, "--data_folder", "a", *arguments]) != HERE
+    command = [YAML, "--data_folder", "a", *arguments]
+    assert settings_of(command) != HERE
+    _, document, run_opts, overrides = parse(command)
+    one, other = (
+        settings(document, *given)
+        for given in ((overrides, run_opts), ({"data_folder": "a"},))
+    )
+    changed = {n for n in {*one, *other} if one.get(n) != other.get(n)}
+    name = arguments[0].partition("=")[0]
+    assert changed <= {name, name[2:]} and len(changed) == 1
 
 
 def test_the_same_after_loading_yaml():

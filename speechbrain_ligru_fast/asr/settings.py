@@ -17,7 +17,8 @@ _LEFT_OUT = (
 _OF_SEVERAL = ("sync_batch_norm",)
 _RUN_OPTIONS = (
     "jit compile precision max_grad_norm grad_accumulation_factor "
-    "optimizer_step_limit remove_vector_weight_decay debug"
+    "optimizer_step_limit remove_vector_weight_decay debug eval_precision "
+    "auto_mix_prec bfloat16_mix_prec skip_nonfinite_grads nonfinite_patience"
 ).split()
 
 
@@ -52,26 +53,66 @@ def fingerprint(document, overrides="", run_opts=None):
     >>> one == fingerprint("seed: 1\\nunits: 8\\n", "units: 9")
     False
     """
+    nodes = _nodes(document, overrides)
+    options = list(_options(run_opts).items())
+    options.append(_processes())
+    text = repr((_plain(nodes), options))
+    return hashlib.sha256(text.encode()).hexdigest()[:8]
+
+
+def settings(document, overrides="", run_opts=None):
+    """What `fingerprint` names, a key or option each.
+
+    Arguments
+    ---------
+    document, overrides, run_opts
+        See `fingerprint`.
+
+    Returns
+    -------
+    dict
+        Name -> str, which is equal where the setting is.
+
+    Example
+    -------
+    >>> one = settings("seed: 1\\nunits: 8 # few\\nlr: 0.1\\n")
+    >>> two = settings("seed: 2\\nunits: 9\\nlr: 0.1\\n")
+    >>> {name for name in one if one[name] != two[name]}
+    {'units'}
+    """
+    found = {
+        key.value: repr(_plain(value))
+        for key, value in _nodes(document, overrides).value
+    }
+    options = {"--" + k: str(v) for k, v in _options(run_opts).items()}
+    return found | options | {"processes": str(_processes())}
+
+
+def _nodes(document, overrides):
     yaml = ruamel.yaml.YAML()
     tree = yaml.load(document)
     if isinstance(overrides, str):
         overrides = yaml.load(overrides) or {}
     recursive_update(tree, overrides, must_match=True)
-    processes = int(os.environ.get("WORLD_SIZE", 1))
-    for key in (*_LEFT_OUT, *(_OF_SEVERAL if processes == 1 else ())):
+    for key in (*_LEFT_OUT, *(_OF_SEVERAL if _processes() == 1 else ())):
         tree.pop(key, None)
     stream = io.StringIO()
     yaml.dump(tree, stream)
-    nodes = yaml.compose(stream.getvalue())
+    return yaml.compose(stream.getvalue())
+
+
+def _options(run_opts):
+    """Those of SpeechBrain's run options that are not the default."""
     default = RunOptions()
-    options = [
-        (key, run_opts[key])
+    return {
+        key: run_opts[key]
         for key in _RUN_OPTIONS
         if run_opts is not None and run_opts[key] != default[key]
-    ]
-    options.append(processes)
-    text = repr((_plain(nodes), options))
-    return hashlib.sha256(text.encode()).hexdigest()[:8]
+    }
+
+
+def _processes():
+    return int(os.environ.get("WORLD_SIZE", 1))
 
 
 def _plain(node):
