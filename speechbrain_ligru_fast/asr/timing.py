@@ -80,9 +80,17 @@ class EpochTimer:
             self.seconds.append(elapsed)
         return elapsed
 
-    def median(self):
-        """Median of the complete epochs; nan without any."""
-        return statistics.median(self.seconds or [float("nan")])
+    def median(self, last):
+        """Median of so many last complete epochs; nan without any.
+
+        Example
+        -------
+        >>> timer = EpochTimer()
+        >>> timer.seconds = [1.0, 1.0, 1.0, 5.0, 6.0]
+        >>> timer.median(last=2)
+        5.5
+        """
+        return statistics.median(self.seconds[-last:] or [float("nan")])
 
     def elapsed(self):
         """Seconds from the training's first epoch on, validation included.
