@@ -21,6 +21,7 @@ SINCNET = "hparams/timit/small_sincnet.yaml"
     "yaml, options, impl",
     [
         (TINY, ["--jit"], "speechbrain-jit"),
+        (TINY, ["--jit", "--test_only"], "speechbrain-jit"),
         (TINY, [], "speechbrain"),
         # SincConv can't be scripted: its jit_module_keys are none.
         (SINCNET, ["--jit", "--sinc_stride", "80"], "speechbrain"),
@@ -33,7 +34,10 @@ def test_only_what_is_scripted_is_called_so(tmp_path, yaml, options, impl):
     _, document, run_opts, overrides = parse(command)
     hparams = load_hyperpyyaml(document, overrides)
     brain = ASR(hparams["modules"], None, hparams, run_opts)
-    brain.on_fit_start()
+    if run_opts["test_only"]:
+        brain.fit(hparams["epoch_counter"], [])
+    else:
+        brain.on_fit_start()
     encoder = hparams["modules"]["enc"]
     found = describe_recurrent(encoder, "cpu", "fp32", brain.scripted())
     assert found == {"rnn": "LiGRU", "impl": impl}

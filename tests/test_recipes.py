@@ -180,13 +180,27 @@ def test_librispeech_killed_and_resumed(
     wer = error_rate(recognizer, librispeech, references)
     assert wer == pytest.approx(float(row["wer"]), abs=0.01)
 
-    # Another architecture in the same folder is refused.
+    # What differs in the same folder is refused, not claimed by a row.
+    with pytest.raises(ValueError, match="with other beam_size, lr. Give"):
+        recipe(
+            "LibriSpeech/train.py",
+            "tiny_librispeech.yaml",
+            *[*arguments, "--lr", "9", "--beam_size", "5"],
+        )
     with pytest.raises(ValueError, match="does not fit this model"):
         recipe(
             "LibriSpeech/train.py",
             "tiny_librispeech.yaml",
-            *[*arguments, "--rnn_neurons", "8", "--number_of_epochs", "99"],
+            *[*arguments, "--rnn_neurons", "8", "--test_only"],
         )
+    with pytest.raises(ValueError, match="lm/save holds .* other extra_text"):
+        recipe(
+            "LibriSpeech/LM/train.py",
+            "tiny_lm.yaml",
+            *["--asr_folder", folder, "--output_folder", lm],
+            *["--device", "cpu", "--noprogressbar", "--extra_text", "more"],
+        )
+    assert len(rows_of(folder / "results.csv")) == 2
 
 
 def test_what_can_not_be_tested_is_said_before_training(
@@ -211,15 +225,16 @@ def test_timit_with_jit_and_noise(recipe, timit, tmp_path, capsys):
     noise.mkdir(parents=True)
     soundfile.write(noise / "n.wav", tiny_corpora.tone(9).numpy(), 16000)
     folder = tmp_path / "asr"
-    recipe(
-        "TIMIT/train.py",
-        "tiny_timit.yaml",
-        *["--data_folder", timit, "--output_folder", folder, *QUIET, "--jit"],
-        *["--noise_folder", noise.parent],
-        *["--results_csv", tmp_path / "shared" / "results.csv"],
-    )
-    (row,) = rows_of(tmp_path / "shared" / "results.csv")
+    command = ["TIMIT/train.py", "tiny_timit.yaml", "--data_folder", timit]
+    command += ["--output_folder", folder, *QUIET, "--jit"]
+    command += ["--noise_folder", noise.parent]
+    command += ["--results_csv", tmp_path / "shared" / "results.csv"]
+    recipe(*command, "--debug")
+    assert not list((folder / "save").glob("CKPT*"))
+    recipe(*command)
+    debug, row = rows_of(tmp_path / "shared" / "results.csv")
     assert (row["rnn"], row["impl"]) == ("LiGRU", "torchscript")
+    assert debug["settings"] != row["settings"]
     assert float(row["per"]) > 0 and row["wer"] == ""
     # The first epoch had no decoder: its checkpoint can't be the best.
     (best,) = (folder / "save").glob("CKPT*")

@@ -44,6 +44,15 @@ class ASR(sb.Brain):
             # The scorer is no module: nobody else moves its model.
             scorer.full_scorers["rnnlm"].lm.to(self.device).eval()
 
+    def fit(self, *args, **kwargs):
+        """Train; with --test_only the encoder is but compiled, if asked for.
+
+        SpeechBrain would test it as it is, which is not what was trained.
+        """
+        if self.test_only:
+            self._compile()
+        super().fit(*args, **kwargs)
+
     def compute_forward(self, batch, stage):
         """From waveforms to log-probabilities and, not in training, ids."""
         batch = batch.to(self.device)
@@ -243,6 +252,9 @@ class ASR(sb.Brain):
         return peak_rss_mb()
 
     def _ctc_only(self, stage):
+        if self.debug:
+            # Its few epochs shall run everything.
+            return False
         epoch = self.hparams.epoch_counter.current
         only = self.hparams.number_of_ctc_only_epochs
         return stage != sb.Stage.TEST and epoch <= only

@@ -29,9 +29,10 @@ from speechbrain.utils.distributed import run_on_main
 
 from speechbrain_ligru_fast.asr.lock import lock_folder
 from speechbrain_ligru_fast.asr.options import check_options
+from speechbrain_ligru_fast.asr.origin import check_origin
 from speechbrain_ligru_fast.asr.process_group import join_process_group
 from speechbrain_ligru_fast.asr.results import describe_commit, read_rows
-from speechbrain_ligru_fast.asr.settings import fingerprint
+from speechbrain_ligru_fast.asr.settings import fingerprint, settings
 
 _INCLUDE = "!include:"
 
@@ -156,8 +157,9 @@ def load_experiment(arguments=None):
     Raises
     ------
     ValueError
-        If an option is neither SpeechBrain's nor a key of the YAML, or
-        results_csv names a file that is no result file.
+        If an option is neither SpeechBrain's nor a key of the YAML,
+        results_csv names a file that is no result file, or output_folder
+        holds a training with other settings.
     RuntimeError
         If another process is at work in output_folder.
     """
@@ -172,9 +174,19 @@ def load_experiment(arguments=None):
     join_process_group(run_opts)
     folder = hparams["output_folder"]
     run_on_main(lock_folder, args=(folder,))
+    if _trains_in_folder(run_opts):
+        begun = settings(document, overrides, run_opts)
+        begun["seed"] = str(hparams["seed"])
+        run_on_main(check_origin, args=(hparams["save_folder"], begun))
     sb.create_experiment_directory(folder)
     run_on_main(_keep, args=(folder, resolved(document, overrides)))
     return hparams, run_opts
+
+
+def _trains_in_folder(run_opts):
+    # --debug keeps its checkpoints in a temporary folder.
+    kept = not run_opts["debug"] or run_opts["debug_persistently"]
+    return kept and not run_opts["test_only"]
 
 
 def resolved(document, overrides):

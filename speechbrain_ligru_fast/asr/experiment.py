@@ -82,7 +82,6 @@ def run(hparams, run_opts, test_manifests):
         )
         rows.append(_row(brain, hparams, name))
         run_on_main(_write, args=(brain, hparams, rows[-1]))
-    brain.on_evaluate_start(min_key=hparams["metric"])
     run_on_main(export, args=(hparams,))
     run_on_main(_append, args=(hparams["results_csv"], rows))
     leave_process_group(brain)
@@ -140,6 +139,8 @@ def _shortest(brain):
 def _row(brain, hparams, split):
     """The result row of the test just made."""
     rates = {name.lower(): value for name, value in brain.test_stats.items()}
+    # Before the decoder joins, an epoch is not one of the whole system.
+    joint = brain.trained_epochs - hparams["number_of_ctc_only_epochs"]
     row = describe_run(hparams, brain.device_type, brain.timer.first_commit)
     row |= describe_recurrent(
         hparams["modules"]["enc"],
@@ -155,7 +156,7 @@ def _row(brain, hparams, split):
         "wer": _rounded(rates.get("wer")),
         "cer": _rounded(rates.get("cer")),
         "per": _rounded(rates.get("per")),
-        "epoch_s": _rounded(brain.timer.median()),
+        "epoch_s": _rounded(brain.timer.median(last=max(joint, 1))),
         "decode_rtf": _rounded(brain.decode_s / brain.audio_s, 4),
         # A test alone says nothing of what its training took.
         "peak_mb": (

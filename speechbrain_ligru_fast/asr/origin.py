@@ -1,0 +1,58 @@
+"""What a training began with, so that no other one goes on with it."""
+
+import json
+from pathlib import Path
+
+# A training may go on for longer.
+_MAY_CHANGE = {"number_of_epochs"}
+
+
+def check_origin(save_folder, settings):
+    """Refuse to go on with a training of other settings.
+
+    Its end would be tested, and its row would claim the settings given now.
+    Until there is a checkpoint each call keeps its own, in ``origin.json``.
+
+    Arguments
+    ---------
+    save_folder : path-like
+        Where the training's checkpoints are; made if absent.
+    settings : dict
+        Name -> str.
+
+    Raises
+    ------
+    ValueError
+        If the folder's training began with others.
+
+    Example
+    -------
+    >>> folder = getfixture("tmp_path")
+    >>> check_origin(folder, {"lr": "0.1", "number_of_epochs": "8"})
+    >>> (folder / "CKPT+1").mkdir()
+    >>> check_origin(folder, {"lr": "0.1", "number_of_epochs": "9"})
+    >>> try:
+    ...     check_origin(folder, {"lr": "0.2"})
+    ... except ValueError as error:
+    ...     print("other lr" in str(error))
+    True
+    """
+    path = Path(save_folder, "origin.json")
+    now = {k: v for k, v in settings.items() if k not in _MAY_CHANGE}
+    trained = any(path.parent.glob("CKPT*"))
+    if not (trained and path.exists()):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        unfinished = path.with_suffix(".unfinished")
+        unfinished.write_text(json.dumps(now, indent=1), encoding="utf-8")
+        unfinished.rename(path)
+        return
+    begun = json.loads(path.read_text("utf-8"))
+    changed = sorted(
+        name for name in {*now, *begun} if now.get(name) != begun.get(name)
+    )
+    if changed:
+        raise ValueError(
+            f"{path.parent} holds a training with other {', '.join(changed)}. "
+            "Give another output_folder to train with these, or --test_only "
+            f"to test what is trained. To go on all the same, delete {path}"
+        )
