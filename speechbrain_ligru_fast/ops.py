@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from speechbrain_ligru_fast import backends, single
+from speechbrain_ligru_fast.products import recurrent_weight_gradient
 from speechbrain_ligru_fast.recompute import saved_values
 from speechbrain_ligru_fast.rows import accumulate_dtype, previous_hidden
 from speechbrain_ligru_fast.spec import ScanSpec, bounded_frames, check_scan
@@ -118,11 +119,7 @@ def scan_backward(
         "scan_backward", *where,
         grad, previous, gates, normed, rstd, u, mask, lengths, ln_weight,
     )  # fmt: skip
-    width = dgates.size(3)
-    # All of U's gradient is one GEMM over every row and step.
-    du = dprojected.reshape(-1, width).t() @ previous.to(
-        dprojected.dtype
-    ).reshape(-1, width // 2)
+    du = recurrent_weight_gradient(dprojected, previous, u)
     dln_weight, dln_bias = normed.new_empty(0), normed.new_empty(0)
     if affine:
         dln_weight = (dgates * normed).sum((0, 1, 2))

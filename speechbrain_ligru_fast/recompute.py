@@ -7,9 +7,8 @@ with no loop over time, on every backend alike.
 
 import torch
 
+from speechbrain_ligru_fast.products import mm
 from speechbrain_ligru_fast.rows import accumulate_dtype
-
-_HALF = (torch.bfloat16, torch.float16)
 
 
 def _project(h, u, dtype, rounds):
@@ -19,17 +18,7 @@ def _project(h, u, dtype, rounds):
     """
     if u.dtype == dtype or not rounds:
         return h.to(dtype) @ u.to(dtype).t()
-    operand = h.to(u.dtype)
-    # Torch's product of half types rounds its sums, unless it is asked not
-    # to: so far it can be asked on a GPU only, and since 2.8.
-    if (
-        operand.is_cuda
-        and u.dtype in _HALF
-        and dtype == torch.float32
-        and hasattr(torch.ops.aten.mm, "dtype")
-    ):
-        return torch.mm(operand, u.t(), out_dtype=dtype)
-    return operand.to(dtype) @ u.to(dtype).t()
+    return mm(h.to(u.dtype), u.t(), dtype)
 
 
 def saved_values(spec, w, previous, u, ln_weight, ln_bias, rounds=True):

@@ -10,6 +10,7 @@ import torch
 
 from speechbrain_ligru_fast.backends.cuda import launch
 from speechbrain_ligru_fast.backends.cuda.launch import Arguments
+from speechbrain_ligru_fast.products import tf32_allowed
 from speechbrain_ligru_fast.spec import LEAKY_SLOPE, NONLINEARITIES
 
 _OPERANDS = {
@@ -61,12 +62,7 @@ def _operand(dtype, limits, backward):
             return "fp16"
         # Gradients need float32's range; tf32 has fp16's precision.
         return "tf32" if tensor_cores else "fp32"
-    matmul = torch.backends.cuda.matmul
-    if hasattr(matmul, "fp32_precision"):
-        allowed = matmul.fp32_precision == "tf32"
-    else:
-        allowed = matmul.allow_tf32
-    return "tf32" if allowed and tensor_cores else "fp32"
+    return "tf32" if tensor_cores and tf32_allowed() else "fp32"
 
 
 def _weights(u, plan):

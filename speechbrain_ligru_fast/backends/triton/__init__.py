@@ -23,6 +23,7 @@ from speechbrain_ligru_fast.backends.triton.device import COUNTER_STRIDE
 from speechbrain_ligru_fast.backends.triton.forward import forward_kernel
 from speechbrain_ligru_fast.backends.triton.graphs import replays
 from speechbrain_ligru_fast.backends.triton.plan import Device, plan
+from speechbrain_ligru_fast.products import tf32_allowed
 
 DTYPES = (torch.float32, torch.bfloat16, torch.float16)
 # How often a program looks at a barrier before it gives up. A look takes
@@ -126,7 +127,7 @@ def _precision(dtype, device):
     """tf32 only where the user has allowed it for torch's own products."""
     if dtype != torch.float32 or device.type == "cpu" or torch.version.hip:
         return "ieee"
-    return "tf32" if torch.backends.cuda.matmul.allow_tf32 else "ieee"
+    return "tf32" if tf32_allowed() else "ieee"
 
 
 def _phases(persistent, layernorm):

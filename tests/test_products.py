@@ -1,0 +1,67 @@
+"""Which products a GPU is asked for: fake tensors tell without one."""
+
+import pytest
+import torch
+from torch._subclasses.fake_tensor import FakeTensorMode
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from speechbrain_ligru_fast.backends import triton
+from speechbrain_ligru_fast.products import (
+    recurrent_weight_gradient,
+    tf32_allowed,
+)
+
+
+class Products(TorchDispatchMode):
+    """Records the operands' types of every matrix product."""
+
+    def __init__(self):
+        super().__init__()
+        self.seen = []
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        if function._schema.name == "aten::mm":
+            self.seen.append((function._overloadname, args[0].dtype))
+        return function(*args, **(kwargs or {}))
+
+
+@pytest.mark.parametrize(
+    "device, operands, state, expected",
+    [
+        ("cuda", torch.bfloat16, torch.float32, ("dtype", torch.bfloat16)),
+        # Gradients need float32's range.
+        ("cuda", torch.float16, torch.float32, ("default", torch.float32)),
+        ("cuda", torch.float32, torch.float32, ("default", torch.float32)),
+        ("cuda", torch.bfloat16, torch.float64, ("default", torch.float64)),
+        ("cpu", torch.bfloat16, torch.float32, ("default", torch.float32)),
+    ],
+    ids=str,
+)
+def test_the_weight_gradient_is_one_product(device, operands, state, expected):
+    with FakeTensorMode(), Products() as products:
+        du = recurrent_weight_gradient(
+            torch.empty(2, 3, 5, 8, device=device, dtype=state),
+            torch.empty(2, 3, 5, 4, device=device, dtype=state),
+            torch.empty(8, 4, device=device, dtype=operands),
+        )
+    assert products.seen == [expected]
+    assert (du.dtype, du.shape, du.device.type) == (state, (8, 4), device)
+
+
+@pytest.fixture
+def matmul():
+    """torch.backends.cuda.matmul, restored afterwards."""
+    matmul = torch.backends.cuda.matmul
+    before = matmul.fp32_precision
+    yield matmul
+    matmul.fp32_precision = before
+
+
+def test_both_switches_of_tf32(matmul):
+    gpu = torch.device("cuda", 0)
+    for precision, allowed in (("tf32", True), ("ieee", False)):
+        matmul.fp32_precision = precision
+        assert tf32_allowed() == allowed
+        expected = "tf32" if allowed else "ieee"
+        assert triton._precision(torch.float32, gpu) == expected
+    assert triton._precision(torch.bfloat16, gpu) == "ieee"
