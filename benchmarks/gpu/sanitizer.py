@@ -1,12 +1,13 @@
 """Runs NVIDIA's compute-sanitizer on a few small scans."""
 
-import os
 import shutil
-import signal
 import subprocess
 import sys
 
+from benchmarks.gpu import processes
+
 TOOLS = ("memcheck", "racecheck")
+# For both tools.
 SECONDS = 60
 # The exit status that says that the tool has found something.
 FOUND = 9
@@ -22,6 +23,11 @@ for layernorm in (False, True):
 """
 
 
+def installed():
+    """Whether the tool is on the path."""
+    return shutil.which("compute-sanitizer") is not None
+
+
 def run(tool, backend, seconds=SECONDS):
     """Runs one tool.
 
@@ -32,39 +38,33 @@ def run(tool, backend, seconds=SECONDS):
     backend : str
         What to run the scans on.
     seconds : float
-        What is left of the suite's time.
+        Time for it.
 
     Returns
     -------
     str
         What came of it.
     """
-    if shutil.which("compute-sanitizer") is None:
+    if not installed():
         return f"{tool}: compute-sanitizer is not installed"
-    seconds = min(seconds, SECONDS)
     if seconds <= 0:
         return f"{tool}: no time, NOT RUN"
-    process = subprocess.Popen(
+    status, output = processes.run(
         [
             *["compute-sanitizer", "--tool", tool],
             # The driver's bindings ask for functions that it may lack.
             *["--report-api-errors", "no", "--error-exitcode", str(FOUND)],
             *[sys.executable, "-c", SCANS, backend],
         ],
+        seconds,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
-        # The tool's child would go on beside what is measured next.
-        start_new_session=True,
     )
-    try:
-        output, _ = process.communicate(timeout=seconds)
-    except subprocess.TimeoutExpired:
-        os.killpg(process.pid, signal.SIGKILL)
-        process.communicate()
+    if status is None:
         return f"{tool}: not finished in {seconds:.0f} s"
-    if process.returncode == 0:
+    if status == 0:
         return f"{tool}: nothing found"
-    if process.returncode == FOUND:
+    if status == FOUND:
         return f"{tool}: FOUND something\n{output[-3000:]}"
     return f"{tool} did not run: {output[-500:]}"
