@@ -9,11 +9,13 @@ from types import SimpleNamespace
 
 import torch
 
-from speechbrain_ligru_fast.backends.cuda import build
+from speechbrain_ligru_fast.backends.cuda import build, launch
 from speechbrain_ligru_fast.backends.cuda.launch import checked, launch_config
 
 SOURCE = pathlib.Path(__file__).with_name("micro.cu")
 STEPS = 10_000
+# Two words that wander, and an error word: see micro.cu.
+WORDS, ERROR = 384, 256
 CLUSTERS = (2, 4, 8, 16)
 # 64 threads send 1 KiB: 8 rows of 64 units in 16 bits.
 THREADS = 64
@@ -104,6 +106,8 @@ class Micro:
             )
             end.record()
             end.synchronize()
+            if words[ERROR]:
+                raise RuntimeError(f"{name}: a wait took too long, gave up")
             times.append(1000 * begin.elapsed_time(end) / STEPS)
         return sorted(times)[2]
 
@@ -111,7 +115,7 @@ class Micro:
         """Yields (name, value, unit)."""
         from cuda.bindings import driver
 
-        words = torch.zeros(256, dtype=torch.uint8, device="cuda")
+        words = torch.zeros(WORDS, dtype=torch.uint8, device="cuda")
         exchange = self.functions["cluster_exchange"]
         for size in CLUSTERS:
             plan = SimpleNamespace(
@@ -137,3 +141,25 @@ class Micro:
         )
         time = self._microseconds("flag_hop", plan, words)
         yield "one hop through L2", round(time, 4), "us"
+
+
+def work(child):
+    """Runs the microbenchmarks; on a CPU only compiles them.
+
+    Arguments
+    ---------
+    child : Child
+        The process.
+    """
+    if child.job.device == "cpu":
+        size = len(compile_source("sm_90a"))
+        child.note(f"microbenchmarks compile: {size} bytes")
+        return
+    limits = launch.machine(torch.device("cuda")).limits
+    if limits.capability < (9, 0):
+        child.note("no clusters on this device: no microbenchmarks")
+        return
+    for name, value, unit in Micro(limits.arch).rows():
+        child.note(f"{name}: {value} {unit}")
+        row = {"name": name, "value": value, "unit": unit}
+        child.row("micro.csv", row)
