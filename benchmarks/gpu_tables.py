@@ -11,8 +11,10 @@ _KEY = [*_MACHINE, "impl", "with_hx", *CASE]
 def layers(data):
     """Each GPU's newest rows: times a step, and ratios of train steps."""
     parts = []
-    for machine, rows in _machines(data.gpu, _KEY):
-        cells = table.cells(rows.to_dict("records"))
+    for machine, rows, all_rows in _machines(data.gpu, _KEY):
+        cells = table.cells(
+            rows.to_dict("records"), all_rows.to_dict("records")
+        )
         parts.append(f"{machine}\n\n{markdown(table.HEADER, cells)}")
     return "\n\n".join(parts) or NOTHING
 
@@ -20,7 +22,7 @@ def layers(data):
 def micro(data):
     """Each GPU's microbenchmarks."""
     parts = []
-    for machine, rows in _machines(data.micro, [*_MACHINE, "name"]):
+    for machine, rows, _ in _machines(data.micro, [*_MACHINE, "name"]):
         cells = [
             [row["name"], number(row["value"]), row["unit"]]
             for _, row in rows.iterrows()
@@ -30,7 +32,7 @@ def micro(data):
 
 
 def _machines(frame, key):
-    """Each machine's caption and its newest rows."""
+    """Each machine's caption, its newest rows, and all of them."""
     if frame.empty:
         return
     for (device, driver, torch), rows in frame.groupby(_MACHINE):
@@ -40,6 +42,7 @@ def _machines(frame, key):
             f"{last['date']}, commit {last['commit']}, made by "
             f"`{last['command']}`.",
             newest(rows, key),
+            rows,
         )
 
 

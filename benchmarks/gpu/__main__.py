@@ -3,12 +3,16 @@
     python -m benchmarks.gpu --out DIR            on a machine with a GPU
     python -m benchmarks.gpu --out DIR --dry-run  the same path on a CPU
 
+What may crash or hang has a process of its own: one per backend for its
+checks, one for its figures, one per rival.
+
 Nothing is downloaded: --wheels DIR puts wheels on the path, of speechbrain and
 hyperpyyaml (SpeechBrain's layer as a peer) and, if cuDNN's graph API is to be
-timed, of nvidia-cudnn-frontend 1.18.0. A backend that fails a check is not
-timed, and the exit status is then 1. A peer that can't run or is wrong has no
+timed, of nvidia-cudnn-frontend 1.18.0. A backend that fails a check, or for
+which there was no time, is not timed: that is said, and the exit status is 1,
+as it is if any check has not passed. A peer that can't run or is wrong has no
 rows, and checks.txt says why. Rows are written to DIR/gpu.csv as they come,
-what was checked to DIR/checks.txt.
+what was checked to DIR/checks.txt and DIR/checks.csv.
 """
 
 import argparse
@@ -16,6 +20,7 @@ import importlib.util
 import logging
 import os
 import pathlib
+import signal
 import sys
 import tempfile
 import zipfile
@@ -93,14 +98,16 @@ def main(argv=None):
         from benchmarks.gpu.suite import Suite
 
         suite = Suite(args)
-        suite.probe()
+        suite.yardsticks()
         suite.verify()
         suite.measure()
-        suite.sanitize()
-        suite.notes.close()
+        suite.micro()
+        suite.report()
     return 1 if suite.failed else 0
 
 
 if __name__ == "__main__":
+    # An exception, so that the process that is at work is killed too.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     logging.basicConfig(level=logging.INFO)
     sys.exit(main())

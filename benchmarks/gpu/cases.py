@@ -15,25 +15,27 @@ class Plan:
 
     Arguments
     ---------
+    small : tuple of int
+        H of scans in every type, the first to verify: on an H200 the CUDA
+        backend's two tiers hold them.
     options : tuple of dict
         Small odd scans, every option; H and dtype vary as well.
     sizes : tuple of tuple
         (H, batch, directions, steps) of larger scans to verify.
     cases : tuple of Case
-        Layers to measure.
+        Layers to measure, all models of a shape together.
     slow : tuple of Case
-        LiGRU and SLiGRU layers to measure as loops that launch kernels each
-        step, SpeechBrain's among them. They have their turn before the
-        rivals.
+        Layers to measure as loops that launch kernels each step too,
+        SpeechBrain's among them.
     rivals : tuple of Case
-        LiGRU layers on which other ways to run one are measured too. They
-        have their turn after ``first`` of the cases.
+        LiGRU layers on which other ways to run one are measured too.
     first : int
-        How many.
+        Cases that every backend measures before anything goes on to more.
     repeats : int
         Runs of one scan that must give the same bits.
     """
 
+    small: tuple
     options: tuple
     sizes: tuple
     cases: tuple
@@ -109,6 +111,7 @@ def _layers(models):
 MODELS = ("LSTM", "GRU", "LiGRU", "SLiGRU")
 
 FULL = Plan(
+    small=(64, 1024),
     options=_options((16, 33, 100, 512, 777)),
     sizes=(
         (256, 8, 2, 50),
@@ -118,7 +121,11 @@ FULL = Plan(
         (2048, 16, 1, 20),
     ),
     cases=_layers(MODELS),
-    slow=(BASE, replace(BASE, model="SLiGRU"), DECODER, LARGE),
+    slow=(
+        *(replace(BASE, model=model) for model in MODELS),
+        *(replace(DECODER, model=model) for model in MODELS[:3]),
+        *(replace(LARGE, model=model) for model in MODELS[:3]),
+    ),
     rivals=(BASE, SHORT),
     # The two layers and the decoder's step that SpeechBrain's recipes use.
     first=3 * len(MODELS),
@@ -127,15 +134,38 @@ FULL = Plan(
 
 # The same path on a CPU, in seconds.
 DRY = Plan(
+    small=(5,),
     options=_options((5, 16))[::9],
     sizes=((32, 2, 2, 5),),
     cases=tuple(
         Case(model, 16, 16, 2, steps, directions, dtype="bf16", with_hx=hx)
-        for model in MODELS
         for steps, directions, hx in ((6, 2, False), (1, 1, True))
+        for model in MODELS
     ),
-    slow=(Case("LiGRU", 16, 16, 2, 6, directions=2, dtype="bf16"),),
+    slow=tuple(
+        Case(model, 16, 16, 2, 6, directions=2, dtype="bf16")
+        for model in MODELS[:3]
+    ),
     rivals=(Case("LiGRU", 8, 8, 2, 2, directions=2, dtype="bf16"),),
-    first=1,
+    first=len(MODELS),
     repeats=2,
 )
+
+
+def by_shape(cases):
+    """Yields lists of cases that differ in nothing but the model.
+
+    Arguments
+    ---------
+    cases : tuple of Case
+        Those of one shape one after another.
+
+    Example
+    -------
+    >>> [len(group) for group in by_shape(DRY.cases)]
+    [4, 4]
+    """
+    for _, group in itertools.groupby(
+        cases, lambda case: replace(case, model="LiGRU")
+    ):
+        yield list(group)

@@ -1,17 +1,21 @@
-"""Times layers and scans on a device; one row per figure."""
+"""Times layers and scans of one implementation beside the yardsticks.
 
-import time
+cuDNN's LSTM and GRU take turns with it in the same process; one row per
+figure.
+"""
 
-import speechbrain.nnet.RNN as stock
 import torch
 
-import speechbrain_ligru_fast as fast
-from benchmarks import timing
-from benchmarks.cases import TORCH_MODELS
-from benchmarks.gpu import scans
-from benchmarks.impls import RECOMPUTE
-from benchmarks.impls import options as backend_options
+from benchmarks.cases import LIGRU_MODELS, TORCH_MODELS
+from benchmarks.gpu import cases, kernels, scans, trials
+from benchmarks.gpu.clock import Clock
+from benchmarks.gpu.layer import build, columns, training_step
+from benchmarks.gpu.presence import require
+from benchmarks.impls import RECOMPUTE, warmup_calls
 from speechbrain_ligru_fast import ligru_scan
+from speechbrain_ligru_fast.backends import choose
+from speechbrain_ligru_fast.rows import previous_hidden
+from speechbrain_ligru_fast.spec import BACKENDS, ScanSpec
 
 # (name of the figure's type, autocast dtype or None, whether TF32 is on)
 PRECISIONS = (
@@ -20,221 +24,110 @@ PRECISIONS = (
     ("tf32", None, True),
     ("fp32", None, False),
 )
-WARMUPS = 3
-MAX_RUNS = 30
-# Cycles, about half a millisecond: the launches are queued meanwhile.
-AHEAD = 1_000_000
-# One launch or more a step: rivals, timed last, on few layers, in few types.
+# One launch or more a step: on few layers, in few types.
 SLOW = ("torchscript", "reference", "speechbrain", "speechbrain-jit")
 
 
-class Clock:
-    """Times calls on one device.
+def implementations(case, names, device, dtype):
+    """Names of what is to run a layer.
 
     Arguments
     ---------
-    device : str
-        cpu or cuda.
-    seconds : float
-        Time to spend on one figure; thrice that for a first three calls.
-    """
-
-    def __init__(self, device, seconds):
-        self.device = device
-        self.seconds = seconds
-
-    def _once(self, call, queued):
-        if self.device == "cpu":
-            begin = time.perf_counter()
-            call()
-            return 1000 * (time.perf_counter() - begin)
-        begin, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
-        if queued:
-            torch.cuda._sleep(AHEAD)
-        begin.record()
-        call()
-        end.record()
-        end.synchronize()
-        return begin.elapsed_time(end)
-
-    def __call__(self, call, queued=False):
-        """Columns of a row: percentiles, and peak memory on a GPU.
-
-        Arguments
-        ---------
-        call : callable
-            What to time.
-        queued : bool
-            Whether a GPU's time alone counts, without what launching costs
-            where it has nothing else to do.
-        """
-        begin = time.perf_counter()
-        for _ in range(WARMUPS):
-            call()
-            # A slow layer has no time for more.
-            if time.perf_counter() - begin > self.seconds:
-                break
-        peak = ""
-        if self.device != "cpu":
-            torch.cuda.synchronize()
-            torch.cuda.reset_peak_memory_stats()
-            before = torch.cuda.memory_allocated()
-        times = []
-        begin = time.perf_counter()
-        while len(times) < 3 or (
-            len(times) < MAX_RUNS and time.perf_counter() - begin < self.seconds
-        ):
-            times.append(self._once(call, queued))
-        if self.device != "cpu":
-            grown = torch.cuda.max_memory_allocated() - before
-            peak = round(grown / 2**20, 1)
-        return {**timing.percentiles(times), "peak_mb": peak}
-
-
-def implementations(case, backends):
-    """Names of what can run a layer.
-
-    A fast backend comes a second time, with gates that are computed again.
-    """
-    if case.model in TORCH_MODELS:
-        return ["torch"]
-    again = [name + RECOMPUTE for name in backends if name not in SLOW]
-    # A single step need not be any backend's: see single.py. Its peers have
-    # a turn of their own.
-    once = case.steps == 1 and "speechbrain" not in backends
-    return [*(["auto"] if once else []), *backends, *again]
-
-
-def build(impl, case, device):
-    """A layer of a case on a device, in float32."""
-    if case.model in TORCH_MODELS:
-        layer = getattr(torch.nn, case.model)(
-            case.features,
-            case.hidden,
-            batch_first=True,
-            bidirectional=case.bidirectional,
-        )
-    else:
-        options = dict(
-            hidden_size=case.hidden,
-            input_shape=case.input_shape,
-            bidirectional=case.bidirectional,
-        )
-        if impl.startswith("speechbrain"):
-            layer = getattr(stock, case.model)(**options)
-        else:
-            layer = getattr(fast, case.model)(
-                **options, **backend_options(impl)
-            )
-    layer.to(device)
-    return torch.jit.script(layer) if impl == "speechbrain-jit" else layer
-
-
-def training_step(layer, case, device, mode, dtype):
-    """A call without arguments that runs a layer on random input.
-
-    Arguments
-    ---------
-    layer : torch.nn.Module
-        Called with the input and, where the case has one, a state.
     case : Case
-        Its shape.
+        The layer.
+    names : list of str
+        What is measured in this process.
     device : str
         Where to run.
-    mode : str
-        infer, or train for the gradients of all parameters as well.
     dtype : torch.dtype | None
         Of autocast.
 
     Returns
     -------
-    callable
+    list of str
+        ``auto`` among them where it takes what is measured here, for a
+        single step: that need not be any backend's, see single.py.
     """
-    x = torch.randn(case.input_shape, device=device)
-    width = case.directions * case.hidden
-    grad = torch.randn(case.batch, case.steps, width, device=device)
-    given = [x]
-    if case.with_hx:
-        state = torch.randn(
-            case.directions, case.batch, case.hidden, device=device
-        )
-        given.append((state, state) if case.model == "LSTM" else state)
-
-    def call():
-        with (
-            torch.set_grad_enabled(mode == "train"),
-            torch.autocast(device, dtype, dtype is not None),
-        ):
-            output = layer(*given)[0]
-        if mode == "train":
-            layer.zero_grad(set_to_none=True)
-            output.backward(grad.to(output.dtype))
-        return output
-
-    return call
+    if case.model in TORCH_MODELS:
+        return ["torch"]
+    if case.steps > 1:
+        return list(names)
+    spec = ScanSpec("relu", case.directions, case.model == "SLiGRU")
+    chosen = choose("auto", device, dtype or torch.float32, spec, case.steps)
+    taken = chosen.__name__.rpartition(".")[2] in names
+    return [*(["auto"] if taken else []), *names]
 
 
-def columns(case, impl, dtype, mode, op, measured):
-    """A row without its stamp: what ran, and its figures."""
-    return {
-        "model": case.model,
-        "impl": impl,
-        "directions": case.directions,
-        "layers": 1,
-        "features": case.features,
-        "hidden": case.hidden,
-        "batch": case.batch,
-        "steps": case.steps,
-        "with_hx": case.with_hx,
-        "dtype": dtype,
-        "mode": mode,
-        **measured,
-        "op": op,
-        "us_per_step": round(1000 * measured["p50_ms"] / case.steps, 4),
-    }
+def _wanted(impl, precision, mode):
+    """Whether a figure is made: slow ones and variants only in a few."""
+    if impl.endswith(RECOMPUTE):
+        return precision == "bf16" and mode == "train"
+    return impl not in SLOW or precision in ("bf16", "fp32")
 
 
-def layers(case, backends, device, clock, note, precisions=PRECISIONS):
-    """Yields a row per implementation, type and mode of a layer.
+def layers(group, names, device, clock, note, precisions=PRECISIONS):
+    """Yields a row per layer, implementation, type and mode.
+
+    What has the same type and mode is timed in turn.
 
     Arguments
     ---------
-    case : Case
-        The layer; its dtype and mode are not looked at.
-    backends : list of str
-        What to time.
+    group : list of Case
+        Layers of one shape; their dtype and mode are not looked at.
+    names : list of str
+        Implementations of a LiGRU to time.
     device : str
         Where to run.
     clock : Clock
-        Times a call.
+        Times calls.
     note : callable
         Takes the reason why something has no row.
     precisions : tuple
         As ``PRECISIONS``.
     """
-    for impl in implementations(case, backends):
-        for name, dtype, tf32 in precisions:
-            if impl in SLOW and name not in ("bf16", "fp32"):
-                continue
-            again = impl.endswith(RECOMPUTE)
-            if again and name != "bf16":
-                continue
+    for name, dtype, tf32 in precisions:
+        for mode in ("infer", "train"):
             scans.allow_tf32(tf32)
+            calls = {}
+            for case in group:
+                for impl in implementations(case, names, device, dtype):
+                    if not _wanted(impl, name, mode):
+                        continue
+                    try:
+                        layer = build(impl, case, device)
+                        layer.train(mode == "train")
+                        call = training_step(layer, case, device, mode, dtype)
+                        clock.warm(call, warmup_calls(impl))
+                        calls[case, impl] = call
+                    # One that can't run, or has no memory, must not end the
+                    # others.
+                    except Exception as error:
+                        note(f"no row: {impl} {name} {case.name}: {error!r}")
             try:
-                layer = build(impl, case, device)
-                for mode in ("train",) if again else ("infer", "train"):
-                    layer.train(mode == "train")
-                    call = training_step(layer, case, device, mode, dtype)
-                    yield columns(case, impl, name, mode, "layer", clock(call))
-            # One that can't run, or has no memory, must not end the others.
+                measured = clock.interleave(calls)
             except Exception as error:
-                note(f"no row: {impl} {name} {case.name}: {error!r}")
+                note(f"no rows: {name} {group[0].name}, {mode}: {error!r}")
+                continue
+            for (case, impl), figures in measured.items():
+                yield columns(case, impl, name, mode, "layer", figures)
 
 
-def recurrences(case, backends, device, clock, note):
-    """Yields a row per backend, type and direction of the recurrence alone.
+def recurrences(case, impl, device, clock, note, precisions=PRECISIONS):
+    """Yields a row per type and mode of a backend's recurrence.
 
-    Arguments as in ``layers``; case must be a LiGRU or SLiGRU.
+    ``infer`` is the forward, ``backward`` the backend's own part of the
+    backward, both the recurrence alone; ``gradients`` is the operator's whole
+    backward: what each step started from, the recurrence, the sum of the
+    directions, and U's gradient, a GEMM over all steps.
+
+    Arguments
+    ---------
+    case : Case
+        A LiGRU or SLiGRU.
+    impl : str
+        A backend.
+    device, clock, note, precisions
+        As in ``layers``.
     """
     generator = torch.Generator().manual_seed(1)
     w = torch.randn(
@@ -242,36 +135,111 @@ def recurrences(case, backends, device, clock, note):
     ).to(device)
     u = torch.randn(2 * case.hidden, case.hidden, generator=generator)
     u = (u / case.hidden**0.5).to(device)
-    for impl in backends:
-        if impl in SLOW:
-            continue
-        for name, dtype, tf32 in PRECISIONS:
-            scans.allow_tf32(tf32)
-            operand = u.to(dtype or torch.float32).requires_grad_()
-            try:
-                for mode, call in _scan_calls(case, impl, w, operand):
-                    measured = clock(call, queued=True)
-                    yield columns(case, impl, name, mode, "scan", measured)
-            except Exception as error:
-                note(f"no row: {impl} {name} {case.name}, scan: {error!r}")
+    for name, dtype, tf32 in precisions:
+        scans.allow_tf32(tf32)
+        operand = u.to(dtype or torch.float32)
+        try:
+            for mode, call in scan_calls(case, impl, w, operand):
+                measured = clock(call, queued=True)
+                yield columns(case, impl, name, mode, "scan", measured)
+        except Exception as error:
+            note(f"no row: {impl} {name} {case.name}, scan: {error!r}")
 
 
-def _scan_calls(case, impl, w, u):
-    """(mode, call) of a scan's two directions."""
+def scan_calls(case, impl, w, u):
+    """Yields (mode, call) of a scan; see ``recurrences``.
 
-    def scan():
+    Arguments
+    ---------
+    case : Case
+        Says how many directions, and LayerNorm or not.
+    impl : str
+        A backend.
+    w, u : Tensor
+        As of ``ligru_scan``.
+    """
+    layernorm = case.model == "SLiGRU"
+    spec = ScanSpec("relu", case.directions, layernorm)
+
+    def scan(u):
         return ligru_scan(
             w,
             u,
             directions=case.directions,
-            layernorm=case.model == "SLiGRU",
+            layernorm=layernorm,
             backend=impl,
         )
 
-    yield "infer", torch.no_grad()(scan)
-    output = scan()
-    grad = torch.randn_like(output)
+    yield "infer", torch.no_grad()(lambda: scan(u))
+    module = choose(impl, w.device.type, u.dtype, spec, case.steps)
+    with torch.no_grad():
+        output, *saved = module.scan_forward(
+            spec, w, u, None, None, None, None, None, True
+        )
+        previous = previous_hidden(output, None, case.directions, None)
+        grad = torch.randn_like(output)
     yield (
         "backward",
-        lambda: torch.autograd.grad(output, u, grad, retain_graph=True),
+        torch.no_grad()(
+            lambda: module.scan_backward(
+                spec, grad, previous, *saved, u, None, None, None
+            )
+        ),
     )
+    leaf = u.clone().requires_grad_()
+    output = scan(leaf)
+    yield (
+        "gradients",
+        lambda: torch.autograd.grad(output, leaf, grad, retain_graph=True),
+    )
+
+
+def _rows(child, groups, clock):
+    """Yields what the job asks for, the most telling first."""
+    job = child.job
+    precisions = PRECISIONS
+    if job.device == "cpu":
+        precisions = precisions[:1] + precisions[-1:]
+    for group in groups:
+        # The recurrences first: their figures are the target's.
+        for case in group:
+            if case.model in LIGRU_MODELS and _fast(job.name):
+                yield from recurrences(
+                    case, job.name, job.device, clock, child.note, precisions
+                )
+        yield from layers(
+            group, job.parts, job.device, clock, child.note, precisions
+        )
+
+
+def _fast(name):
+    return name in BACKENDS and name not in SLOW
+
+
+def work(child):
+    """Times the job's implementations, until its time is over.
+
+    Arguments
+    ---------
+    child : Child
+        The process; its job's parts are names of implementations.
+    """
+    job, plan = child.job, child.job.plan
+    if job.name in BACKENDS:
+        require(job.name, job.device)
+    chosen = {
+        "first": plan.cases[: plan.first],
+        "rest": plan.cases[plan.first :],
+        "slow": plan.slow,
+    }[job.shapes]
+    if job.name == "cuda" and job.shapes == "first":
+        kernels.prepare(trials.timed(chosen), job.device, child.note)
+    clock = Clock(job.device, job.figure)
+    for row in _rows(child, cases.by_shape(chosen), clock):
+        child.row("gpu.csv", row)
+        if child.left() < 0:
+            child.note(
+                f"{job.name}: time is over: "
+                f"what follows of the {job.shapes} cases has no rows"
+            )
+            return

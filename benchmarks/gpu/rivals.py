@@ -8,14 +8,15 @@ and the Triton kernels with a launch a step, with and without a graph.
 
 import torch
 
-from benchmarks.gpu import check, cudnn_graph, scans
-from benchmarks.gpu.measure import build, columns, training_step
+from benchmarks.gpu import checks, cudnn_graph, scans
+from benchmarks.gpu.clock import Clock
+from benchmarks.gpu.layer import build, columns, training_step
 from benchmarks.verify import relative_error
 
 # torch.compile unrolls time: longer ones take minutes to compile.
 MOST_COMPILED_STEPS = 25
-# What has to be left of the suite's time to begin with that.
-COMPILE_SECONDS = 120
+# What has to be left of the time to begin with that.
+COMPILE_SECONDS = 60
 WARMUPS = 3
 
 
@@ -115,7 +116,7 @@ class TritonSteps:
         """(B, T, D * H) states, from a zero state."""
         from speechbrain_ligru_fast import ligru_scan
 
-        with check.triton_steps(self.graphs):
+        with checks.triton_steps(self.graphs):
             return ligru_scan(
                 w, self.u, directions=self.directions, backend="triton"
             )
@@ -196,7 +197,7 @@ def wrong(name, plan, device, seed):
         w.copy_(given["w"])
         want = scans.run(given, "reference", "cpu")
         reference = scans.run(given, "reference", "cpu", "bf16", "fp32")
-        most = check.limit("output", reference, want, "bf16")
+        most = checks.limit("output", reference, want, "bf16")
         error = relative_error(call().double().cpu(), want["output"])
         if not error <= most:
             failures.append(
@@ -205,11 +206,13 @@ def wrong(name, plan, device, seed):
     return failures
 
 
-def recurrences(case, plan, device, seed, clock, note):
-    """Yields a row per rival of a LiGRU's recurrence, forward in bfloat16.
+def recurrence(name, case, plan, device, seed, clock, note):
+    """Yields a row of a rival's recurrence, forward in bfloat16.
 
     Arguments
     ---------
+    name : str
+        One of ``RECURRENCES``.
     case : Case
         The layer.
     plan : Plan
@@ -228,46 +231,71 @@ def recurrences(case, plan, device, seed, clock, note):
     w = torch.randn(shape, generator=generator).to(device)
     u = torch.randn(2 * case.hidden, case.hidden, generator=generator)
     u = (u / case.hidden**0.5).to(device, torch.bfloat16)
-    for name in RECURRENCES:
-        try:
-            failures = wrong(name, plan, device, seed)
-            for line in failures:
-                note(f"FAILED {line}")
-            if failures:
-                continue
-            call = prepared(name, w, u, case.directions, device)
-            measured = clock(call)
-        # Rivals are libraries of others: one that fails has no row.
-        except Exception as error:
-            note(f"no {name}: {type(error).__name__}: {error}")
-            continue
-        yield columns(case, name, "bf16", "infer", "scan", measured)
+    try:
+        failures = wrong(name, plan, device, seed)
+        for line in failures:
+            note(f"FAILED {line}")
+        if failures:
+            return
+        call = prepared(name, w, u, case.directions, device)
+        measured = clock(call)
+    # Rivals are libraries of others: one that fails has no row.
+    except Exception as error:
+        note(f"no {name}: {type(error).__name__}: {error}")
+        return
+    yield columns(case, name, "bf16", "infer", "scan", measured)
 
 
-def layers(case, device, clock, note, left):
-    """Yields a row per way to run SpeechBrain's layer, in bfloat16.
+def layer(name, case, device, clock, note, left):
+    """Yields rows of a way to run SpeechBrain's layer, in bfloat16.
 
-    Arguments as in ``recurrences``; ``left`` tells the seconds that are left.
+    Arguments as in ``recurrence``; name is speechbrain-graph or
+    speechbrain-compile, ``left`` tells the seconds that are left.
     """
-    for name in ("speechbrain-graph", "speechbrain-compile"):
-        compiled = name == "speechbrain-compile"
-        if compiled and case.steps > MOST_COMPILED_STEPS:
+    compiled = name == "speechbrain-compile"
+    if compiled and case.steps > MOST_COMPILED_STEPS:
+        return
+    if compiled and left() < COMPILE_SECONDS:
+        note(f"no {name}: no time to compile it")
+        return
+    for mode in ("infer", "train"):
+        try:
+            module = build("speechbrain", case, device).train(mode == "train")
+            if compiled:
+                module = torch.compile(module, dynamic=False)
+            call = training_step(module, case, device, mode, torch.bfloat16)
+            if not compiled:
+                call = captured(call, device)
+            # Once more is compiled when gradients have a place.
+            measured = clock(call, least=WARMUPS)
+        except Exception as error:
+            note(f"no {name}, {mode}: {type(error).__name__}: {error}")
             continue
-        if compiled and left() < COMPILE_SECONDS:
-            note(f"no {name}: no time to compile it")
+        yield columns(case, name, "bf16", mode, "layer", measured)
+
+
+def work(child):
+    """Verifies and times the job's rival on the plan's layers for rivals.
+
+    Arguments
+    ---------
+    child : Child
+        The process.
+    """
+    job = child.job
+    clock = Clock(job.device, job.figure)
+    for case in job.plan.rivals:
+        if child.left() < 0:
+            child.note(f"no {job.name} on {case.name}: no time")
             continue
-        for mode in ("infer", "train"):
-            try:
-                layer = build("speechbrain", case, device).train(
-                    mode == "train"
-                )
-                if compiled:
-                    layer = torch.compile(layer, dynamic=False)
-                call = training_step(layer, case, device, mode, torch.bfloat16)
-                if not compiled:
-                    call = captured(call, device)
-                measured = clock(call)
-            except Exception as error:
-                note(f"no {name}, {mode}: {type(error).__name__}: {error}")
-                continue
-            yield columns(case, name, "bf16", mode, "layer", measured)
+        if job.name in RECURRENCES:
+            rows = recurrence(
+                job.name, case, job.plan, job.device, job.seed, clock,
+                child.note,
+            )  # fmt: skip
+        else:
+            rows = layer(
+                job.name, case, job.device, clock, child.note, child.left
+            )
+        for row in rows:
+            child.row("gpu.csv", row)

@@ -1,6 +1,7 @@
 """A short table of what was measured: each row against its rivals."""
 
 from benchmarks.cases import LIGRU_MODELS
+from speechbrain_ligru_fast.asr.results import read_rows
 
 # Ways to run a LiGRU that are not SpeechBrain's nor this package's.
 RIVALS = (
@@ -12,6 +13,29 @@ RIVALS = (
     "speechbrain-compile",
 )
 _SHAPE = ("hidden", "batch", "directions", "steps")
+_TIMES = ("p50_ms", "us_per_step")
+
+
+def read(path, runs):
+    """The rows of some processes, with numbers where tables need them.
+
+    Arguments
+    ---------
+    path : pathlib.Path
+        A gpu.csv, which need not be there.
+    runs : list of str
+        The processes' names.
+
+    Returns
+    -------
+    list of dict
+    """
+    rows = read_rows(path)[1] if path.exists() else []
+    rows = [row for row in rows if row["run"] in runs]
+    for row in rows:
+        row.update((name, int(row[name])) for name in _SHAPE)
+        row.update((name, float(row[name])) for name in _TIMES)
+    return rows
 
 
 def _best(rows, **cells):
@@ -65,25 +89,30 @@ def rivals(rows):
 
 
 HEADER = (
-    "layer|H|B|D|T|type|impl|fwd us|bwd us|train ms|MiB|LSTM|eager|jit"
+    "layer|H|B|D|T|type|impl|fwd us|bwd us|grads us|train ms|MiB|LSTM|eager|jit"
 ).split("|")
 
 
-def cells(rows):
+def cells(rows, others=None):
     """Per shape and backend: times a step, a train step, and its ratios.
 
     Arguments
     ---------
     rows : list of dict
-        What ``measure`` yielded, of one device.
+        What ``measure`` yielded, of one device; of a case that was measured
+        again the newest.
+    others : list of dict | None
+        Where an LSTM of the same process is looked for; None for the rows.
 
     Returns
     -------
     list of list of str
         In HEADER's order. ``LSTM``, ``eager`` and ``jit`` are how many times
         faster the train step is than cuDNN's LSTM in its best type (exact
-        float32 against the same) and than SpeechBrain's layer.
+        float32 against the same) and than SpeechBrain's layer. Rivals that
+        the same process has timed come first, others only where it has none.
     """
+    others = rows if others is None else others
     found = []
     for row in rows:
         ours = row["model"] in LIGRU_MODELS and "speechbrain" not in row["impl"]
@@ -94,25 +123,24 @@ def cells(rows):
         scan = dict(same, impl=(row["impl"],), op=("scan",))
         layer = dict(op=("layer",), mode=("train",))
 
-        def ratio(rival, row=row):
-            return f"{rival['p50_ms'] / row['p50_ms']:.2f}" if rival else ""
+        def ratio(row=row, **rival):
+            beside = _best(others, **rival, run=(row["run"],))
+            best = beside or _best(rows, **rival)
+            return f"{best['p50_ms'] / row['p50_ms']:.2f}" if best else ""
 
         def step(mode, scan=scan):
             measured = _best(rows, **scan, mode=(mode,))
             return f"{measured['us_per_step']:.2f}" if measured else ""
 
         exact = {"dtype": ("fp32",)} if row["dtype"] == "fp32" else {}
-        rivals = (
-            _best(rows, **shape, **layer, **exact, model=("LSTM",)),
-            _best(rows, **same, **layer, impl=("speechbrain",)),
-            _best(rows, **same, **layer, impl=("speechbrain-jit",)),
-        )
         found.append(
             [
                 *(str(row[key]) for key in ("model", *_SHAPE, "dtype", "impl")),
-                *(step("infer"), step("backward")),
+                *map(step, ("infer", "backward", "gradients")),
                 *(f"{row['p50_ms']:.3f}", str(row["peak_mb"])),
-                *map(ratio, rivals),
+                ratio(**shape, **layer, **exact, model=("LSTM",)),
+                ratio(**same, **layer, impl=("speechbrain",)),
+                ratio(**same, **layer, impl=("speechbrain-jit",)),
             ]
         )
     return found
