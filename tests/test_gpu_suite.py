@@ -105,6 +105,9 @@ def test_what_dies_or_hangs_costs_nothing_else(tmp_path, monkeypatch):
     """Each breaks in its own process; other rows and notes survive."""
     stand_in = pathlib.Path(__file__).with_name("gpu_child.py")
     monkeypatch.setattr(job, "PROGRAM", (sys.executable, str(stand_in)))
+    # A script's own folder is on the path, not the one it is started in.
+    root = str(stand_in.parents[1])
+    monkeypatch.setenv("PYTHONPATH", root, prepend=os.pathsep)
     monkeypatch.setattr(table, "RIVALS", ("cublas-graph",))
     right, killed = processes.run, []
 
@@ -125,6 +128,7 @@ def test_what_dies_or_hangs_costs_nothing_else(tmp_path, monkeypatch):
     assert "torchscript: graph: NOT RUN" in notes
     assert "torchscript: NOT TIMED: repeats FAILED" in notes
     assert "numba: measure: did not end in time: killed" in notes
+    assert "numba: NOT TIMED any more: its process ended" in notes
     assert "cublas-graph: rivals: died of SIGSEGV" in notes
     assert "microbenchmarks compile: " in notes
     found = implementations(rows)

@@ -10,6 +10,7 @@ import itertools
 import torch
 
 from benchmarks.gpu import scans, trials
+from benchmarks.gpu.verdicts import CAPTURED
 from benchmarks.verify import relative_error
 from speechbrain_ligru_fast import ligru_scan
 
@@ -154,7 +155,7 @@ def repeats(plan, backend, device, seed):
 def graph(plan, backend, device, seed):
     """A CUDA graph of a scan replays it; arguments as in ``small``."""
     # The other backends don't promise it.
-    if device == "cpu" or backend not in ("cuda", "triton"):
+    if device == "cpu" or backend not in CAPTURED:
         return
     generator = torch.Generator().manual_seed(seed)
     hidden, batch, directions, steps = plan.sizes[0]

@@ -2,18 +2,32 @@
 
 PASSED, FAILED, STOPPED, NOT_RUN = "passed", "FAILED", "STOPPED", "NOT RUN"
 
-# Names of checks.py's in their order. A CUDA graph's capture that fails leaves
-# the allocator and torch's generator in disorder: what comes after has a
-# process of its own.
+# Names of checks.py's in their order.
 STAGES = (
     ("small", "repeats", "graph"),
     ("sizes", "recompute", "launches", "options"),
 )
+# Backends that promise to be captured in a CUDA graph.
+CAPTURED = ("cuda", "triton")
 # These a backend must have passed to be timed: whether it computes, races, and
 # holds the sizes that are timed.
 NEEDED = ("small", "repeats", "sizes")
 # Nothing that is timed rests on these: their failure is only said.
 ASIDE = ("graph", "launches", "recompute")
+
+
+def stages(backend):
+    """The checks of a backend, those of one process together.
+
+    A capture that fails leaves torch's allocator and generator in disorder:
+    what comes after one has a process of its own.
+
+    Example
+    -------
+    >>> len(stages("cuda")), len(stages("numba"))
+    (2, 1)
+    """
+    return STAGES if backend in CAPTURED else (sum(STAGES, ()),)
 
 
 def refusal(verdicts):
