@@ -307,6 +307,29 @@ def test_what_breaks_does_not_end_the_others(tmp_path, monkeypatch, inside):
     assert not found & {"torchscript", "speechbrain-jit"}
 
 
+def test_a_spoilt_device_ends_its_process(tmp_path, monkeypatch, inside):
+    """Nothing that follows on it would be a figure, or fail by itself."""
+
+    def broken(impl, case, device):
+        if impl == "torchscript":
+            raise RuntimeError("an illegal address")
+        return layer.build(impl, case, device)
+
+    def expect_usable(device):
+        raise RuntimeError("spoilt")
+
+    monkeypatch.setattr(measure, "build", broken)
+    monkeypatch.setattr(scans, "expect_usable", expect_usable)
+    backends = ("torchscript", "reference")
+    status, rows, notes = run(tmp_path, "--no-checks", "--backends", *backends)
+    assert status == 1
+    assert notes.count("an illegal address") == 1
+    assert "torchscript: measure: RuntimeError('spoilt')" in notes
+    assert "torchscript: measure: ended with status 1" in notes
+    assert "reference" in implementations(rows)
+    assert "torchscript" not in implementations(rows)
+
+
 def test_only_what_has_passed_is_timed(tmp_path, monkeypatch, inside):
     """What it needs, that is: a variant can fail alone."""
 

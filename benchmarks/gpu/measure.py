@@ -103,10 +103,12 @@ def layers(group, names, device, clock, note, precisions=PRECISIONS):
                     # others.
                     except Exception as error:
                         note(f"no row: {impl} {name} {case.name}: {error!r}")
+                        scans.expect_usable(device)
             try:
                 measured = clock.interleave(calls)
             except Exception as error:
                 note(f"no rows: {name} {group[0].name}, {mode}: {error!r}")
+                scans.expect_usable(device)
                 continue
             for (case, impl), figures in measured.items():
                 yield columns(case, impl, name, mode, "layer", figures)
@@ -144,6 +146,7 @@ def recurrences(case, impl, device, clock, note, precisions=PRECISIONS):
                 yield columns(case, impl, name, mode, "scan", measured)
         except Exception as error:
             note(f"no row: {impl} {name} {case.name}, scan: {error!r}")
+            scans.expect_usable(device)
 
 
 def scan_calls(case, impl, w, u):

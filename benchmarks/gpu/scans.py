@@ -21,6 +21,12 @@ def allow_tf32(on):
     torch.backends.cudnn.allow_tf32 = on
 
 
+def expect_usable(device):
+    """Raises if an error has spoilt the device for the whole process."""
+    if device != "cpu":
+        torch.cuda.synchronize()
+
+
 def draw(
     generator,
     hidden,

@@ -33,7 +33,7 @@ MICRO = 30
 # Loops that launch kernels each step: on few layers only.
 SLOW = ("torchscript", "reference")
 # Parts of what time is left; 1 for what is not named.
-WEIGHTS = {"cuda": 4, "triton": 4, "numba": 2, "speechbrain-compile": 4}
+WEIGHTS = {"cuda": 4, "triton": 4, "numba": 2, "speechbrain-compile": 8}
 # The first cases are the tables' and count more than those that follow.
 FIRST = 3
 
@@ -107,7 +107,7 @@ class Suite:
         """Seconds until a part of the time is over."""
         return 60 * self.args.minutes * part - self.spent()
 
-    def start(self, kind, name, seconds, **more):
+    def start(self, kind, name, seconds, grace=GRACE, **more):
         """Does a job in a process of its own.
 
         Arguments
@@ -116,6 +116,8 @@ class Suite:
             As in ``Job``.
         seconds : float
             Time for it.
+        grace : float
+            Further seconds until it is killed.
 
         Returns
         -------
@@ -140,7 +142,7 @@ class Suite:
             stamp={**self.stamp, "run": run},
             **more,
         )
-        status, _ = processes.run(job.command(), seconds + GRACE, cwd=ROOT)
+        status, _ = processes.run(job.command(), seconds + grace, cwd=ROOT)
         if status not in (0, ABSENT):
             self.note(f"{name}: {kind}: {processes.ending(status)}")
         return status, run
@@ -279,7 +281,8 @@ class Suite:
 
     def micro(self):
         """Runs the microbenchmarks; on a CPU only compiles them."""
-        self.start("micro", "micro", min(MICRO, self.until(1)))
+        seconds = MICRO if self.until(1) > 0 else 0
+        self.start("micro", "micro", seconds, grace=0)
 
     def report(self):
         """Notes a table of this run's rows."""
