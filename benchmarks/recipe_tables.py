@@ -19,6 +19,7 @@ _RATES = {"wer": "WER %", "per": "PER %"}
 # What tells a reader of a README two systems apart; of those that are equal
 # in it, the one trained last is shown.
 _SHOWN = "recipe corpus split rnn impl lm epochs options".split()
+_WORDS = {"recipe", "corpus", "rnn", "impl", "lm"}
 
 
 def results(data, prefix):
@@ -48,7 +49,7 @@ def results(data, prefix):
             options = comparison.own_options(row["options"], same["options"])
             lines.append(
                 [
-                    *(row[key] for key in ("corpus", "rnn", "impl", "lm")),
+                    *(row[key] for key in _SHOWN if key in _WORDS),
                     f"`{options}`" if options else "",
                     number(row["epochs"]),
                     row["seeds"],
@@ -60,8 +61,9 @@ def results(data, prefix):
                     number(row["params"], 9),
                 ]
             )
-    header = "corpus|layer|by|LM|options of its own|epochs|seeds".split("|")
-    header += [_RATES[rate] for rate in rates] + ["s/epoch", "parameters"]
+    header = "recipe|corpus|layer|by|LM|options of its own|epochs|seeds"
+    header = header.split("|") + [_RATES[rate] for rate in rates]
+    header += ["s/epoch", "parameters"]
     return markdown(header, lines)
 
 

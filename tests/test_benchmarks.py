@@ -507,12 +507,13 @@ def test_report(project, capsys):
     assert "python train.py old" not in recipes
     assert "| 12.3 | 6 |  |" in recipes  # of fewer epochs
     assert table(project, "results-librispeech")[1:] == [
-        "| corpus | layer | by | LM | options of its own | epochs | seeds | "
-        "WER % | s/epoch | parameters |",
-        "| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |",
-        "| AN4 | LiGRU | numba | none |  | 60 | 1 | 8.70 | 20 | 1234567 |",
-        "| AN4 | LiGRU | numba | none | `--lr=0.1` | 40 | 1 | 12.30 | 20 | "
-        "1234567 |",
+        "| recipe | corpus | layer | by | LM | options of its own | epochs | "
+        "seeds | WER % | s/epoch | parameters |",
+        "| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |",
+        "| librispeech/an4 | AN4 | LiGRU | numba | none |  | 60 | 1 | 8.70 | "
+        "20 | 1234567 |",
+        "| librispeech/an4 | AN4 | LiGRU | numba | none | `--lr=0.1` | 40 | 1 "
+        "| 12.30 | 20 | 1234567 |",
     ]
     timit = table(project, "results-timit")
     assert "PER %" in timit[1] and "31.50" in timit[3] and len(timit) == 4
