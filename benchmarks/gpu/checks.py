@@ -5,7 +5,6 @@ soon as they are known, so that whoever runs it can stop between two scans.
 """
 
 import contextlib
-import itertools
 
 import torch
 
@@ -209,22 +208,7 @@ def launches(plan, backend, device, seed):
     if backend != "triton":
         return
     generator = torch.Generator().manual_seed(seed)
-    hidden, batch, directions, steps = plan.sizes[0]
-    for layernorm, turn in itertools.product((False, True), range(3)):
-        trial = trials.Trial(
-            f"launch per step, layernorm {layernorm}, turn {turn}",
-            dict(
-                hidden=hidden,
-                batch=batch,
-                steps=steps,
-                directions=directions,
-                layernorm=layernorm,
-                lengths=True,
-                h0=True,
-            ),
-            "bf16",
-            "fp32",
-        )
+    for trial in trials.single_launches(plan):
         with triton_steps():
             yield _compare(backend, device, generator, trial)
 

@@ -74,17 +74,34 @@ def recompute(plan):
     )
 
 
+def _sized(size, **more):
+    """Options of a scan of one of a plan's sizes."""
+    names = ("hidden", "batch", "directions", "steps")
+    return {**dict(zip(names, size)), **more}
+
+
+def single_launches(plan):
+    """The same kind of scan three times, LiGRU and SLiGRU."""
+    return tuple(
+        Trial(
+            f"launch per step, layernorm {layernorm}, turn {turn}",
+            _sized(plan.sizes[0], layernorm=layernorm, lengths=True, h0=True),
+            "bf16",
+            "fp32",
+        )
+        for layernorm in (False, True)
+        for turn in range(3)
+    )
+
+
 def sizes(plan):
     """Larger scans, LiGRU and SLiGRU, exact and with TF32."""
     return tuple(
         Trial(
             f"{operand}/{io} H{hidden} B{batch}x{directions} T{steps}"
             f"{', LayerNorm' * layernorm}{', tf32 allowed' * tf32}",
-            dict(
-                hidden=hidden,
-                batch=batch,
-                steps=steps,
-                directions=directions,
+            _sized(
+                (hidden, batch, directions, steps),
                 layernorm=layernorm,
                 h0=True,
                 nonlinearity="tanh",
