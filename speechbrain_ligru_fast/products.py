@@ -2,6 +2,8 @@
 
 import torch
 
+from speechbrain_ligru_fast import matrix_unit
+
 _HALF = (torch.bfloat16, torch.float16)
 
 
@@ -74,7 +76,7 @@ def recurrent_weight_gradient(dprojected, previous, u):
     Returns
     -------
     Tensor
-        (2H, H) of dprojected's dtype.
+        (2H, H) of dprojected's dtype; rounded to u's where its products are.
 
     Example
     -------
@@ -83,9 +85,15 @@ def recurrent_weight_gradient(dprojected, previous, u):
     tensor([6., 6., 6., 6.])
     """
     dtype = dprojected.dtype
-    if dtype == torch.float32 and u.is_cuda and u.dtype == torch.bfloat16:
-        # As autocast's own products, which tensor cores compute; float16
-        # lacks the gradients' range, and a CPU gains nothing.
+    halves = dtype == torch.float32 and u.dtype == torch.bfloat16
+    on_cpu = halves and u.device.type == "cpu" and matrix_unit.available()
+    if on_cpu or (halves and u.is_cuda):
+        # As autocast's own products, which tensor cores and matrix units
+        # compute; float16 lacks the gradients' range.
         dprojected = dprojected.bfloat16()
-    dprojected, previous = dprojected.flatten(0, 2), previous.flatten(0, 2)
-    return mm(dprojected.t(), previous.to(dprojected.dtype), dtype)
+    dprojected = dprojected.flatten(0, 2).t()
+    previous = previous.flatten(0, 2).to(dprojected.dtype)
+    if on_cpu:
+        # Summed in float32 and rounded once, to what U's gradient becomes.
+        return (dprojected @ previous).to(dtype)
+    return mm(dprojected, previous, dtype)

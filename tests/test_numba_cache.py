@@ -40,6 +40,6 @@ def test_no_folder_to_keep_it_in(monkeypatch, caplog):
 
     monkeypatch.setattr(kernels, "cfunc", cfunc)
     with caplog.at_level(logging.WARNING, "speechbrain_ligru_fast"):
-        compiled = kernels._entry("forward", numpy.float32, "")
+        compiled = kernels._entry("forward", numpy.float32, False, "")
     assert compiled[2].__name__ == "forward"
     assert "NUMBA_CACHE_DIR" in caplog.text

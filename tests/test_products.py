@@ -5,6 +5,7 @@ import torch
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from speechbrain_ligru_fast import matrix_unit
 from speechbrain_ligru_fast.backends import triton
 from speechbrain_ligru_fast.products import (
     recurrent_weight_gradient,
@@ -25,6 +26,7 @@ class Products(TorchDispatchMode):
         return function(*args, **(kwargs or {}))
 
 
+@pytest.mark.parametrize("unit", [False, True])
 @pytest.mark.parametrize(
     "device, operands, state, expected",
     [
@@ -37,7 +39,14 @@ class Products(TorchDispatchMode):
     ],
     ids=str,
 )
-def test_the_weight_gradient_is_one_product(device, operands, state, expected):
+def test_the_weight_gradient_is_one_product(
+    device, operands, state, expected, unit, monkeypatch
+):
+    monkeypatch.setattr(matrix_unit, "available", lambda: unit)
+    if unit and (device, operands, state) == (
+        "cpu", torch.bfloat16, torch.float32
+    ):  # fmt: skip
+        expected = ("default", torch.bfloat16)
     with FakeTensorMode(), Products() as products:
         du = recurrent_weight_gradient(
             torch.empty(2, 3, 5, 8, device=device, dtype=state),

@@ -59,7 +59,7 @@ def imports(path):
 
 # From the bottom up; a file may import from its own floor and from below.
 FLOORS = (
-    ("spec", "rows", "products", "recompute"),
+    ("matrix_unit", "spec", "rows", "products", "recompute"),
     ("backends",),
     ("ops", "single", "norm", "cnn"),
     ("light_gru_layer",),

@@ -3,9 +3,9 @@
 A backend module defines ``unavailable(device_type, dtype, spec)``, which
 returns None or the reason why it can't run, and the two functions
 ``scan_forward`` and ``scan_backward``, whose contract is documented in
-``backends/reference.py``. A module whose products read states that are not
-rounded to U's dtype says ``ROUNDS_STATES = False``. Modules are imported at
-first use only: their libraries may be absent, heavy or broken.
+``backends/reference.py``. A module whose products may read states that are
+not rounded to U's dtype defines ``rounds_states(device_type, dtype)``. Modules
+are imported at first use only: their libraries may be absent, heavy or broken.
 """
 
 import functools
@@ -102,7 +102,8 @@ def rounds_states(name, device_type, dtype, spec, steps):
     bool
     """
     module = choose(name, device_type, dtype, spec, steps)
-    return getattr(module, "ROUNDS_STATES", True)
+    rounds = getattr(module, "rounds_states", None)
+    return rounds is None or rounds(device_type, dtype)
 
 
 def run(function, name, device_type, dtype, spec, steps, *arguments):

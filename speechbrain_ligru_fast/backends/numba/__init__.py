@@ -14,7 +14,8 @@ import numba
 import numpy as np
 import torch
 
-from speechbrain_ligru_fast.backends.numba import kernels, team
+from speechbrain_ligru_fast import matrix_unit
+from speechbrain_ligru_fast.backends.numba import amx, kernels, team
 from speechbrain_ligru_fast.rows import accumulate_dtype
 from speechbrain_ligru_fast.spec import NONLINEARITIES
 
@@ -22,12 +23,20 @@ from speechbrain_ligru_fast.spec import NONLINEARITIES
 # SpeechBrain's experiments do.
 logging.getLogger("numba").setLevel(logging.WARNING)
 
-# Products read the float32 states as they are, whatever U's type.
-ROUNDS_STATES = False
-
 # Work of one step, in multiply-adds, below which one more thread costs more
-# at the barriers than it saves.
+# at the barriers than it saves; the matrix unit does it sooner.
 _WORK_PER_THREAD = 150_000
+_WORDS_PER_THREAD = 1_000_000
+
+
+def rounds_states(device_type, dtype):
+    """Whether products round the states to U's dtype, or read them whole."""
+    return device_type == "cpu" and _multiplies_words(dtype)
+
+
+def _multiplies_words(dtype):
+    """Whether U of a dtype is multiplied by the CPU's matrix unit."""
+    return dtype == torch.bfloat16 and matrix_unit.available()
 
 
 def unavailable(device_type, dtype, spec):
@@ -55,10 +64,10 @@ def _gpu():
 
 
 @functools.cache
-def _compiled(direction, dtype):
+def _compiled(direction, dtype, words):
     """Address of a compiled loop; Numba compiles it or takes it from disk."""
     real = np.float64 if dtype == torch.float64 else np.float32
-    entry = kernels._entry(direction, real, kernels._source_hash())
+    entry = kernels._entry(direction, real, words, kernels._source_hash())
     # The address is valid for as long as the entry lives: keep both.
     return entry, entry.address
 
@@ -89,26 +98,32 @@ def _pad_weights(u, hidden, padded):
     )
 
 
-def _run(direction, dtype, spec, batch, steps, hidden, padded, tensors):
-    """Runs a loop over tensors named as in ``kernels.ARGUMENTS``."""
+def _run(direction, dtype, words, spec, batch, steps, padded, true, tensors):
+    """Runs a loop over tensors named as in ``kernels.ARGUMENTS``.
+
+    ``true`` of the ``padded`` hidden units are no padding.
+    """
     rows = batch * spec.directions
     item = dtype.itemsize
-    all_rows = kernels.padded_rows(rows)
+    all_rows = kernels.padded_rows(rows, words)
     # Both passes multiply rows x 2H x H a step.
-    threads = team.size(2 * hidden * hidden * rows // _WORK_PER_THREAD)
+    share = _WORDS_PER_THREAD if words else _WORK_PER_THREAD
+    threads = team.size(2 * true * true * rows // share)
     panels = kernels.backward_panels(padded, item)
     threads = min(threads, panels)
     packed = 2 * kernels.TILE_VECTORS * panels * kernels.VECTOR_BYTES * padded
-    operand = all_rows * padded * item
+    state = all_rows * padded * item
+    operand = state // 2 if words else state
     if direction == "forward":
-        buffers = 4 if spec.layernorm else 2
+        # With LayerNorm, a step's products wait behind the operands.
+        buffers = 2 * operand + (2 * state if spec.layernorm else 0)
     else:
-        buffers = 4
+        buffers = 4 * operand
     sums = 2 * all_rows * kernels.VECTOR_BYTES * threads
     sizes = {
-        "packed": packed,
-        "operand": operand * buffers,
-        "state": operand,
+        "packed": packed // 2 if words else packed,
+        "operand": buffers,
+        "state": state,
         "scratch": threads * kernels.SCRATCH_BYTES,
         "sums": sums if spec.layernorm else 0,
         "table": threads * rows * kernels.ROW_BYTES,
@@ -135,14 +150,16 @@ def _run(direction, dtype, spec, batch, steps, hidden, padded, tensors):
         batch=batch,
         steps=steps,
         hidden=padded,
-        true_hidden=hidden,
+        true_hidden=true,
         directions=spec.directions,
         code=NONLINEARITIES.index(spec.nonlinearity),
         layernorm=int(spec.layernorm),
     )
     arguments["save"] = int(tensors.get("gates") is not None)
+    arguments["tiles"] = amx.CONFIG.ctypes.data
     table = np.array(list(arguments.values()), dtype=np.int64)
-    team.run(_compiled(direction, dtype)[1], table.ctypes.data, threads)
+    entry, address = _compiled(direction, dtype, words)
+    team.run(address, table.ctypes.data, threads)
 
 
 def _like(x, dtype):
@@ -159,10 +176,14 @@ def scan_forward(spec, w, u, h0, mask, lengths, ln_weight, ln_bias, save):
     batch, steps, width = w.shape
     hidden, d = width // 2, spec.directions
     dtype = accumulate_dtype(w.dtype)
-    padded = kernels.padded_hidden(hidden, dtype.itemsize)
-    u = u.to(dtype)
-    if spec.layernorm:
-        u = u - u.mean(0, keepdim=True)
+    words = dtype == torch.float32 and _multiplies_words(u.dtype)
+    padded = kernels.padded_hidden(hidden, dtype.itemsize, words)
+    if not words:
+        u = u.to(dtype)
+        if spec.layernorm:
+            # The mean of a row's products, large or not, is 0 where that of
+            # U's columns is. Words would be rounded once more.
+            u = u - u.mean(0, keepdim=True)
 
     def fit(x):
         return _like(_pad(x, hidden, padded), dtype)
@@ -201,7 +222,10 @@ def scan_forward(spec, w, u, h0, mask, lengths, ln_weight, ln_bias, save):
             else fit(ln_bias)
         )
     if batch * steps > 0:
-        _run("forward", dtype, spec, batch, steps, hidden, padded, tensors)
+        _run(
+            "forward", dtype, words, spec, batch, steps, padded, hidden,
+            tensors,
+        )  # fmt: skip
     none = torch.empty(0, dtype=dtype)
     return (
         _crop(output, hidden, padded).to(w.dtype),
@@ -222,7 +246,8 @@ def scan_backward(
         )  # fmt: skip
     d, batch, steps, width = gates.shape
     hidden, dtype = width // 2, gates.dtype
-    padded = kernels.padded_hidden(hidden, dtype.itemsize)
+    words = dtype == torch.float32 and _multiplies_words(u.dtype)
+    padded = kernels.padded_hidden(hidden, dtype.itemsize, words)
 
     def fit(x):
         return _like(_pad(x, hidden, padded), dtype)
@@ -235,8 +260,14 @@ def scan_backward(
     dgates = make(shape, dtype=dtype)
     dprojected = make(shape, dtype=dtype) if spec.layernorm else None
     dh0 = torch.zeros(d * batch, padded, dtype=dtype)
+    if words:
+        u = _pad_weights(u, hidden, padded)
+        # A word has two gate rows of a column.
+        u = u.unflatten(0, (padded, 2)).transpose(1, 2).contiguous()
+    else:
+        u = _pad_weights(u.to(dtype), hidden, padded)
     tensors = {
-        "u": _pad_weights(u.to(dtype), hidden, padded),
+        "u": u,
         "mask": ones(d * batch, padded) if mask is None else fit(mask),
         "lengths": _like(lengths, torch.int64),
         "gates": fit(gates),
@@ -253,7 +284,10 @@ def scan_backward(
             ones(2 * padded) if ln_weight is None else fit(ln_weight)
         )
     if batch * steps > 0:
-        _run("backward", dtype, spec, batch, steps, hidden, padded, tensors)
+        _run(
+            "backward", dtype, words, spec, batch, steps, padded, hidden,
+            tensors,
+        )  # fmt: skip
     dgates = _crop(dgates, hidden, padded)
     dh0 = _crop(dh0, hidden, padded)
     if spec.layernorm:

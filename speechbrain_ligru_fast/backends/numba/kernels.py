@@ -8,7 +8,8 @@ buffers and one barrier a step (two with LayerNorm, whose sums cross panels).
 
 The operand buffers are laid out [group of lanes k][row][lane], so that a
 vector of new states is stored in one piece and a tile reads its scalars at
-constant offsets.
+constant offsets. Where a CPU has a matrix unit, products of bfloat16 read
+words of two k each instead (operands.py): the same layouts, half as deep.
 """
 
 import hashlib
@@ -18,8 +19,9 @@ from pathlib import Path
 
 import numpy as np
 from numba import carray, cfunc, njit, types
+from numba.extending import overload
 
-from speechbrain_ligru_fast.backends.numba import simd
+from speechbrain_ligru_fast.backends.numba import amx, operands, simd
 from speechbrain_ligru_fast.backends.numba.simd import (
     SMALL_TILE_ROWS,
     TILE_ROWS,
@@ -35,7 +37,7 @@ ARGUMENTS = (
     "w h0 mask lengths ln_weight ln_bias output gates normed rstd u "
     "grad previous dgates dprojected dh0 "
     "packed operand state scratch sums table "
-    "barrier rank_function size_function "
+    "barrier rank_function size_function tiles "
     "batch steps hidden true_hidden directions code layernorm save eps"
 ).split()
 _AT = {name: i for i, name in enumerate(ARGUMENTS)}
@@ -50,7 +52,7 @@ DGATES, DPROJECTED, DH0 = _AT["dgates"], _AT["dprojected"], _AT["dh0"]
 PACKED, OPERAND, STATE, SCRATCH, SUMS, TABLE = (
     _AT[n] for n in ("packed", "operand", "state", "scratch", "sums", "table")
 )
-BARRIER = _AT["barrier"]
+BARRIER, TILES = _AT["barrier"], _AT["tiles"]
 RANK, SIZE = _AT["rank_function"], _AT["size_function"]
 BATCH, STEPS, HIDDEN, TRUE_HIDDEN = (
     _AT[n] for n in ("batch", "steps", "hidden", "true_hidden")
@@ -58,10 +60,11 @@ BATCH, STEPS, HIDDEN, TRUE_HIDDEN = (
 DIRECTIONS, CODE = _AT["directions"], _AT["code"]
 LAYERNORM, SAVE, EPS = _AT["layernorm"], _AT["save"], _AT["eps"]
 
-# What a thread's scratch holds: a tile of products and a sink for results
-# that nobody asked for.
-SCRATCH_BYTES = (TILE_VECTORS * TILE_ROWS + 4) * VECTOR_BYTES
-_SINK = TILE_VECTORS * TILE_ROWS * VECTOR_BYTES
+# What a thread's scratch holds: a tile of products, a sink for results that
+# nobody asked for, and the set-up of the matrix unit that the thread had.
+_SINK = TILE_VECTORS * max(TILE_ROWS, amx.TILE_ROWS) * VECTOR_BYTES
+_KEPT = _SINK + 4 * VECTOR_BYTES
+SCRATCH_BYTES = _KEPT + amx.CONFIG_BYTES
 # A row in a thread's table of addresses: four int64.
 ROW_BYTES = 32
 # Spins before a waiting thread offers its core to others.
@@ -76,14 +79,15 @@ else:
         return 0
 
 
-def padded_rows(rows):
+def padded_rows(rows, words):
     """Rows rounded up to whole tiles."""
-    return -(-rows // SMALL_TILE_ROWS) * SMALL_TILE_ROWS
+    tile = amx.TILE_ROWS if words else SMALL_TILE_ROWS
+    return -(-rows // tile) * tile
 
 
-def padded_hidden(hidden, itemsize):
-    """Hidden units rounded up to whole vectors."""
-    lanes = VECTOR_BYTES // itemsize
+def padded_hidden(hidden, itemsize, words):
+    """Hidden units rounded up to whole vectors, of words or of numbers."""
+    lanes = VECTOR_BYTES // itemsize * (2 if words else 1)
     return -(-hidden // lanes) * lanes
 
 
@@ -115,43 +119,77 @@ def _rank_and_size(p):
 
 
 @njit
-def _multiply(real, weights, operand, row, rows, out, groups, row_bytes):
-    """One tile: weights x rows [row, row + rows) of the operand."""
-    at = operand + row * VECTOR_BYTES
-    if rows == TILE_ROWS:
-        simd.gemm_tile(real, weights, at, out, groups, row_bytes)
-    else:
-        simd.gemm_small_tile(real, weights, at, out, groups, row_bytes)
+def _rows_of_a_tile(element, left):
+    """Rows of the next tile when so many are left."""
+    if operands.narrow(element):
+        return amx.TILE_ROWS
+    return TILE_ROWS if left >= TILE_ROWS else SMALL_TILE_ROWS
 
 
 @njit
-def _pack_forward(real, p, panel, lanes, size):
+def _place(element, vector, row, row_bytes):
+    """Where an operand buffer has a row's vector of units."""
+    halved = operands.narrow(element)
+    return (
+        (vector >> halved) * row_bytes
+        + row * VECTOR_BYTES
+        + (vector & halved) * (VECTOR_BYTES // 2)
+    )
+
+
+def _multiply(real, element, weights, operand, row, rows, out, groups, stride):
+    """One tile: weights x rows [row, row + rows) of the operand."""
+    raise NotImplementedError  # compiled code has one of those below
+
+
+@overload(_multiply)
+def _choose_multiply(
+    real, element, weights, operand, row, rows, out, groups, stride
+):
+    def numbers(
+        real, element, weights, operand, row, rows, out, groups, stride
+    ):
+        at = operand + row * VECTOR_BYTES
+        if rows == TILE_ROWS:
+            simd.gemm_tile(real, weights, at, out, groups, stride)
+        else:
+            simd.gemm_small_tile(real, weights, at, out, groups, stride)
+
+    def words(real, element, weights, operand, row, rows, out, groups, stride):
+        at = operand + row * VECTOR_BYTES
+        amx.gemm_tile(weights, at, out, groups, stride)
+
+    return words if operands.is_word(element) else numbers
+
+
+@njit
+def _pack_forward(real, p, panel, depth, lanes, size):
     """Interleaves a panel's candidate and gate weights, k outermost."""
     hidden = p[HIDDEN]
     stride = TILE_VECTORS * VECTOR_BYTES
-    target = p[PACKED] + panel * hidden * stride
+    target = p[PACKED] + panel * depth * stride
     for gate in range(2):
-        source = p[U] + (gate * hidden + panel * lanes) * hidden * size
-        for k in range(0, hidden, lanes):
+        source = p[U] + (gate * hidden + panel * lanes) * depth * size
+        for k in range(0, depth, lanes):
             simd.transpose_block(
                 real,
                 source + k * size,
-                hidden * size,
+                depth * size,
                 target + k * stride + gate * VECTOR_BYTES,
                 stride,
             )
 
 
 @njit
-def _pack_backward(real, p, panel, lanes, size):
+def _pack_backward(real, p, panel, depth, lanes, size):
     """Copies a panel's columns of U, gate row outermost."""
     hidden = p[HIDDEN]
     vectors = hidden // lanes
     stride = TILE_VECTORS * VECTOR_BYTES
-    target = p[PACKED] + panel * 2 * hidden * stride
+    target = p[PACKED] + panel * depth * stride
     for v in range(TILE_VECTORS):
         column = panel * TILE_VECTORS + v
-        for k in range(2 * hidden):
+        for k in range(depth):
             at = target + k * stride + v * VECTOR_BYTES
             if column < vectors:
                 simd.copy_vector(
@@ -177,14 +215,18 @@ def _frame(p, direction, utterance, step):
 
 
 @njit
-def _reduce(real, sums, threads, per_thread, index, lanes, size):
-    """Adds up one row's partial sums over threads and lanes."""
-    total = real * 0
+def _mean_sums(real, p, threads, row_bytes, row, lanes):
+    """A row's two sums, over threads and lanes, divided by their count."""
+    size = VECTOR_BYTES // lanes
+    count = 2 * p[TRUE_HIDDEN]
+    first = second = real * 0
     for thread in range(threads):
-        at = sums + thread * per_thread + index * VECTOR_BYTES
+        at = p[SUMS] + 2 * (thread * row_bytes + row * VECTOR_BYTES)
         for lane in range(lanes):
-            total += simd.load_real(real, at + lane * size)
-    return total
+            first += simd.load_real(real, at + lane * size)
+            at_second = at + VECTOR_BYTES + lane * size
+            second += simd.load_real(real, at_second)
+    return real + first / count, real + second / count
 
 
 @njit
@@ -217,8 +259,8 @@ def _locate_inputs(p, table, step, size):
 
 @njit
 def _step_unit(
-    real, code, save, mask, w, row, state, operand, tile, half, sink, unit,
-    other,
+    real, element, code, save, mask, w, row, state, operand, tile, half, sink,
+    unit, other,
 ):  # fmt: skip
     """Applies the gate equations to one vector of units of one row.
 
@@ -244,25 +286,29 @@ def _step_unit(
             ga,
             gz,
         )
-    simd.copy_vector(real, operand, state)
+    operands.store(real, element, operand, state)
 
 
 @njit
-def padded_rows_of(p):
+def _all_rows(element, p):
+    """Rows rounded up to whole tiles, as ``padded_rows``."""
     rows = p[BATCH] * p[DIRECTIONS]
-    return -(-rows // SMALL_TILE_ROWS) * SMALL_TILE_ROWS
+    tile = _rows_of_a_tile(element, 0)
+    return -(-rows // tile) * tile
 
 
 @njit
-def _forward(real, p, size):
+def _forward(real, element, p, size):
     rank, threads = _rank_and_size(p)
     lanes = VECTOR_BYTES // size
     hidden, rows = p[HIDDEN], p[BATCH] * p[DIRECTIONS]
     vectors = hidden // lanes
-    all_rows = padded_rows_of(p)
+    halved = operands.narrow(element)
+    depth, groups = hidden >> halved, vectors >> halved
+    all_rows = _all_rows(element, p)
     row_bytes = all_rows * VECTOR_BYTES
-    buffer_bytes = vectors * row_bytes
-    panel_bytes = hidden * TILE_VECTORS * VECTOR_BYTES
+    buffer_bytes = groups * row_bytes
+    panel_bytes = depth * TILE_VECTORS * VECTOR_BYTES
     other = hidden * size
     code, save, layernorm = p[CODE], p[SAVE], p[LAYERNORM]
     packed, operand, mask = p[PACKED], p[OPERAND], p[MASK]
@@ -270,22 +316,24 @@ def _forward(real, p, size):
     last = vectors * (rank + 1) // threads
     scratch = p[SCRATCH] + rank * SCRATCH_BYTES
     sink = scratch + _SINK
-    sums = p[SUMS] + rank * row_bytes
+    sums = p[SUMS] + rank * 2 * row_bytes
     table = p[TABLE] + rank * rows * ROW_BYTES
     # With LayerNorm, the products wait in a buffer behind the operands.
     waiting = operand + 2 * buffer_bytes
 
     for q in range(first, last):
-        _pack_forward(real, p, q, lanes, size)
+        _pack_forward(real, p, q, depth, lanes, size)
         for r in range(all_rows):
-            at = q * row_bytes + r * VECTOR_BYTES
-            simd.zero_vector(real, operand + buffer_bytes + at)
+            state = p[STATE] + q * row_bytes + r * VECTOR_BYTES
+            at = operand + _place(element, q, r, row_bytes)
+            operands.zero(real, element, at + buffer_bytes)
             if r < rows and p[H0] != 0:
                 source = p[H0] + (r * hidden + q * lanes) * size
-                simd.copy_vector(real, p[STATE] + at, source)
+                simd.copy_vector(real, state, source)
             else:
-                simd.zero_vector(real, p[STATE] + at)
-            simd.copy_vector(real, operand + at, p[STATE] + at)
+                simd.zero_vector(real, state)
+            operands.store(real, element, at, state)
+    amx.begin(element, p[TILES], scratch + _KEPT)
     phase = 1
     _wait_for_all(p[BARRIER], threads, phase)
 
@@ -294,7 +342,7 @@ def _forward(real, p, size):
         dst = operand + ((step + 1) & 1) * buffer_bytes
         _locate_inputs(p, table, step, size)
         if layernorm != 0:
-            for r in range(all_rows):
+            for r in range(2 * all_rows):
                 simd.zero_vector(real, sums + r * VECTOR_BYTES)
         for i in range(first, last):
             # Turning round at the ends keeps what the cache holds in use.
@@ -302,9 +350,7 @@ def _forward(real, p, size):
             unit = q * VECTOR_BYTES
             row = 0
             while row < all_rows:
-                block = TILE_ROWS
-                if all_rows - row < TILE_ROWS:
-                    block = SMALL_TILE_ROWS
+                block = _rows_of_a_tile(element, all_rows - row)
                 half = block * VECTOR_BYTES
                 used = min(block, rows - row)
                 tile = scratch
@@ -317,60 +363,68 @@ def _forward(real, p, size):
                         simd.prefetch(w + unit)
                         simd.prefetch(w + unit + other)
                 _multiply(
-                    real, packed + q * panel_bytes, src, row, block, tile,
-                    vectors, row_bytes,
+                    real, element, packed + q * panel_bytes, src, row, block,
+                    tile, groups, row_bytes,
                 )  # fmt: skip
                 for j in range(used):
                     at = tile + j * VECTOR_BYTES
                     r = row + j
                     if layernorm != 0:
-                        simd.square_point(
-                            real, at, at + half, sums + r * VECTOR_BYTES
+                        moments = sums + 2 * r * VECTOR_BYTES
+                        simd.moments_point(
+                            real,
+                            at,
+                            at + half,
+                            moments,
+                            moments + VECTOR_BYTES,
                         )
                         continue
-                    state = q * row_bytes + r * VECTOR_BYTES
+                    state = p[STATE] + q * row_bytes + r * VECTOR_BYTES
                     entry = table + r * ROW_BYTES
                     _step_unit(
-                        real, code, save, mask + r * other,
-                        simd.load_int(entry), entry, p[STATE] + state,
-                        dst + state, at, half, sink, unit, other,
+                        real, element, code, save, mask + r * other,
+                        simd.load_int(entry), entry, state,
+                        dst + _place(element, q, r, row_bytes), at, half,
+                        sink, unit, other,
                     )  # fmt: skip
                 row += block
         phase += 1
         _wait_for_all(p[BARRIER], threads, phase)
         if layernorm != 0:
             _normalise_step(
-                real, p, step, first, last, threads, dst, waiting, sink,
-                table, lanes, size,
+                real, element, p, step, first, last, threads, dst, waiting,
+                sink, table, lanes, size,
             )  # fmt: skip
             phase += 1
             _wait_for_all(p[BARRIER], threads, phase)
+    amx.end(element, scratch + _KEPT)
 
 
 @njit
 def _normalise_step(
-    real, p, step, first, last, threads, dst, waiting, sink, table, lanes,
-    size,
+    real, element, p, step, first, last, threads, dst, waiting, sink, table,
+    lanes, size,
 ):  # fmt: skip
     """SLiGRU's second half of a step: LayerNorm, then the gates."""
     hidden, steps, batch = p[HIDDEN], p[STEPS], p[BATCH]
     rows = batch * p[DIRECTIONS]
-    all_rows = padded_rows_of(p)
+    all_rows = _all_rows(element, p)
     row_bytes = all_rows * VECTOR_BYTES
     other = hidden * size
     code, save = p[CODE], p[SAVE]
+    whole = _rows_of_a_tile(element, TILE_ROWS)
     eps = simd.load_real(real, p[EPS])
     for r in range(rows):
-        row = r // TILE_ROWS * TILE_ROWS
-        block = TILE_ROWS if all_rows - row >= TILE_ROWS else SMALL_TILE_ROWS
+        row = r // whole * whole
+        block = _rows_of_a_tile(element, all_rows - row)
         half = block * VECTOR_BYTES
         entry = table + r * ROW_BYTES
         w = simd.load_int(entry)
-        rstd = real
+        mean = rstd = real
         if w != 0:
-            total = _reduce(real, p[SUMS], threads, row_bytes, r, lanes, size)
-            # U's columns are centred, so that the products' mean is 0.
-            rstd = real + 1 / np.sqrt(total / (2 * p[TRUE_HIDDEN]) + eps)
+            mean, square = _mean_sums(real, p, threads, row_bytes, r, lanes)
+            variance = max(square - mean * mean, real)
+            rstd = real + 1 / np.sqrt(variance + eps)
             if save != 0 and first == 0:
                 frame = _frame(p, r // batch, r % batch, step)
                 simd.store_real(
@@ -390,16 +444,18 @@ def _normalise_step(
                         n = simd.load_int(entry + 24) + unit + gate * other
                     simd.norm_point(
                         real,
+                        mean,
                         rstd,
                         tile + gate * half,
                         p[LN_WEIGHT] + unit + gate * other,
                         p[LN_BIAS] + unit + gate * other,
                         n,
                     )
-            state = q * row_bytes + r * VECTOR_BYTES
+            state = p[STATE] + q * row_bytes + r * VECTOR_BYTES
             _step_unit(
-                real, code, save, p[MASK] + r * other, w, entry,
-                p[STATE] + state, dst + state, tile, half, sink, unit, other,
+                real, element, code, save, p[MASK] + r * other, w, entry,
+                state, dst + _place(element, q, r, row_bytes), tile, half,
+                sink, unit, other,
             )  # fmt: skip
 
 
@@ -428,15 +484,16 @@ def _locate_saved(p, table, step, size):
 
 
 @njit
-def _gate_gradients(real, p, unit_vector, table, dst, sums, size):
+def _gate_gradients(real, element, p, unit_vector, table, dst, sums, size):
     """Gate gradients of one vector of units at one step, for all rows."""
     rows = p[BATCH] * p[DIRECTIONS]
-    row_bytes = padded_rows_of(p) * VECTOR_BYTES
+    row_bytes = _all_rows(element, p) * VECTOR_BYTES
     other = p[HIDDEN] * size
     unit = unit_vector * VECTOR_BYTES
     carries = p[STATE] + unit_vector * row_bytes
-    oa = dst + unit_vector * row_bytes
-    oz = oa + other // VECTOR_BYTES * row_bytes
+    gate_vector = unit_vector + other // VECTOR_BYTES
+    oa = dst + _place(element, unit_vector, 0, row_bytes)
+    oz = dst + _place(element, gate_vector, 0, row_bytes)
     code, mask, layernorm = p[CODE], p[MASK] + unit, p[LAYERNORM]
     dgates, gates = p[DGATES] + unit, p[GATES] + unit
     weight, normed = p[LN_WEIGHT] + unit, p[NORMED] + unit
@@ -445,8 +502,8 @@ def _gate_gradients(real, p, unit_vector, table, dst, sums, size):
         entry = table + r * ROW_BYTES
         grad = simd.load_int(entry)
         if grad == 0:
-            simd.zero_vector(real, oa + at)
-            simd.zero_vector(real, oz + at)
+            operands.zero(real, element, oa + at)
+            operands.zero(real, element, oz + at)
             continue
         saved = simd.load_int(entry + 8)
         da = dgates + saved
@@ -463,8 +520,8 @@ def _gate_gradients(real, p, unit_vector, table, dst, sums, size):
             da + other,
         )
         if layernorm == 0:
-            simd.copy_vector(real, oa + at, da)
-            simd.copy_vector(real, oz + at, da + other)
+            operands.store(real, element, oa + at, da)
+            operands.store(real, element, oz + at, da + other)
             continue
         for gate in range(2):
             simd.norm_sums_point(
@@ -479,34 +536,28 @@ def _gate_gradients(real, p, unit_vector, table, dst, sums, size):
 
 @njit
 def _norm_gradients(
-    real, p, first, last, step, threads, table, dst, lanes, size
+    real, element, p, first, last, step, threads, table, dst, lanes, size
 ):
     """SLiGRU: from the gates' gradients to those of the products."""
     hidden, steps, batch = p[HIDDEN], p[STEPS], p[BATCH]
     rows = batch * p[DIRECTIONS]
-    row_bytes = padded_rows_of(p) * VECTOR_BYTES
+    row_bytes = _all_rows(element, p) * VECTOR_BYTES
     vectors = hidden // lanes
-    count = 2 * p[TRUE_HIDDEN]
     dgates, dprojected = p[DGATES], p[DPROJECTED]
     weight, normed = p[LN_WEIGHT], p[NORMED]
     for r in range(rows):
         entry = table + r * ROW_BYTES
         if simd.load_int(entry) == 0:
             continue
-        mean = _reduce(
-            real, p[SUMS], threads, 2 * row_bytes, 2 * r, lanes, size
-        )
-        product = _reduce(
-            real, p[SUMS], threads, 2 * row_bytes, 2 * r + 1, lanes, size
-        )
-        mean = real + mean / count
-        product = real + product / count
+        mean, product = _mean_sums(real, p, threads, row_bytes, r, lanes)
         frame = _frame(p, r // batch, r % batch, step)
         rstd = simd.load_real(real, p[RSTD] + (r * steps + frame) * size)
         saved = simd.load_int(entry + 8)
         for v in range(first, last):
             for gate in range(2):
-                unit = (gate * vectors + v) * VECTOR_BYTES
+                vector = gate * vectors + v
+                unit = vector * VECTOR_BYTES
+                dp = dprojected + saved + unit
                 simd.norm_backward_point(
                     real,
                     rstd,
@@ -515,9 +566,10 @@ def _norm_gradients(
                     dgates + saved + unit,
                     weight + unit,
                     normed + saved + unit,
-                    dprojected + saved + unit,
-                    dst + (gate * vectors + v) * row_bytes + r * VECTOR_BYTES,
+                    dp,
                 )
+                at = dst + _place(element, vector, r, row_bytes)
+                operands.store(real, element, at, dp)
 
 
 @njit
@@ -535,16 +587,18 @@ def _prefetch_saved(p, unit_vector, row, used, table, size):
 
 
 @njit
-def _backward(real, p, size):
+def _backward(real, element, p, size):
     rank, threads = _rank_and_size(p)
     lanes = VECTOR_BYTES // size
     hidden, rows = p[HIDDEN], p[BATCH] * p[DIRECTIONS]
     vectors = hidden // lanes
     panels = -(-vectors // TILE_VECTORS)
-    all_rows = padded_rows_of(p)
+    halved = operands.narrow(element)
+    depth, groups = 2 * hidden >> halved, 2 * vectors >> halved
+    all_rows = _all_rows(element, p)
     row_bytes = all_rows * VECTOR_BYTES
-    buffer_bytes = 2 * vectors * row_bytes
-    panel_bytes = 2 * hidden * TILE_VECTORS * VECTOR_BYTES
+    buffer_bytes = groups * row_bytes
+    panel_bytes = depth * TILE_VECTORS * VECTOR_BYTES
     first = panels * rank // threads
     last = panels * (rank + 1) // threads
     first_vector = first * TILE_VECTORS
@@ -553,15 +607,18 @@ def _backward(real, p, size):
     sums = p[SUMS] + rank * 2 * row_bytes
 
     for q in range(first, last):
-        _pack_backward(real, p, q, lanes, size)
+        _pack_backward(real, p, q, depth, lanes, size)
     for v in range(first_vector, last_vector):
         for r in range(all_rows):
             at = v * row_bytes + r * VECTOR_BYTES
             simd.zero_vector(real, p[STATE] + at)
-            for copy in range(4):
-                simd.zero_vector(
-                    real, p[OPERAND] + copy * vectors * row_bytes + at
-                )
+            for gate in range(2):
+                at = _place(element, gate * vectors + v, r, row_bytes)
+                for buffer in range(2):
+                    operands.zero(
+                        real, element, p[OPERAND] + buffer * buffer_bytes + at
+                    )
+    amx.begin(element, p[TILES], scratch + _KEPT)
     phase = 1
     _wait_for_all(p[BARRIER], threads, phase)
 
@@ -574,13 +631,13 @@ def _backward(real, p, size):
             for r in range(2 * all_rows):
                 simd.zero_vector(real, sums + r * VECTOR_BYTES)
         for v in range(first_vector, last_vector):
-            _gate_gradients(real, p, v, table, dst, sums, size)
+            _gate_gradients(real, element, p, v, table, dst, sums, size)
         phase += 1
         _wait_for_all(p[BARRIER], threads, phase)
         if p[LAYERNORM] != 0:
             _norm_gradients(
-                real, p, first_vector, last_vector, step, threads, table, dst,
-                lanes, size,
+                real, element, p, first_vector, last_vector, step, threads,
+                table, dst, lanes, size,
             )  # fmt: skip
             phase += 1
             _wait_for_all(p[BARRIER], threads, phase)
@@ -591,17 +648,15 @@ def _backward(real, p, size):
             columns = min(TILE_VECTORS, vectors - q * TILE_VECTORS)
             row = 0
             while row < all_rows:
-                block = TILE_ROWS
-                if all_rows - row < TILE_ROWS:
-                    block = SMALL_TILE_ROWS
+                block = _rows_of_a_tile(element, all_rows - row)
                 used = min(block, rows - row)
                 for v in range(columns):
                     _prefetch_saved(
                         p, q * TILE_VECTORS + v, row, used, table, size
                     )
                 _multiply(
-                    real, p[PACKED] + q * panel_bytes, dst, row, block,
-                    scratch, 2 * vectors, row_bytes,
+                    real, element, p[PACKED] + q * panel_bytes, dst, row,
+                    block, scratch, groups, row_bytes,
                 )  # fmt: skip
                 for v in range(columns):
                     carries = p[STATE] + (q * TILE_VECTORS + v) * row_bytes
@@ -622,21 +677,22 @@ def _backward(real, p, size):
                 p[DH0] + (r * hidden + v * lanes) * size,
                 p[STATE] + v * row_bytes + r * VECTOR_BYTES,
             )
+    amx.end(element, scratch + _KEPT)
 
 
 def _source_hash():
     """Identifies the code, for Numba's cache on disk.
 
     Numba looks at the file of the cached function alone; the intrinsics
-    live in another one.
+    live in others.
     """
     digest = hashlib.sha256()
-    for path in (Path(__file__), Path(simd.__file__)):
-        digest.update(path.read_bytes())
+    for path in (__file__, amx.__file__, operands.__file__, simd.__file__):
+        digest.update(Path(path).read_bytes())
     return digest.hexdigest()
 
 
-def _entry(direction, real, fingerprint):
+def _entry(direction, real, words, fingerprint):
     """A C function ``void f(int64 *arguments)`` around a loop.
 
     What the functions below enclose is a part of the key in Numba's cache on
@@ -644,15 +700,16 @@ def _entry(direction, real, fingerprint):
     every process a key of its own.
     """
     size = real(0).itemsize
+    element = operands.WORD if words else real
     count = len(ARGUMENTS)
 
     def forward(arguments):
         fingerprint  # noqa: B018
-        _forward(real(0), carray(arguments, (count,)), size)
+        _forward(real(0), element(0), carray(arguments, (count,)), size)
 
     def backward(arguments):
         fingerprint  # noqa: B018
-        _backward(real(0), carray(arguments, (count,)), size)
+        _backward(real(0), element(0), carray(arguments, (count,)), size)
 
     function = forward if direction == "forward" else backward
     signature = types.void(types.CPointer(types.int64))

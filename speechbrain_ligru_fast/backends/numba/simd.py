@@ -436,32 +436,33 @@ def backward_point(typingctx, real, code, grad, carry, a, z, h, mask, da, dz):
 
 
 @intrinsic
-def square_point(typingctx, real, pa, pz, squares):
-    """squares += pa * pa + pz * pz."""
+def moments_point(typingctx, real, pa, pz, sums, squares):
+    """sums += pa + pz; squares += pa * pa + pz * pz."""
 
     def generate(context, builder, signature, arguments):
         kind = _vector_type(real)
-        a, z, total = (_load(builder, x, kind) for x in arguments[1:])
-        _store(a.fma(a, z.fma(z, total)), arguments[3])
+        a, z, sums, squares = (_load(builder, x, kind) for x in arguments[1:])
+        _store(sums + a + z, arguments[3])
+        _store(a.fma(a, z.fma(z, squares)), arguments[4])
         return context.get_dummy_value()
 
-    return types.void(real, *[types.int64] * 3), generate
+    return types.void(real, *[types.int64] * 4), generate
 
 
 @intrinsic
-def norm_point(typingctx, real, rstd, p, weight, bias, normed):
-    """normed = p * rstd; p = normed * weight + bias."""
+def norm_point(typingctx, real, mean, rstd, p, weight, bias, normed):
+    """normed = (p - mean) * rstd; p = normed * weight + bias."""
 
     def generate(context, builder, signature, arguments):
         kind = _vector_type(real)
-        p, weight, bias = (_load(builder, x, kind) for x in arguments[2:5])
-        scale = _splat(builder, arguments[1], kind)
-        n = p * scale
-        _store(n, arguments[5])
-        _store(n.fma(weight, bias), arguments[2])
+        mean, scale = (_splat(builder, x, kind) for x in arguments[1:3])
+        p, weight, bias = (_load(builder, x, kind) for x in arguments[3:6])
+        n = (p - mean) * scale
+        _store(n, arguments[6])
+        _store(n.fma(weight, bias), arguments[3])
         return context.get_dummy_value()
 
-    return types.void(real, real, *[types.int64] * 4), generate
+    return types.void(real, real, real, *[types.int64] * 4), generate
 
 
 @intrinsic
@@ -483,7 +484,7 @@ def norm_sums_point(typingctx, real, dg, weight, normed, sums, products):
 
 @intrinsic
 def norm_backward_point(
-    typingctx, real, rstd, mean, product, dg, weight, normed, dp, operand
+    typingctx, real, rstd, mean, product, dg, weight, normed, dp
 ):
     """LayerNorm's gradient: dp = rstd (dn - mean - normed * product)."""
 
@@ -493,10 +494,9 @@ def norm_backward_point(
         dg, weight, n = (_load(builder, x, kind) for x in arguments[4:7])
         dp = rstd * (dg * weight - mean - n * product)
         _store(dp, arguments[7])
-        _store(dp, arguments[8])
         return context.get_dummy_value()
 
-    return types.void(real, *[real] * 3, *[types.int64] * 5), generate
+    return types.void(real, *[real] * 3, *[types.int64] * 4), generate
 
 
 @intrinsic

@@ -1,0 +1,131 @@
+"""Products of bfloat16 on x86's matrix unit, AMX, as LLVM IR.
+
+A tile register holds 16 rows of 64 bytes. One instruction adds the product of
+a tile of states (16 rows of the batch, 32 units each) with a tile of weights
+(16 pairs of units, 16 columns) to a tile of 16 x 16 float32 sums.
+
+What it reads is laid out in words, as operands.py says.
+
+Intel 64 and IA-32 Architectures Software Developer's Manual, volume 1,
+chapter 18, and volume 2: LDTILECFG, TDPBF16PS.
+"""
+
+import numpy as np
+from llvmlite import ir
+from numba import types
+from numba.extending import intrinsic
+
+from speechbrain_ligru_fast.backends.numba.operands import is_word
+
+TILE_ROWS = 16
+_ROW_BYTES = 64
+CONFIG_BYTES = 64
+
+_I8, _I64 = ir.IntType(8), ir.IntType(64)
+
+
+def _config():
+    """Palette 1, all eight tiles whole."""
+    config = np.zeros(CONFIG_BYTES, np.uint8)
+    config[0] = 1
+    config[16:32].view(np.uint16)[:] = _ROW_BYTES
+    config[48:56] = TILE_ROWS
+    return config
+
+
+CONFIG = _config()
+
+
+def _call(builder, name, *arguments):
+    module = builder.module
+    function = module.globals.get(name) or ir.Function(
+        module,
+        ir.FunctionType(ir.VoidType(), [a.type for a in arguments]),
+        name,
+    )
+    builder.call(function, arguments)
+
+
+def _at(builder, address, offset=0):
+    address = builder.add(address, ir.Constant(_I64, offset))
+    return builder.inttoptr(address, _I8.as_pointer())
+
+
+def _tile(index):
+    return ir.Constant(_I8, index)
+
+
+@intrinsic
+def begin(typingctx, element, config, kept):
+    """Sets a thread's tiles up and keeps their old set-up, for words."""
+
+    def generate(context, builder, signature, arguments):
+        if is_word(element):
+            _, config, kept = arguments
+            _call(builder, "llvm.x86.sttilecfg", _at(builder, kept))
+            _call(builder, "llvm.x86.ldtilecfg", _at(builder, config))
+        return context.get_dummy_value()
+
+    return types.void(element, types.int64, types.int64), generate
+
+
+@intrinsic
+def end(typingctx, element, kept):
+    """Gives a thread's tiles back as ``begin`` found them."""
+
+    def generate(context, builder, signature, arguments):
+        if is_word(element):
+            kept = _at(builder, arguments[1])
+            _call(builder, "llvm.x86.ldtilecfg", kept)
+        return context.get_dummy_value()
+
+    return types.void(element, types.int64), generate
+
+
+@intrinsic
+def gemm_tile(typingctx, weights, operand, out, groups, stride):
+    """out = weights x operand, for 16 rows.
+
+    weights: packed panel, per word of k two vectors of 16 units. operand: per
+    group of 16 words of k, ``stride`` bytes apart, the words of each row.
+    out: [2][16 rows][16 units] float32.
+    """
+
+    def generate(context, builder, signature, arguments):
+        weights, operand, out, groups, stride = arguments
+        row = ir.Constant(_I64, _ROW_BYTES)
+        pair = ir.Constant(_I64, 2 * _ROW_BYTES)
+        sums, states, panel = (0, 1), 2, (3, 4)
+        for tile in sums:
+            _call(builder, "llvm.x86.tilezero", _tile(tile))
+        before = builder.block
+        loop = builder.append_basic_block("groups")
+        after = builder.append_basic_block("after")
+        builder.branch(loop)
+        builder.position_at_end(loop)
+        left, w_at, x_at = (builder.phi(_I64) for _ in range(3))
+        load = "llvm.x86.tileloadd64"
+        _call(builder, load, _tile(states), _at(builder, x_at), row)
+        for v in range(2):
+            place = _at(builder, w_at, v * _ROW_BYTES)
+            _call(builder, load, _tile(panel[v]), place, pair)
+            tiles = map(_tile, (sums[v], states, panel[v]))
+            _call(builder, "llvm.x86.tdpbf16ps", *tiles)
+        step = ir.Constant(_I64, TILE_ROWS * 2 * _ROW_BYTES)
+        rest = builder.sub(left, ir.Constant(_I64, 1))
+        for phi, first, later in (
+            (left, groups, rest),
+            (w_at, weights, builder.add(w_at, step)),
+            (x_at, operand, builder.add(x_at, stride)),
+        ):
+            phi.add_incoming(first, before)
+            phi.add_incoming(later, loop)
+        more = builder.icmp_signed(">", rest, ir.Constant(_I64, 0))
+        builder.cbranch(more, loop, after)
+        builder.position_at_end(after)
+        for v in range(2):
+            place = _at(builder, out, v * TILE_ROWS * _ROW_BYTES)
+            _call(builder, "llvm.x86.tilestored64", _tile(sums[v]), place, row)
+        return context.get_dummy_value()
+
+    return types.void(*[types.int64] * 5), generate

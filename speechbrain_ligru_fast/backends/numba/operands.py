@@ -1,0 +1,91 @@
+"""What products read: numbers as they are, or words of bfloat16.
+
+Two bfloat16 numbers of consecutive k make a *word* of 32 bits, so that a
+buffer of words looks as one of float32 does, half as deep. ``element`` says
+by its type which of the two a loop is compiled for: ``WORD``, or the
+arithmetic's own type.
+"""
+
+import numpy as np
+from llvmlite import ir
+from numba import types
+from numba.extending import intrinsic
+
+from speechbrain_ligru_fast.backends.numba.simd import (
+    _I64,
+    _load,
+    _pointer,
+    _store,
+    _vector_type,
+)
+
+WORD = np.uint32
+
+
+def is_word(element):
+    """Whether a Numba type stands for words of bfloat16."""
+    return element == types.uint32
+
+
+@intrinsic
+def narrow(typingctx, element):
+    """1 for words, 0 for numbers: how often k is halved."""
+
+    def generate(context, builder, signature, arguments):
+        return ir.Constant(_I64, int(is_word(element)))
+
+    return types.int64(element), generate
+
+
+def _round(builder, vector):
+    """A float32 vector as bfloat16 bits, to nearest, ties to even."""
+    count = vector.type.count
+    wide = ir.VectorType(ir.IntType(32), count)
+
+    def constant(number):
+        return ir.Constant(wide, [number] * count)
+
+    bits = builder.bitcast(vector, wide)
+    upper = builder.lshr(bits, constant(16))
+    odd = builder.and_(upper, constant(1))
+    rounded = builder.add(builder.add(bits, constant(0x7FFF)), odd)
+    rounded = builder.lshr(rounded, constant(16))
+    # The addition would make an infinity, or a number, of some NaNs.
+    is_nan = builder.fcmp_unordered("uno", vector, vector)
+    quiet = builder.or_(upper, constant(0x40))
+    chosen = builder.select(is_nan, quiet, rounded)
+    return builder.trunc(chosen, ir.VectorType(ir.IntType(16), count))
+
+
+@intrinsic
+def store(typingctx, real, element, target, source):
+    """Makes a vector of numbers an operand of the next product."""
+
+    def generate(context, builder, signature, arguments):
+        target, source = arguments[2:]
+        vector = _load(builder, source, _vector_type(real))
+        if not is_word(element):
+            _store(vector, target)
+            return context.get_dummy_value()
+        half = _round(builder, vector.value)
+        place = _pointer(builder, target, 0, half.type)
+        builder.store(half, place).align = 2
+        return context.get_dummy_value()
+
+    return types.void(real, element, types.int64, types.int64), generate
+
+
+@intrinsic
+def zero(typingctx, real, element, target):
+    """Zeros in place of a vector of an operand."""
+
+    def generate(context, builder, signature, arguments):
+        kind = _vector_type(real)
+        if is_word(element):
+            kind = ir.VectorType(ir.IntType(16), kind.count)
+        value = ir.Constant(kind, [0] * kind.count)
+        place = _pointer(builder, arguments[2], 0, kind)
+        builder.store(value, place).align = 2
+        return context.get_dummy_value()
+
+    return types.void(real, element, types.int64), generate

@@ -1,0 +1,51 @@
+"""Whether this CPU has a matrix unit for bfloat16 that we may use: x86's AMX.
+
+Linux gives its registers to a process that asks for them, once.
+"""
+
+import ctypes
+import functools
+import platform
+import sys
+
+# asm/prctl.h and asm/fpu/types.h of Linux for x86-64
+_SYS_ARCH_PRCTL = 158
+_ARCH_REQ_XCOMP_PERM = 0x1023
+_XFEATURE_XTILEDATA = 18
+
+_FLAGS = {"amx_tile", "amx_bf16", "avx512f"}
+
+
+def _flags():
+    """What the kernel says that the first processor can do."""
+    with open("/proc/cpuinfo", encoding="utf-8") as lines:
+        for line in lines:
+            name, _, value = line.partition(":")
+            if name.strip() == "flags":
+                return set(value.split())
+    return set()
+
+
+@functools.cache
+def available():
+    """Whether bfloat16 products may run on the CPU's matrix unit.
+
+    Returns
+    -------
+    bool
+
+    Example
+    -------
+    >>> available() in (True, False)
+    True
+    """
+    if sys.platform != "linux" or platform.machine() != "x86_64":
+        return False
+    try:
+        if not _FLAGS <= _flags():
+            return False
+        request = ctypes.CDLL(None).syscall
+    except (OSError, AttributeError):
+        return False
+    arguments = (_SYS_ARCH_PRCTL, _ARCH_REQ_XCOMP_PERM, _XFEATURE_XTILEDATA)
+    return request(*map(ctypes.c_long, arguments)) == 0

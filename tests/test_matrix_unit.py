@@ -1,0 +1,243 @@
+"""Products of bfloat16 on a CPU's matrix unit."""
+
+import itertools
+
+import numpy
+import pytest
+import torch
+import twins
+from hypothesis import HealthCheck, given, settings
+from test_scan import OPTIONS, arguments, run, scans
+
+from speechbrain_ligru_fast import ligru_scan, matrix_unit
+from speechbrain_ligru_fast.backends import rounds_states
+from speechbrain_ligru_fast.spec import NONLINEARITIES, ScanSpec
+
+numba = pytest.importorskip("numba")
+kernels = pytest.importorskip("speechbrain_ligru_fast.backends.numba.kernels")
+
+from speechbrain_ligru_fast.backends.numba import amx, operands  # noqa: E402
+
+pytestmark = pytest.mark.usefixtures("poisoned_memory")
+needs_unit = pytest.mark.skipif(
+    not matrix_unit.available(), reason="this CPU has no AMX"
+)
+EPS = torch.finfo(torch.bfloat16).eps
+
+
+def half(**options):
+    """Arguments of a scan in float32 with weights in bfloat16."""
+    given = arguments(dtype=torch.float32, **options)
+    scale = given["u"].size(1) ** 0.5
+    u = (given["u"].detach() / scale).bfloat16()
+    return {**given, "u": u.requires_grad_()}
+
+
+def check(given):
+    """The states are rounded for the product, in the backward gradients."""
+    want = run(ligru_scan, given, backend="reference")
+    got = run(ligru_scan, given, backend="numba")
+    for name, value in want.items():
+        # A state between two roundings may take either of them.
+        limit = EPS / 4 if name == "output" else 4 * EPS
+        assert got[name].dtype == value.dtype
+        assert twins.error(got[name], value) <= limit, name
+
+
+@needs_unit
+@pytest.mark.parametrize("options", OPTIONS, ids=str)
+def test_equals_the_reference(options):
+    for nonlinearity in NONLINEARITIES:
+        check(half(nonlinearity=nonlinearity, **options))
+
+
+@needs_unit
+@settings(
+    max_examples=60,
+    deadline=None,
+    derandomize=True,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
+@given(scans())
+def test_any_size(options):
+    # A gradient jumps where relu's candidate changes its sign.
+    smooth = {"relu": "tanh", "leaky_relu": "sin"}
+    chosen = options["nonlinearity"]
+    options["nonlinearity"] = smooth.get(chosen, chosen)
+    check(half(**options))
+
+
+@needs_unit
+@pytest.mark.parametrize("layernorm", [False, True])
+@pytest.mark.parametrize("rows, hidden", [(17, 33), (40, 200), (9, 512)])
+def test_several_tiles_and_threads(rows, hidden, layernorm):
+    threads = torch.get_num_threads()
+    given = half(
+        batch=rows, steps=6, hidden=hidden, directions=2, lengths=True,
+        layernorm=layernorm, nonlinearity="tanh",
+    )  # fmt: skip
+    found = []
+    try:
+        for number in (1, 2, 3):
+            torch.set_num_threads(number)
+            check(given)
+            found.append(run(ligru_scan, given, backend="numba"))
+    finally:
+        torch.set_num_threads(threads)
+    for one, other in itertools.pairwise(found):
+        for name, value in one.items():
+            # Threads add LayerNorm's sums up in another order.
+            limit = EPS if layernorm else 0
+            assert twins.error(other[name], value) <= limit, name
+
+
+@needs_unit
+def test_a_large_mean_of_the_products():
+    """LayerNorm takes it away: what is left has one rounding of U."""
+    given = half(hidden=40, steps=9, layernorm=True, nonlinearity="tanh")
+    u = given["u"].detach().float() + 1
+    given["u"] = u.bfloat16().requires_grad_()
+    want = run(ligru_scan, given, backend="reference")["output"]
+    got = run(ligru_scan, given, backend="numba")["output"]
+    assert twins.error(got, want) <= EPS
+
+
+@needs_unit
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_what_is_not_finite_stays_in_its_row(value):
+    given = half(batch=3, steps=5, hidden=40)
+    given["w"].data[1, 2, 7] = value
+    got = run(ligru_scan, given, backend="numba")["output"]
+    want = run(ligru_scan, given, backend="reference")["output"]
+    assert not got[1].isfinite().all()
+    torch.testing.assert_close(got[[0, 2]], want[[0, 2]], rtol=EPS, atol=EPS)
+    assert torch.equal(got[1, :2].isfinite(), want[1, :2].isfinite())
+
+
+@needs_unit
+def test_torch_finds_its_tiles_as_it_left_them():
+    """Its own products use the unit, too, each with a set-up of its own."""
+    a, b = (twins.data((48, 96), torch.bfloat16, s).detach() for s in (1, 2))
+    before = a @ b.t()
+    run(ligru_scan, half(hidden=40), backend="numba")
+    assert torch.equal(a @ b.t(), before)
+    check(half(hidden=40))
+
+
+@numba.njit
+def _begin(element, config, kept):
+    amx.begin(element, config, kept)
+
+
+@numba.njit
+def _end(element, kept):
+    amx.end(element, kept)
+
+
+@needs_unit
+def test_a_scan_leaves_the_set_up_of_tiles():
+    few = amx.CONFIG.copy()
+    few[48:56] = 3
+    first, second = numpy.zeros_like(few), numpy.zeros_like(few)
+    word = operands.WORD(0)
+    _begin(word, few.ctypes.data, first.ctypes.data)
+    try:
+        with torch.no_grad():  # torch's own products would change them
+            ligru_scan(**half(hidden=40), backend="numba")
+        _begin(word, amx.CONFIG.ctypes.data, second.ctypes.data)
+        assert (second == few).all()
+    finally:
+        _end(word, first.ctypes.data)
+
+
+@pytest.mark.parametrize("there", [False, True])
+def test_states_are_rounded_for_it_alone(there, monkeypatch):
+    monkeypatch.setattr(matrix_unit, "available", lambda: there)
+    for dtype in (torch.bfloat16, torch.float16, torch.float32):
+        rounded = rounds_states("numba", "cpu", dtype, ScanSpec(), 9)
+        assert rounded == (there and dtype == torch.bfloat16)
+    assert rounds_states("reference", "cpu", torch.bfloat16, ScanSpec(), 9)
+
+
+def test_without_it_the_states_are_multiplied_whole(monkeypatch):
+    monkeypatch.setattr(matrix_unit, "available", lambda: False)
+    given = half(hidden=40, steps=9, nonlinearity="tanh")
+    exact = {**given, "u": given["u"].detach().float().requires_grad_()}
+    want = run(ligru_scan, exact, backend="numba")["output"]
+    assert torch.equal(run(ligru_scan, given, backend="numba")["output"], want)
+
+
+@pytest.mark.parametrize(
+    "system, machine, flags, answer, available",
+    [
+        ("linux", "x86_64", {"amx_tile", "amx_bf16", "avx512f"}, 0, True),
+        # The kernel refuses.
+        ("linux", "x86_64", {"amx_tile", "amx_bf16", "avx512f"}, -1, False),
+        ("linux", "x86_64", {"amx_tile", "avx512f"}, 0, False),
+        ("linux", "aarch64", {"amx_tile", "amx_bf16", "avx512f"}, 0, False),
+        ("darwin", "x86_64", {"amx_tile", "amx_bf16", "avx512f"}, 0, False),
+    ],
+    ids=str,
+)
+def test_who_has_one(system, machine, flags, answer, available, monkeypatch):
+    class Library:
+        def syscall(self, *arguments):
+            assert [a.value for a in arguments] == [158, 0x1023, 18]
+            return answer
+
+    monkeypatch.setattr(matrix_unit.sys, "platform", system)
+    monkeypatch.setattr(matrix_unit.platform, "machine", lambda: machine)
+    monkeypatch.setattr(matrix_unit, "_flags", lambda: flags)
+    monkeypatch.setattr(matrix_unit.ctypes, "CDLL", lambda name: Library())
+    assert matrix_unit.available.__wrapped__() is available
+
+
+def test_the_file_of_the_processors_is_not_there(monkeypatch):
+    def missing():
+        raise FileNotFoundError
+
+    monkeypatch.setattr(matrix_unit, "_flags", missing)
+    assert matrix_unit.available.__wrapped__() is False
+
+
+@numba.njit
+def _store(real, element, target, source):
+    operands.store(real, element, target, source)
+
+
+@numba.njit
+def _zero(real, element, target):
+    operands.zero(real, element, target)
+
+
+def test_rounding_is_torchs():
+    """Every upper half of a float32, with lower halves around a tie."""
+    upper = numpy.arange(1 << 16, dtype=numpy.uint32) << 16
+    lower = numpy.array([0, 1, 0x7FFF, 0x8000, 0x8001, 0xFFFF], numpy.uint32)
+    numbers = (upper[:, None] + lower).view(numpy.float32).reshape(-1)
+    got = numpy.zeros(numbers.size, numpy.uint16)
+    lanes = kernels.VECTOR_BYTES // 4
+    for i in range(0, numbers.size, lanes):
+        _store(
+            numpy.float32(0), operands.WORD(0), got[i:].ctypes.data,
+            numbers[i:].ctypes.data,
+        )  # fmt: skip
+    got = torch.from_numpy(got.view(numpy.int16)).view(torch.bfloat16)
+    want = torch.from_numpy(numbers).bfloat16()
+    assert torch.equal(got.isnan(), want.isnan())
+    assert torch.equal(got[~got.isnan()], want[~want.isnan()])
+
+
+def test_zeros_and_plain_numbers():
+    lanes = kernels.VECTOR_BYTES // 4
+    numbers = numpy.arange(1, 2 * lanes + 1, dtype=numpy.float32)
+    plain, words = numbers.copy(), numbers.copy()
+    _zero(numpy.float32(0), numpy.float32(0), plain.ctypes.data)
+    assert not plain[:lanes].any() and plain[lanes:].all()
+    _zero(numpy.float32(0), operands.WORD(0), words.ctypes.data)
+    assert not words[: lanes // 2].any() and words[lanes // 2 :].all()
+    _store(
+        numpy.float32(0), numpy.float32(0), plain.ctypes.data,
+        numbers[lanes:].ctypes.data,
+    )  # fmt: skip
+    assert (plain[:lanes] == numbers[lanes:]).all()
