@@ -15,8 +15,7 @@ SOURCES = {
     "TorchScript (`torchscript`)": (PACKAGE, ["backends/torchscript.py"]),
     "Numba on a CPU (`numba`)": (
         PACKAGE,
-        [f"backends/numba/{n}.py" for n in ("kernels", "simd", "team")]
-        + ["backends/numba/__init__.py"],
+        ["backends/numba/[!g]*.py", "matrix_unit.py"],
     ),
     "Numba on a GPU (`numba`)": (PACKAGE, ["backends/numba/gpu.py"]),
     "Triton (`triton`)": (PACKAGE, ["backends/triton/*.py"]),

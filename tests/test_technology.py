@@ -15,6 +15,19 @@ def test_lines_of_a_technology_are_counted():
     assert min(counts) >= 100 and all(c % technology.ROUND == 0 for c in counts)
 
 
+def test_every_file_of_a_backend_is_counted_once():
+    found = [
+        path
+        for root, patterns in technology.SOURCES.values()
+        for pattern in patterns
+        for path in root.glob(pattern)
+        if path.is_file()
+    ]
+    assert len(found) == len(set(found))
+    code = set((technology.PACKAGE / "backends").glob("*/**/*.py"))
+    assert code and code <= set(found)
+
+
 def test_a_source_that_is_gone_is_an_error(monkeypatch):
     gone = {"gone": (technology.PACKAGE, ["backends/no_such_file.py"])}
     monkeypatch.setattr(technology, "SOURCES", gone)
