@@ -76,7 +76,7 @@ def recurrent_weight_gradient(dprojected, previous, u):
     Returns
     -------
     Tensor
-        (2H, H) of dprojected's dtype; rounded to u's where its products are.
+        (2H, H) of dprojected's dtype; on a CPU's matrix unit rounded to u's.
 
     Example
     -------

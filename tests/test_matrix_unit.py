@@ -1,6 +1,9 @@
 """Products of bfloat16 on a CPU's matrix unit."""
 
 import itertools
+import os
+import subprocess
+import sys
 
 import numpy
 import pytest
@@ -14,9 +17,9 @@ from speechbrain_ligru_fast.backends import rounds_states
 from speechbrain_ligru_fast.spec import NONLINEARITIES, ScanSpec
 
 numba = pytest.importorskip("numba")
-kernels = pytest.importorskip("speechbrain_ligru_fast.backends.numba.kernels")
+backend = pytest.importorskip("speechbrain_ligru_fast.backends.numba")
 
-from speechbrain_ligru_fast.backends.numba import amx, operands  # noqa: E402
+from speechbrain_ligru_fast.backends.numba import amx, operands, simd  # noqa: E402
 
 pytestmark = pytest.mark.usefixtures("poisoned_memory")
 needs_unit = pytest.mark.skipif(
@@ -70,7 +73,8 @@ def test_any_size(options):
 @needs_unit
 @pytest.mark.parametrize("layernorm", [False, True])
 @pytest.mark.parametrize("rows, hidden", [(17, 33), (40, 200), (9, 512)])
-def test_several_tiles_and_threads(rows, hidden, layernorm):
+def test_several_tiles_and_threads(rows, hidden, layernorm, monkeypatch):
+    monkeypatch.setattr(backend, "_WORDS_PER_THREAD", 1)
     threads = torch.get_num_threads()
     given = half(
         batch=rows, steps=6, hidden=hidden, directions=2, lengths=True,
@@ -93,13 +97,44 @@ def test_several_tiles_and_threads(rows, hidden, layernorm):
 
 @needs_unit
 def test_a_large_mean_of_the_products():
-    """LayerNorm takes it away: what is left has one rounding of U."""
-    given = half(hidden=40, steps=9, layernorm=True, nonlinearity="tanh")
-    u = given["u"].detach().float() + 1
+    """LayerNorm takes it away, a thousand times the deviation or more."""
+    given = half(hidden=512, steps=6, layernorm=True, nonlinearity="tanh")
+    given["h0"] = given["h0"].detach().abs().requires_grad_()
+    u = given["u"].detach().float() + 4
     given["u"] = u.bfloat16().requires_grad_()
-    want = run(ligru_scan, given, backend="reference")["output"]
+    wide = {k: _double(v) for k, v in given.items()}
+    want = run(ligru_scan, wide, backend="reference")["output"]
     got = run(ligru_scan, given, backend="numba")["output"]
     assert twins.error(got, want) <= EPS
+
+
+def _double(value):
+    if not torch.is_tensor(value) or not value.is_floating_point():
+        return value
+    return value.detach().double().requires_grad_(value.requires_grad)
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float32])
+def test_an_epsilon_of_zero(dtype):
+    """A first state of 0 has products without a deviation: NaN."""
+    given = half(hidden=40, layernorm=True, eps=0.0, h0=False)
+    given["u"] = given["u"].detach().to(dtype).requires_grad_()
+    got = run(ligru_scan, given, backend="numba")["output"]
+    want = run(ligru_scan, given, backend="reference")["output"]
+    assert want.isnan().any()
+    assert torch.equal(got.isnan(), want.isnan())
+
+
+@needs_unit
+def test_numba_compiles_for_a_lesser_cpu():
+    """LLVM would abort the process, which no fallback catches."""
+    code = (
+        "import torch; from speechbrain_ligru_fast import ligru_scan; "
+        "ligru_scan(torch.randn(2, 5, 80), torch.randn(80, 40).bfloat16(), "
+        "backend='numba')"
+    )
+    environment = {**os.environ, "NUMBA_CPU_NAME": "generic"}
+    subprocess.run([sys.executable, "-c", code], env=environment, check=True)
 
 
 @needs_unit
@@ -112,16 +147,6 @@ def test_what_is_not_finite_stays_in_its_row(value):
     assert not got[1].isfinite().all()
     torch.testing.assert_close(got[[0, 2]], want[[0, 2]], rtol=EPS, atol=EPS)
     assert torch.equal(got[1, :2].isfinite(), want[1, :2].isfinite())
-
-
-@needs_unit
-def test_torch_finds_its_tiles_as_it_left_them():
-    """Its own products use the unit, too, each with a set-up of its own."""
-    a, b = (twins.data((48, 96), torch.bfloat16, s).detach() for s in (1, 2))
-    before = a @ b.t()
-    run(ligru_scan, half(hidden=40), backend="numba")
-    assert torch.equal(a @ b.t(), before)
-    check(half(hidden=40))
 
 
 @numba.njit
@@ -216,7 +241,7 @@ def test_rounding_is_torchs():
     lower = numpy.array([0, 1, 0x7FFF, 0x8000, 0x8001, 0xFFFF], numpy.uint32)
     numbers = (upper[:, None] + lower).view(numpy.float32).reshape(-1)
     got = numpy.zeros(numbers.size, numpy.uint16)
-    lanes = kernels.VECTOR_BYTES // 4
+    lanes = simd.VECTOR_BYTES // 4
     for i in range(0, numbers.size, lanes):
         _store(
             numpy.float32(0), operands.WORD(0), got[i:].ctypes.data,
@@ -229,7 +254,7 @@ def test_rounding_is_torchs():
 
 
 def test_zeros_and_plain_numbers():
-    lanes = kernels.VECTOR_BYTES // 4
+    lanes = simd.VECTOR_BYTES // 4
     numbers = numpy.arange(1, 2 * lanes + 1, dtype=numpy.float32)
     plain, words = numbers.copy(), numbers.copy()
     _zero(numpy.float32(0), numpy.float32(0), plain.ctypes.data)

@@ -36,7 +36,9 @@ def rounds_states(device_type, dtype):
 
 def _multiplies_words(dtype):
     """Whether U of a dtype is multiplied by the CPU's matrix unit."""
-    return dtype == torch.bfloat16 and matrix_unit.available()
+    if dtype != torch.bfloat16 or not matrix_unit.available():
+        return False
+    return amx.compiles()
 
 
 def unavailable(device_type, dtype, spec):

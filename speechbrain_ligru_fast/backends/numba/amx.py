@@ -10,12 +10,16 @@ Intel 64 and IA-32 Architectures Software Developer's Manual, volume 1,
 chapter 18, and volume 2: LDTILECFG, TDPBF16PS.
 """
 
+import functools
+
 import numpy as np
 from llvmlite import ir
 from numba import types
+from numba.core.registry import cpu_target
 from numba.extending import intrinsic
 
 from speechbrain_ligru_fast.backends.numba.operands import is_word
+from speechbrain_ligru_fast.backends.numba.simd import VECTOR_BYTES
 
 TILE_ROWS = 16
 _ROW_BYTES = 64
@@ -34,6 +38,17 @@ def _config():
 
 
 CONFIG = _config()
+
+
+@functools.cache
+def compiles():
+    """Whether Numba's target has the unit: NUMBA_CPU_NAME may name a lesser.
+
+    LLVM ends the process where it has not.
+    """
+    _, _, features = cpu_target.target_context.codegen().magic_tuple()
+    wanted = {"+amx-tile", "+amx-bf16"}
+    return VECTOR_BYTES == _ROW_BYTES and wanted <= set(features.split(","))
 
 
 def _call(builder, name, *arguments):

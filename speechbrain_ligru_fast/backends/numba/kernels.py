@@ -215,18 +215,19 @@ def _frame(p, direction, utterance, step):
 
 
 @njit
-def _mean_sums(real, p, threads, row_bytes, row, lanes):
-    """A row's two sums, over threads and lanes, divided by their count."""
-    size = VECTOR_BYTES // lanes
+def _mean_sums(kind, p, threads, row_bytes, row, size):
+    """A row's two sums, over threads and lanes, divided by their count.
+
+    ``kind`` is a number of the sums' type, of ``size`` bytes.
+    """
     count = 2 * p[TRUE_HIDDEN]
-    first = second = real * 0
+    first = second = kind * 0
     for thread in range(threads):
         at = p[SUMS] + 2 * (thread * row_bytes + row * VECTOR_BYTES)
-        for lane in range(lanes):
-            first += simd.load_real(real, at + lane * size)
-            at_second = at + VECTOR_BYTES + lane * size
-            second += simd.load_real(real, at_second)
-    return real + first / count, real + second / count
+        for lane in range(0, VECTOR_BYTES, size):
+            first += simd.load_real(kind, at + lane)
+            second += simd.load_real(kind, at + VECTOR_BYTES + lane)
+    return kind + first / count, kind + second / count
 
 
 @njit
@@ -393,17 +394,18 @@ def _forward(real, element, p, size):
         if layernorm != 0:
             _normalise_step(
                 real, element, p, step, first, last, threads, dst, waiting,
-                sink, table, lanes, size,
+                sink, table, size,
             )  # fmt: skip
             phase += 1
             _wait_for_all(p[BARRIER], threads, phase)
     amx.end(element, scratch + _KEPT)
 
 
-@njit
+# A variance and an epsilon of 0 give infinity, not an error.
+@njit(error_model="numpy")
 def _normalise_step(
     real, element, p, step, first, last, threads, dst, waiting, sink, table,
-    lanes, size,
+    size,
 ):  # fmt: skip
     """SLiGRU's second half of a step: LayerNorm, then the gates."""
     hidden, steps, batch = p[HIDDEN], p[STEPS], p[BATCH]
@@ -420,11 +422,15 @@ def _normalise_step(
         half = block * VECTOR_BYTES
         entry = table + r * ROW_BYTES
         w = simd.load_int(entry)
-        mean = rstd = real
+        mean = rstd = 0.0
         if w != 0:
-            mean, square = _mean_sums(real, p, threads, row_bytes, r, lanes)
-            variance = max(square - mean * mean, real)
-            rstd = real + 1 / np.sqrt(variance + eps)
+            # In float64, for the difference of two large numbers; words
+            # come with any mean.
+            mean, square = _mean_sums(
+                np.float64(0), p, threads, row_bytes, r, 8
+            )
+            variance = max(square - mean * mean, 0.0)
+            rstd = 1 / np.sqrt(variance + eps)
             if save != 0 and first == 0:
                 frame = _frame(p, r // batch, r % batch, step)
                 simd.store_real(
@@ -536,20 +542,20 @@ def _gate_gradients(real, element, p, unit_vector, table, dst, sums, size):
 
 @njit
 def _norm_gradients(
-    real, element, p, first, last, step, threads, table, dst, lanes, size
+    real, element, p, first, last, step, threads, table, dst, size
 ):
     """SLiGRU: from the gates' gradients to those of the products."""
     hidden, steps, batch = p[HIDDEN], p[STEPS], p[BATCH]
     rows = batch * p[DIRECTIONS]
     row_bytes = _all_rows(element, p) * VECTOR_BYTES
-    vectors = hidden // lanes
+    vectors = hidden * size // VECTOR_BYTES
     dgates, dprojected = p[DGATES], p[DPROJECTED]
     weight, normed = p[LN_WEIGHT], p[NORMED]
     for r in range(rows):
         entry = table + r * ROW_BYTES
         if simd.load_int(entry) == 0:
             continue
-        mean, product = _mean_sums(real, p, threads, row_bytes, r, lanes)
+        mean, product = _mean_sums(real, p, threads, row_bytes, r, size)
         frame = _frame(p, r // batch, r % batch, step)
         rstd = simd.load_real(real, p[RSTD] + (r * steps + frame) * size)
         saved = simd.load_int(entry + 8)
@@ -637,7 +643,7 @@ def _backward(real, element, p, size):
         if p[LAYERNORM] != 0:
             _norm_gradients(
                 real, element, p, first_vector, last_vector, step, threads,
-                table, dst, lanes, size,
+                table, dst, size,
             )  # fmt: skip
             phase += 1
             _wait_for_all(p[BARRIER], threads, phase)

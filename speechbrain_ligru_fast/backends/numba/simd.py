@@ -183,6 +183,19 @@ def _store(vector, address):
     instruction.align = 8 if _is_double(kind) else 4
 
 
+def _doubles(builder, value):
+    """The numbers of a vector as one or two vectors of float64."""
+    double = _vector_type(types.float64)
+    count = value.type.count
+    for first in range(0, count, double.count):
+        order = range(first, first + double.count)
+        indices = ir.Constant(ir.VectorType(_I32, double.count), list(order))
+        part = builder.shuffle_vector(value, value, indices)
+        if not _is_double(part.type):
+            part = builder.fpext(part, double)
+        yield _Vector(builder, part)
+
+
 def _branches(builder, code, cases):
     """Vectors chosen by an integer: ``cases[i]()`` where code == i."""
     done = builder.append_basic_block("done")
@@ -437,13 +450,18 @@ def backward_point(typingctx, real, code, grad, carry, a, z, h, mask, da, dz):
 
 @intrinsic
 def moments_point(typingctx, real, pa, pz, sums, squares):
-    """sums += pa + pz; squares += pa * pa + pz * pz."""
+    """sums += pa + pz; squares += pa * pa + pz * pz, in float64."""
 
     def generate(context, builder, signature, arguments):
-        kind = _vector_type(real)
-        a, z, sums, squares = (_load(builder, x, kind) for x in arguments[1:])
-        _store(sums + a + z, arguments[3])
-        _store(a.fma(a, z.fma(z, squares)), arguments[4])
+        double = _vector_type(types.float64)
+        sums, squares = (_load(builder, x, double) for x in arguments[3:])
+        for address in arguments[1:3]:
+            whole = _load(builder, address, _vector_type(real))
+            for part in _doubles(builder, whole.value):
+                sums = sums + part
+                squares = part.fma(part, squares)
+        _store(sums, arguments[3])
+        _store(squares, arguments[4])
         return context.get_dummy_value()
 
     return types.void(real, *[types.int64] * 4), generate
