@@ -62,7 +62,7 @@ def _parse(argv):
         "--impls", nargs="+", help="implementations; default: all that can run"
     )
     parser.add_argument(
-        "--out", type=pathlib.Path, help="default: benchmarks/results"
+        "--out", type=pathlib.Path, help="default: in benchmarks/results"
     )
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument(
@@ -100,6 +100,8 @@ def _parse(argv):
             args.cases = select(DEEP_CASES if args.deep else there, args.cases)
         args.impls = args.impls or impls.names()
         impls.check_names(args.impls)
+        if args.out.is_dir():
+            raise ValueError(f"--out must be a CSV file, got folder {args.out}")
         for path in (args.out, _parity_out(args.out)):
             if path.exists():
                 results.read_rows(path)

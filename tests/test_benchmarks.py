@@ -196,6 +196,7 @@ def test_a_damaged_file_is_refused_before_any_work(benchmark, capsys):
         (["--cases", "nope"], ["cases", "'nope'", TINY[0].name]),
         (["--threads", "0"], ["--threads", "got 0", "1 and more"]),
         (["--rounds", "0"], ["--rounds", "got 0"]),
+        (["--out", "."], ["--out", "CSV file", "folder ."]),
     ],
 )
 def test_bad_arguments(benchmark, capsys, arguments, words):
