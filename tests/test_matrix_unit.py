@@ -9,8 +9,8 @@ import numpy
 import pytest
 import torch
 import twins
-from hypothesis import HealthCheck, given, settings
-from test_scan import OPTIONS, arguments, run, scans
+from hypothesis import given
+from test_scan import OPTIONS, SIXTY, arguments, run, scans
 
 from speechbrain_ligru_fast import ligru_scan, matrix_unit
 from speechbrain_ligru_fast.backends import rounds_states
@@ -55,12 +55,7 @@ def test_equals_the_reference(options):
 
 
 @needs_unit
-@settings(
-    max_examples=60,
-    deadline=None,
-    derandomize=True,
-    suppress_health_check=[HealthCheck.function_scoped_fixture],
-)
+@SIXTY
 @given(scans())
 def test_any_size(options):
     # A gradient jumps where relu's candidate changes its sign.

@@ -294,12 +294,15 @@ def scans(draw):
 
 
 # The fixture only sets a flag: every example may share it.
-@settings(
+SIXTY = settings(
     max_examples=60,
     deadline=None,
     derandomize=True,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
+
+
+@SIXTY
 @given(scans())
 def test_backends_agree_with_the_reference(options):
     given = arguments(**options)
