@@ -15,7 +15,11 @@ SOURCES = {
     "TorchScript (`torchscript`)": (PACKAGE, ["backends/torchscript.py"]),
     "Numba on a CPU (`numba`)": (
         PACKAGE,
-        ["backends/numba/[!g]*.py", "matrix_unit.py"],
+        [
+            "backends/numba/__init__.py",
+            "backends/numba/cpu/*.py",
+            "matrix_unit.py",
+        ],
     ),
     "Numba on a GPU (`numba`)": (PACKAGE, ["backends/numba/gpu.py"]),
     "Triton (`triton`)": (PACKAGE, ["backends/triton/*.py"]),

@@ -17,9 +17,9 @@ from speechbrain_ligru_fast.backends import rounds_states
 from speechbrain_ligru_fast.spec import NONLINEARITIES, ScanSpec
 
 numba = pytest.importorskip("numba")
-backend = pytest.importorskip("speechbrain_ligru_fast.backends.numba")
+backend = pytest.importorskip("speechbrain_ligru_fast.backends.numba.cpu")
 
-from speechbrain_ligru_fast.backends.numba import amx, operands, simd  # noqa: E402
+from speechbrain_ligru_fast.backends.numba.cpu import amx, operands, vectors  # noqa: E402
 
 pytestmark = pytest.mark.usefixtures("poisoned_memory")
 needs_unit = pytest.mark.skipif(
@@ -236,7 +236,7 @@ def test_rounding_is_torchs():
     lower = numpy.array([0, 1, 0x7FFF, 0x8000, 0x8001, 0xFFFF], numpy.uint32)
     numbers = (upper[:, None] + lower).view(numpy.float32).reshape(-1)
     got = numpy.zeros(numbers.size, numpy.uint16)
-    lanes = simd.VECTOR_BYTES // 4
+    lanes = vectors.VECTOR_BYTES // 4
     for i in range(0, numbers.size, lanes):
         _store(
             numpy.float32(0), operands.WORD(0), got[i:].ctypes.data,
@@ -249,7 +249,7 @@ def test_rounding_is_torchs():
 
 
 def test_zeros_and_plain_numbers():
-    lanes = simd.VECTOR_BYTES // 4
+    lanes = vectors.VECTOR_BYTES // 4
     numbers = numpy.arange(1, 2 * lanes + 1, dtype=numpy.float32)
     plain, words = numbers.copy(), numbers.copy()
     _zero(numpy.float32(0), numpy.float32(0), plain.ctypes.data)

@@ -8,7 +8,7 @@ import sys
 import numpy
 import pytest
 
-kernels = pytest.importorskip("speechbrain_ligru_fast.backends.numba.kernels")
+loops = pytest.importorskip("speechbrain_ligru_fast.backends.numba.cpu.loops")
 
 SCAN = """
 import torch
@@ -31,15 +31,15 @@ def test_a_second_process_compiles_nothing(tmp_path):
 
 
 def test_no_folder_to_keep_it_in(monkeypatch, caplog):
-    genuine = kernels.cfunc
+    genuine = loops.cfunc
 
     def cfunc(signature, cache=False):
         if cache:
             raise RuntimeError("cannot cache function: no locator available")
         return lambda function: (genuine, signature, function)
 
-    monkeypatch.setattr(kernels, "cfunc", cfunc)
+    monkeypatch.setattr(loops, "cfunc", cfunc)
     with caplog.at_level(logging.WARNING, "speechbrain_ligru_fast"):
-        compiled = kernels._entry("forward", numpy.float32, False, "")
+        compiled = loops.compiled("forward", numpy.float32, False, "")
     assert compiled[2].__name__ == "forward"
     assert "NUMBA_CACHE_DIR" in caplog.text

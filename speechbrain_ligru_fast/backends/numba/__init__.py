@@ -1,44 +1,24 @@
-"""The fast CPU backend: compiled loops on torch's own threads.
-
-On a GPU the loops of gpu.py take over, through the numba-cuda package.
+"""Loops that Numba compiles: cpu/ on torch's own threads, gpu.py on a GPU.
 
 The contract of the two functions is in backends/reference.py, how they work
 in docs/backends.md.
 """
 
-import functools
 import importlib.util
 import logging
 
 import numba
-import numpy as np
-import torch
 
-from speechbrain_ligru_fast import matrix_unit
-from speechbrain_ligru_fast.backends.numba import amx, kernels, team
-from speechbrain_ligru_fast.rows import accumulate_dtype
-from speechbrain_ligru_fast.spec import NONLINEARITIES
+from speechbrain_ligru_fast.backends.numba import cpu
 
 # It describes every line it compiles to whoever logs at level DEBUG, as
 # SpeechBrain's experiments do.
 logging.getLogger("numba").setLevel(logging.WARNING)
 
-# Work of one step, in multiply-adds, below which one more thread costs more
-# at the barriers than it saves; the matrix unit does it sooner.
-_WORK_PER_THREAD = 150_000
-_WORDS_PER_THREAD = 1_000_000
-
 
 def rounds_states(device_type, dtype):
     """Whether products round the states to U's dtype, or read them whole."""
-    return device_type == "cpu" and _multiplies_words(dtype)
-
-
-def _multiplies_words(dtype):
-    """Whether U of a dtype is multiplied by the CPU's matrix unit."""
-    if dtype != torch.bfloat16 or not matrix_unit.available():
-        return False
-    return amx.compiles()
+    return device_type == "cpu" and cpu.multiplies_words(dtype)
 
 
 def unavailable(device_type, dtype, spec):
@@ -65,175 +45,14 @@ def _gpu():
     return gpu
 
 
-@functools.cache
-def _compiled(direction, dtype, words):
-    """Address of a compiled loop; Numba compiles it or takes it from disk."""
-    real = np.float64 if dtype == torch.float64 else np.float32
-    entry = kernels._entry(direction, real, words, kernels._source_hash())
-    # The address is valid for as long as the entry lives: keep both.
-    return entry, entry.address
-
-
-def _pad(x, hidden, padded):
-    """Pads the last dimension's groups of ``hidden`` units with zeros."""
-    if x is None or hidden == padded:
-        return x
-    groups = x.unflatten(-1, (-1, hidden))
-    return torch.nn.functional.pad(groups, (0, padded - hidden)).flatten(-2)
-
-
-def _crop(x, hidden, padded):
-    if hidden == padded:
-        return x
-    # One group would be a view of what the operator's fake calls contiguous.
-    cropped = x.unflatten(-1, (-1, padded))[..., :hidden]
-    return cropped.flatten(-2).contiguous()
-
-
-def _pad_weights(u, hidden, padded):
-    """(2H, H) -> (2P, P)."""
-    if hidden == padded:
-        return u.contiguous()
-    gates = _pad(u, hidden, padded).unflatten(0, (2, hidden))
-    return torch.nn.functional.pad(gates, (0, 0, 0, padded - hidden)).flatten(
-        0, 1
-    )
-
-
-def _run(direction, dtype, words, spec, batch, steps, padded, true, tensors):
-    """Runs a loop over tensors named as in ``kernels.ARGUMENTS``.
-
-    ``true`` of the ``padded`` hidden units are no padding.
-    """
-    rows = batch * spec.directions
-    item = dtype.itemsize
-    all_rows = kernels.padded_rows(rows, words)
-    # Both passes multiply rows x 2H x H a step.
-    share = _WORDS_PER_THREAD if words else _WORK_PER_THREAD
-    threads = team.size(2 * true * true * rows // share)
-    panels = kernels.backward_panels(padded, item)
-    threads = min(threads, panels)
-    packed = 2 * kernels.TILE_VECTORS * panels * kernels.VECTOR_BYTES * padded
-    state = all_rows * padded * item
-    operand = state // 2 if words else state
-    if direction == "forward":
-        # With LayerNorm, a step's products wait behind the operands.
-        buffers = 2 * operand + (2 * state if spec.layernorm else 0)
-    else:
-        buffers = 4 * operand
-    sums = 2 * all_rows * kernels.VECTOR_BYTES * threads
-    sizes = {
-        "packed": packed // 2 if words else packed,
-        "operand": buffers,
-        "state": state,
-        "scratch": threads * kernels.SCRATCH_BYTES,
-        "sums": sums if spec.layernorm else 0,
-        "table": threads * rows * kernels.ROW_BYTES,
-    }
-    line = 128
-    workspace = torch.empty(
-        sum(sizes.values()) + line * (len(sizes) + 1), dtype=torch.uint8
-    )
-    arguments = dict.fromkeys(kernels.ARGUMENTS, 0)
-    at = -(-workspace.data_ptr() // line) * line
-    for name, size in sizes.items():
-        arguments[name] = at
-        at += -(-size // line) * line
-    counter = torch.zeros(1, dtype=torch.int64)
-    eps = torch.tensor([spec.eps], dtype=dtype)
-    tensors = {**tensors, "barrier": counter, "eps": eps}
-    for name, tensor in tensors.items():
-        if tensor is not None:
-            arguments[name] = tensor.data_ptr()
-    rank, size = team.rank_functions(threads)
-    arguments.update(
-        rank_function=rank,
-        size_function=size,
-        batch=batch,
-        steps=steps,
-        hidden=padded,
-        true_hidden=true,
-        directions=spec.directions,
-        code=NONLINEARITIES.index(spec.nonlinearity),
-        layernorm=int(spec.layernorm),
-    )
-    arguments["save"] = int(tensors.get("gates") is not None)
-    arguments["tiles"] = amx.CONFIG.ctypes.data
-    table = np.array(list(arguments.values()), dtype=np.int64)
-    entry, address = _compiled(direction, dtype, words)
-    team.run(address, table.ctypes.data, threads)
-
-
-def _like(x, dtype):
-    """x as the kernels read it, or None."""
-    return None if x is None else x.to(dtype).contiguous()
+def _module(tensor):
+    return _gpu() if tensor.device.type == "cuda" else cpu
 
 
 def scan_forward(spec, w, u, h0, mask, lengths, ln_weight, ln_bias, save):
     """See backends/reference.py."""
-    if w.device.type == "cuda":
-        return _gpu().scan_forward(
-            spec, w, u, h0, mask, lengths, ln_weight, ln_bias, save
-        )
-    batch, steps, width = w.shape
-    hidden, d = width // 2, spec.directions
-    dtype = accumulate_dtype(w.dtype)
-    words = dtype == torch.float32 and _multiplies_words(u.dtype)
-    padded = kernels.padded_hidden(hidden, dtype.itemsize, words)
-    if not words:
-        u = u.to(dtype)
-        if spec.layernorm:
-            # The mean of a row's products, large or not, is 0 where that of
-            # U's columns is. Words would be rounded once more.
-            u = u - u.mean(0, keepdim=True)
-
-    def fit(x):
-        return _like(_pad(x, hidden, padded), dtype)
-
-    def ones(*shape):
-        return torch.ones(shape, dtype=dtype)
-
-    def empty(kept, *shape):
-        return torch.empty(shape if kept else (0,), dtype=dtype)
-
-    # Frames past an utterance's end are never visited.
-    make = torch.empty if lengths is None else torch.zeros
-    output = make(batch, steps, d * padded, dtype=dtype)
-    gates = make(d, batch, steps, 2 * padded, dtype=dtype) if save else None
-    keep = save and spec.layernorm
-    normed = make(d, batch, steps, 2 * padded, dtype=dtype) if keep else None
-    rstd = make(d, batch, steps, dtype=dtype) if keep else None
-    tensors = {
-        "w": fit(w),
-        "u": _pad_weights(u, hidden, padded),
-        "h0": fit(h0),
-        "mask": ones(d * batch, padded) if mask is None else fit(mask),
-        "lengths": _like(lengths, torch.int64),
-        "output": output,
-        "gates": gates,
-        "normed": normed,
-        "rstd": rstd,
-    }
-    if spec.layernorm:
-        tensors["ln_weight"] = (
-            ones(2 * padded) if ln_weight is None else fit(ln_weight)
-        )
-        tensors["ln_bias"] = (
-            torch.zeros(2 * padded, dtype=dtype)
-            if ln_bias is None
-            else fit(ln_bias)
-        )
-    if batch * steps > 0:
-        _run(
-            "forward", dtype, words, spec, batch, steps, padded, hidden,
-            tensors,
-        )  # fmt: skip
-    none = torch.empty(0, dtype=dtype)
-    return (
-        _crop(output, hidden, padded).to(w.dtype),
-        _crop(gates, hidden, padded) if save else none,
-        _crop(normed, hidden, padded) if keep else none.clone(),
-        rstd if keep else none.clone(),
+    return _module(w).scan_forward(
+        spec, w, u, h0, mask, lengths, ln_weight, ln_bias, save
     )
 
 
@@ -241,57 +60,6 @@ def scan_backward(
     spec, grad, previous, gates, normed, rstd, u, mask, lengths, ln_weight
 ):
     """See backends/reference.py."""
-    if grad.device.type == "cuda":
-        return _gpu().scan_backward(
-            spec, grad, previous, gates, normed, rstd, u, mask, lengths,
-            ln_weight,
-        )  # fmt: skip
-    d, batch, steps, width = gates.shape
-    hidden, dtype = width // 2, gates.dtype
-    words = dtype == torch.float32 and _multiplies_words(u.dtype)
-    padded = kernels.padded_hidden(hidden, dtype.itemsize, words)
-
-    def fit(x):
-        return _like(_pad(x, hidden, padded), dtype)
-
-    def ones(*shape):
-        return torch.ones(shape, dtype=dtype)
-
-    make = torch.empty if lengths is None else torch.zeros
-    shape = (d, batch, steps, 2 * padded)
-    dgates = make(shape, dtype=dtype)
-    dprojected = make(shape, dtype=dtype) if spec.layernorm else None
-    dh0 = torch.zeros(d * batch, padded, dtype=dtype)
-    if words:
-        u = _pad_weights(u, hidden, padded)
-        # A word has two gate rows of a column.
-        u = u.unflatten(0, (padded, 2)).transpose(1, 2).contiguous()
-    else:
-        u = _pad_weights(u.to(dtype), hidden, padded)
-    tensors = {
-        "u": u,
-        "mask": ones(d * batch, padded) if mask is None else fit(mask),
-        "lengths": _like(lengths, torch.int64),
-        "gates": fit(gates),
-        "previous": fit(previous),
-        "grad": fit(grad),
-        "dgates": dgates,
-        "dprojected": dprojected,
-        "dh0": dh0,
-    }
-    if spec.layernorm:
-        tensors["normed"] = fit(normed)
-        tensors["rstd"] = rstd.contiguous()
-        tensors["ln_weight"] = (
-            ones(2 * padded) if ln_weight is None else fit(ln_weight)
-        )
-    if batch * steps > 0:
-        _run(
-            "backward", dtype, words, spec, batch, steps, padded, hidden,
-            tensors,
-        )  # fmt: skip
-    dgates = _crop(dgates, hidden, padded)
-    dh0 = _crop(dh0, hidden, padded)
-    if spec.layernorm:
-        return dgates, _crop(dprojected, hidden, padded), dh0
-    return dgates, dgates, dh0
+    return _module(grad).scan_backward(
+        spec, grad, previous, gates, normed, rstd, u, mask, lengths, ln_weight
+    )

@@ -18,14 +18,18 @@ from numba import types
 from numba.core.registry import cpu_target
 from numba.extending import intrinsic
 
-from speechbrain_ligru_fast.backends.numba.operands import is_word
-from speechbrain_ligru_fast.backends.numba.simd import VECTOR_BYTES
+from speechbrain_ligru_fast.backends.numba.cpu.operands import is_word
+from speechbrain_ligru_fast.backends.numba.cpu.vectors import (
+    I64,
+    VECTOR_BYTES,
+    call,
+)
 
 TILE_ROWS = 16
 _ROW_BYTES = 64
 CONFIG_BYTES = 64
 
-_I8, _I64 = ir.IntType(8), ir.IntType(64)
+_I8 = ir.IntType(8)
 
 
 def _config():
@@ -51,18 +55,8 @@ def compiles():
     return VECTOR_BYTES == _ROW_BYTES and wanted <= set(features.split(","))
 
 
-def _call(builder, name, *arguments):
-    module = builder.module
-    function = module.globals.get(name) or ir.Function(
-        module,
-        ir.FunctionType(ir.VoidType(), [a.type for a in arguments]),
-        name,
-    )
-    builder.call(function, arguments)
-
-
 def _at(builder, address, offset=0):
-    address = builder.add(address, ir.Constant(_I64, offset))
+    address = builder.add(address, ir.Constant(I64, offset))
     return builder.inttoptr(address, _I8.as_pointer())
 
 
@@ -77,8 +71,8 @@ def begin(typingctx, element, config, kept):
     def generate(context, builder, signature, arguments):
         if is_word(element):
             _, config, kept = arguments
-            _call(builder, "llvm.x86.sttilecfg", _at(builder, kept))
-            _call(builder, "llvm.x86.ldtilecfg", _at(builder, config))
+            call(builder, "llvm.x86.sttilecfg", _at(builder, kept))
+            call(builder, "llvm.x86.ldtilecfg", _at(builder, config))
         return context.get_dummy_value()
 
     return types.void(element, types.int64, types.int64), generate
@@ -91,15 +85,15 @@ def end(typingctx, element, kept):
     def generate(context, builder, signature, arguments):
         if is_word(element):
             kept = _at(builder, arguments[1])
-            _call(builder, "llvm.x86.ldtilecfg", kept)
+            call(builder, "llvm.x86.ldtilecfg", kept)
         return context.get_dummy_value()
 
     return types.void(element, types.int64), generate
 
 
 @intrinsic
-def gemm_tile(typingctx, weights, operand, out, groups, stride):
-    """out = weights x operand, for 16 rows.
+def gemm_tile(typingctx, element, weights, operand, out, groups, stride):
+    """out = weights x operand, for 16 rows of words.
 
     weights: packed panel, per word of k two vectors of 16 units. operand: per
     group of 16 words of k, ``stride`` bytes apart, the words of each row.
@@ -107,27 +101,29 @@ def gemm_tile(typingctx, weights, operand, out, groups, stride):
     """
 
     def generate(context, builder, signature, arguments):
-        weights, operand, out, groups, stride = arguments
-        row = ir.Constant(_I64, _ROW_BYTES)
-        pair = ir.Constant(_I64, 2 * _ROW_BYTES)
+        if not is_word(element):
+            return context.get_dummy_value()
+        weights, operand, out, groups, stride = arguments[1:]
+        row = ir.Constant(I64, _ROW_BYTES)
+        pair = ir.Constant(I64, 2 * _ROW_BYTES)
         sums, states, panel = (0, 1), 2, (3, 4)
         for tile in sums:
-            _call(builder, "llvm.x86.tilezero", _tile(tile))
+            call(builder, "llvm.x86.tilezero", _tile(tile))
         before = builder.block
         loop = builder.append_basic_block("groups")
         after = builder.append_basic_block("after")
         builder.branch(loop)
         builder.position_at_end(loop)
-        left, w_at, x_at = (builder.phi(_I64) for _ in range(3))
+        left, w_at, x_at = (builder.phi(I64) for _ in range(3))
         load = "llvm.x86.tileloadd64"
-        _call(builder, load, _tile(states), _at(builder, x_at), row)
+        call(builder, load, _tile(states), _at(builder, x_at), row)
         for v in range(2):
             place = _at(builder, w_at, v * _ROW_BYTES)
-            _call(builder, load, _tile(panel[v]), place, pair)
+            call(builder, load, _tile(panel[v]), place, pair)
             tiles = map(_tile, (sums[v], states, panel[v]))
-            _call(builder, "llvm.x86.tdpbf16ps", *tiles)
-        step = ir.Constant(_I64, TILE_ROWS * 2 * _ROW_BYTES)
-        rest = builder.sub(left, ir.Constant(_I64, 1))
+            call(builder, "llvm.x86.tdpbf16ps", *tiles)
+        step = ir.Constant(I64, TILE_ROWS * 2 * _ROW_BYTES)
+        rest = builder.sub(left, ir.Constant(I64, 1))
         for phi, first, later in (
             (left, groups, rest),
             (w_at, weights, builder.add(w_at, step)),
@@ -135,12 +131,12 @@ def gemm_tile(typingctx, weights, operand, out, groups, stride):
         ):
             phi.add_incoming(first, before)
             phi.add_incoming(later, loop)
-        more = builder.icmp_signed(">", rest, ir.Constant(_I64, 0))
+        more = builder.icmp_signed(">", rest, ir.Constant(I64, 0))
         builder.cbranch(more, loop, after)
         builder.position_at_end(after)
         for v in range(2):
             place = _at(builder, out, v * TILE_ROWS * _ROW_BYTES)
-            _call(builder, "llvm.x86.tilestored64", _tile(sums[v]), place, row)
+            call(builder, "llvm.x86.tilestored64", _tile(sums[v]), place, row)
         return context.get_dummy_value()
 
-    return types.void(*[types.int64] * 5), generate
+    return types.void(element, *[types.int64] * 5), generate

@@ -11,13 +11,7 @@ from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
-from speechbrain_ligru_fast.backends.numba.simd import (
-    _I64,
-    _load,
-    _pointer,
-    _store,
-    _vector_type,
-)
+from speechbrain_ligru_fast.backends.numba.cpu import vectors
 
 WORD = np.uint32
 
@@ -32,7 +26,7 @@ def narrow(typingctx, element):
     """1 for words, 0 for numbers: how often k is halved."""
 
     def generate(context, builder, signature, arguments):
-        return ir.Constant(_I64, int(is_word(element)))
+        return ir.Constant(vectors.I64, int(is_word(element)))
 
     return types.int64(element), generate
 
@@ -63,12 +57,12 @@ def store(typingctx, real, element, target, source):
 
     def generate(context, builder, signature, arguments):
         target, source = arguments[2:]
-        vector = _load(builder, source, _vector_type(real))
+        vector = vectors.load(builder, source, vectors.vector_type(real))
         if not is_word(element):
-            _store(vector, target)
+            vectors.store(vector, target)
             return context.get_dummy_value()
         half = _round(builder, vector.value)
-        place = _pointer(builder, target, 0, half.type)
+        place = vectors.pointer_to(builder, target, 0, half.type)
         builder.store(half, place).align = 2
         return context.get_dummy_value()
 
@@ -80,11 +74,11 @@ def zero(typingctx, real, element, target):
     """Zeros in place of a vector of an operand."""
 
     def generate(context, builder, signature, arguments):
-        kind = _vector_type(real)
+        kind = vectors.vector_type(real)
         if is_word(element):
             kind = ir.VectorType(ir.IntType(16), kind.count)
         value = ir.Constant(kind, [0] * kind.count)
-        place = _pointer(builder, arguments[2], 0, kind)
+        place = vectors.pointer_to(builder, arguments[2], 0, kind)
         builder.store(value, place).align = 2
         return context.get_dummy_value()
 

@@ -1,0 +1,125 @@
+"""The scan's backward, run by every thread of a team."""
+
+from numba import njit
+
+from speechbrain_ligru_fast.backends.numba.cpu import (
+    amx,
+    memory,
+    operands,
+)
+from speechbrain_ligru_fast.backends.numba.cpu import arguments as arg
+from speechbrain_ligru_fast.backends.numba.cpu.frames import (
+    locate_saved,
+    prefetch_saved,
+)
+from speechbrain_ligru_fast.backends.numba.cpu.gates import gate_gradients
+from speechbrain_ligru_fast.backends.numba.cpu.layernorm import norm_gradients
+from speechbrain_ligru_fast.backends.numba.cpu.panels import (
+    multiply,
+    pack_backward,
+    padded_row_count,
+    place,
+    rows_of_a_tile,
+)
+from speechbrain_ligru_fast.backends.numba.cpu.threads import (
+    rank_and_size,
+    wait_for_all,
+)
+from speechbrain_ligru_fast.backends.numba.cpu.tiles import TILE_VECTORS
+from speechbrain_ligru_fast.backends.numba.cpu.vectors import VECTOR_BYTES
+
+
+@njit
+def backward(real, element, p, size):
+    rank, threads = rank_and_size(p)
+    lanes = VECTOR_BYTES // size
+    hidden, rows = p[arg.HIDDEN], p[arg.BATCH] * p[arg.DIRECTIONS]
+    vectors = hidden // lanes
+    panels = -(-vectors // TILE_VECTORS)
+    halved = operands.narrow(element)
+    depth, groups = 2 * hidden >> halved, 2 * vectors >> halved
+    all_rows = padded_row_count(element, p)
+    row_bytes = all_rows * VECTOR_BYTES
+    buffer_bytes = groups * row_bytes
+    panel_bytes = depth * TILE_VECTORS * VECTOR_BYTES
+    first = panels * rank // threads
+    last = panels * (rank + 1) // threads
+    first_vector = first * TILE_VECTORS
+    last_vector = min(last * TILE_VECTORS, vectors)
+    scratch = p[arg.SCRATCH] + rank * arg.SCRATCH_BYTES
+    sums = p[arg.SUMS] + rank * 2 * row_bytes
+
+    for q in range(first, last):
+        pack_backward(real, p, q, depth, lanes, size)
+    for v in range(first_vector, last_vector):
+        for r in range(all_rows):
+            at = v * row_bytes + r * VECTOR_BYTES
+            memory.zero_vector(real, p[arg.STATE] + at)
+            for gate in range(2):
+                at = place(element, gate * vectors + v, r, row_bytes)
+                for buffer in range(2):
+                    operands.zero(
+                        real,
+                        element,
+                        p[arg.OPERAND] + buffer * buffer_bytes + at,
+                    )
+    amx.begin(element, p[arg.TILES], scratch + arg.KEPT)
+    phase = 1
+    wait_for_all(p[arg.BARRIER], threads, phase)
+
+    table = p[arg.TABLE] + rank * rows * arg.ROW_BYTES
+    locate_saved(p, table, p[arg.STEPS] - 1, size)
+    for i in range(p[arg.STEPS]):
+        step = p[arg.STEPS] - 1 - i
+        dst = p[arg.OPERAND] + (i & 1) * buffer_bytes
+        if p[arg.LAYERNORM] != 0:
+            for r in range(2 * all_rows):
+                memory.zero_vector(real, sums + r * VECTOR_BYTES)
+        for v in range(first_vector, last_vector):
+            gate_gradients(real, element, p, v, table, dst, sums, size)
+        phase += 1
+        wait_for_all(p[arg.BARRIER], threads, phase)
+        if p[arg.LAYERNORM] != 0:
+            norm_gradients(
+                real, element, p, first_vector, last_vector, step, threads,
+                table, dst, size,
+            )  # fmt: skip
+            phase += 1
+            wait_for_all(p[arg.BARRIER], threads, phase)
+        if step > 0:
+            locate_saved(p, table, step - 1, size)
+        for j in range(first, last):
+            q = j if step & 1 == 0 else first + last - 1 - j
+            columns = min(TILE_VECTORS, vectors - q * TILE_VECTORS)
+            row = 0
+            while row < all_rows:
+                block = rows_of_a_tile(element, all_rows - row)
+                used = min(block, rows - row)
+                for v in range(columns):
+                    prefetch_saved(
+                        p, q * TILE_VECTORS + v, row, used, table, size
+                    )
+                multiply(
+                    real, element, p[arg.PACKED] + q * panel_bytes, dst, row,
+                    block, scratch, groups, row_bytes,
+                )  # fmt: skip
+                for v in range(columns):
+                    carries = p[arg.STATE] + (q * TILE_VECTORS + v) * row_bytes
+                    for r in range(used):
+                        # A row past its end has zero gate gradients, so
+                        # its carry stays as it is.
+                        memory.add_vector(
+                            real,
+                            carries + (row + r) * VECTOR_BYTES,
+                            scratch + (v * block + r) * VECTOR_BYTES,
+                        )
+                row += block
+
+    for v in range(first_vector, last_vector):
+        for r in range(rows):
+            memory.copy_vector(
+                real,
+                p[arg.DH0] + (r * hidden + v * lanes) * size,
+                p[arg.STATE] + v * row_bytes + r * VECTOR_BYTES,
+            )
+    amx.end(element, scratch + arg.KEPT)

@@ -1,0 +1,130 @@
+"""The scan's forward, run by every thread of a team."""
+
+from numba import njit
+
+from speechbrain_ligru_fast.backends.numba.cpu import (
+    amx,
+    memory,
+    operands,
+    points,
+)
+from speechbrain_ligru_fast.backends.numba.cpu import arguments as arg
+from speechbrain_ligru_fast.backends.numba.cpu.frames import locate_inputs
+from speechbrain_ligru_fast.backends.numba.cpu.gates import step_unit
+from speechbrain_ligru_fast.backends.numba.cpu.layernorm import normalise_step
+from speechbrain_ligru_fast.backends.numba.cpu.panels import (
+    multiply,
+    pack_forward,
+    padded_row_count,
+    place,
+    rows_of_a_tile,
+)
+from speechbrain_ligru_fast.backends.numba.cpu.threads import (
+    rank_and_size,
+    wait_for_all,
+)
+from speechbrain_ligru_fast.backends.numba.cpu.tiles import TILE_VECTORS
+from speechbrain_ligru_fast.backends.numba.cpu.vectors import VECTOR_BYTES
+
+
+@njit
+def forward(real, element, p, size):
+    rank, threads = rank_and_size(p)
+    lanes = VECTOR_BYTES // size
+    hidden, rows = p[arg.HIDDEN], p[arg.BATCH] * p[arg.DIRECTIONS]
+    vectors = hidden // lanes
+    halved = operands.narrow(element)
+    depth, groups = hidden >> halved, vectors >> halved
+    all_rows = padded_row_count(element, p)
+    row_bytes = all_rows * VECTOR_BYTES
+    buffer_bytes = groups * row_bytes
+    panel_bytes = depth * TILE_VECTORS * VECTOR_BYTES
+    other = hidden * size
+    code, save, layernorm = p[arg.CODE], p[arg.SAVE], p[arg.LAYERNORM]
+    packed, operand, mask = p[arg.PACKED], p[arg.OPERAND], p[arg.MASK]
+    first = vectors * rank // threads
+    last = vectors * (rank + 1) // threads
+    scratch = p[arg.SCRATCH] + rank * arg.SCRATCH_BYTES
+    sink = scratch + arg.SINK
+    sums = p[arg.SUMS] + rank * 2 * row_bytes
+    table = p[arg.TABLE] + rank * rows * arg.ROW_BYTES
+    # With LayerNorm, the products wait in a buffer behind the operands.
+    waiting = operand + 2 * buffer_bytes
+
+    for q in range(first, last):
+        pack_forward(real, p, q, depth, lanes, size)
+        for r in range(all_rows):
+            state = p[arg.STATE] + q * row_bytes + r * VECTOR_BYTES
+            at = operand + place(element, q, r, row_bytes)
+            operands.zero(real, element, at + buffer_bytes)
+            if r < rows and p[arg.H0] != 0:
+                source = p[arg.H0] + (r * hidden + q * lanes) * size
+                memory.copy_vector(real, state, source)
+            else:
+                memory.zero_vector(real, state)
+            operands.store(real, element, at, state)
+    amx.begin(element, p[arg.TILES], scratch + arg.KEPT)
+    phase = 1
+    wait_for_all(p[arg.BARRIER], threads, phase)
+
+    for step in range(p[arg.STEPS]):
+        src = operand + (step & 1) * buffer_bytes
+        dst = operand + ((step + 1) & 1) * buffer_bytes
+        locate_inputs(p, table, step, size)
+        if layernorm != 0:
+            for r in range(2 * all_rows):
+                memory.zero_vector(real, sums + r * VECTOR_BYTES)
+        for i in range(first, last):
+            # Turning round at the ends keeps what the cache holds in use.
+            q = i if step & 1 == 0 else first + last - 1 - i
+            unit = q * VECTOR_BYTES
+            row = 0
+            while row < all_rows:
+                block = rows_of_a_tile(element, all_rows - row)
+                half = block * VECTOR_BYTES
+                used = min(block, rows - row)
+                tile = scratch
+                if layernorm != 0:
+                    tile = waiting + 2 * (q * row_bytes + row * VECTOR_BYTES)
+                else:
+                    # The product takes as long as memory needs to answer.
+                    for r in range(row, row + used):
+                        w = memory.load_int(table + r * arg.ROW_BYTES)
+                        memory.prefetch(w + unit)
+                        memory.prefetch(w + unit + other)
+                multiply(
+                    real, element, packed + q * panel_bytes, src, row, block,
+                    tile, groups, row_bytes,
+                )  # fmt: skip
+                for j in range(used):
+                    at = tile + j * VECTOR_BYTES
+                    r = row + j
+                    if layernorm != 0:
+                        moments = sums + 2 * r * VECTOR_BYTES
+                        points.moments_point(
+                            real,
+                            at,
+                            at + half,
+                            moments,
+                            moments + VECTOR_BYTES,
+                        )
+                        continue
+                    state = p[arg.STATE] + q * row_bytes + r * VECTOR_BYTES
+                    entry = table + r * arg.ROW_BYTES
+                    step_unit(
+                        real, element, code, save, mask + r * other,
+                        memory.load_int(entry), entry, state,
+                        dst + place(element, q, r, row_bytes), at, half,
+                        sink, unit, other,
+                    )  # fmt: skip
+                row += block
+        phase += 1
+        wait_for_all(p[arg.BARRIER], threads, phase)
+        if layernorm != 0:
+            normalise_step(
+                real, element, p, step, first, last, threads, dst, waiting,
+                sink, table, size,
+            )  # fmt: skip
+            phase += 1
+            wait_for_all(p[arg.BARRIER], threads, phase)
+    amx.end(element, scratch + arg.KEPT)

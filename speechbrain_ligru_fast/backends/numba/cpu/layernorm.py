@@ -1,0 +1,132 @@
+"""SLiGRU's second half of a step, whose sums cross the threads' panels."""
+
+import numpy as np
+from numba import njit
+
+from speechbrain_ligru_fast.backends.numba.cpu import arguments as arg
+from speechbrain_ligru_fast.backends.numba.cpu import memory, operands, points
+from speechbrain_ligru_fast.backends.numba.cpu.frames import frame_of
+from speechbrain_ligru_fast.backends.numba.cpu.gates import step_unit
+from speechbrain_ligru_fast.backends.numba.cpu.panels import (
+    padded_row_count,
+    place,
+    rows_of_a_tile,
+)
+from speechbrain_ligru_fast.backends.numba.cpu.tiles import TILE_ROWS
+from speechbrain_ligru_fast.backends.numba.cpu.vectors import VECTOR_BYTES
+
+
+@njit
+def mean_sums(kind, p, threads, row_bytes, row, size):
+    """A row's two sums, over threads and lanes, divided by their count.
+
+    ``kind`` is a number of the sums' type, of ``size`` bytes.
+    """
+    count = 2 * p[arg.TRUE_HIDDEN]
+    first = second = kind * 0
+    for thread in range(threads):
+        at = p[arg.SUMS] + 2 * (thread * row_bytes + row * VECTOR_BYTES)
+        for lane in range(0, VECTOR_BYTES, size):
+            first += memory.load_real(kind, at + lane)
+            second += memory.load_real(kind, at + VECTOR_BYTES + lane)
+    return kind + first / count, kind + second / count
+
+
+# A variance and an epsilon of 0 give infinity, not an error.
+@njit(error_model="numpy")
+def normalise_step(
+    real, element, p, step, first, last, threads, dst, waiting, sink, table,
+    size,
+):  # fmt: skip
+    """SLiGRU's second half of a step: LayerNorm, then the gates."""
+    hidden, steps, batch = p[arg.HIDDEN], p[arg.STEPS], p[arg.BATCH]
+    rows = batch * p[arg.DIRECTIONS]
+    all_rows = padded_row_count(element, p)
+    row_bytes = all_rows * VECTOR_BYTES
+    other = hidden * size
+    code, save = p[arg.CODE], p[arg.SAVE]
+    whole = rows_of_a_tile(element, TILE_ROWS)
+    eps = memory.load_real(real, p[arg.EPS])
+    for r in range(rows):
+        row = r // whole * whole
+        block = rows_of_a_tile(element, all_rows - row)
+        half = block * VECTOR_BYTES
+        entry = table + r * arg.ROW_BYTES
+        w = memory.load_int(entry)
+        mean = rstd = 0.0
+        if w != 0:
+            # In float64, for the difference of two large numbers; words
+            # come with any mean.
+            mean, square = mean_sums(np.float64(0), p, threads, row_bytes, r, 8)
+            variance = max(square - mean * mean, 0.0)
+            rstd = 1 / np.sqrt(variance + eps)
+            if save != 0 and first == 0:
+                frame = frame_of(p, r // batch, r % batch, step)
+                memory.store_real(
+                    real, p[arg.RSTD] + (r * steps + frame) * size, rstd
+                )
+        for q in range(first, last):
+            unit = q * VECTOR_BYTES
+            tile = (
+                waiting
+                + 2 * (q * row_bytes + row * VECTOR_BYTES)
+                + (r - row) * VECTOR_BYTES
+            )
+            if w != 0:
+                for gate in range(2):
+                    n = sink
+                    if save != 0:
+                        n = memory.load_int(entry + 24) + unit + gate * other
+                    points.norm_point(
+                        real,
+                        mean,
+                        rstd,
+                        tile + gate * half,
+                        p[arg.LN_WEIGHT] + unit + gate * other,
+                        p[arg.LN_BIAS] + unit + gate * other,
+                        n,
+                    )
+            state = p[arg.STATE] + q * row_bytes + r * VECTOR_BYTES
+            step_unit(
+                real, element, code, save, p[arg.MASK] + r * other, w, entry,
+                state, dst + place(element, q, r, row_bytes), tile, half,
+                sink, unit, other,
+            )  # fmt: skip
+
+
+@njit
+def norm_gradients(
+    real, element, p, first, last, step, threads, table, dst, size
+):
+    """SLiGRU: from the gates' gradients to those of the products."""
+    hidden, steps, batch = p[arg.HIDDEN], p[arg.STEPS], p[arg.BATCH]
+    rows = batch * p[arg.DIRECTIONS]
+    row_bytes = padded_row_count(element, p) * VECTOR_BYTES
+    vectors = hidden * size // VECTOR_BYTES
+    dgates, dprojected = p[arg.DGATES], p[arg.DPROJECTED]
+    weight, normed = p[arg.LN_WEIGHT], p[arg.NORMED]
+    for r in range(rows):
+        entry = table + r * arg.ROW_BYTES
+        if memory.load_int(entry) == 0:
+            continue
+        mean, product = mean_sums(real, p, threads, row_bytes, r, size)
+        frame = frame_of(p, r // batch, r % batch, step)
+        rstd = memory.load_real(real, p[arg.RSTD] + (r * steps + frame) * size)
+        saved = memory.load_int(entry + 8)
+        for v in range(first, last):
+            for gate in range(2):
+                vector = gate * vectors + v
+                unit = vector * VECTOR_BYTES
+                dp = dprojected + saved + unit
+                points.norm_backward_point(
+                    real,
+                    rstd,
+                    mean,
+                    product,
+                    dgates + saved + unit,
+                    weight + unit,
+                    normed + saved + unit,
+                    dp,
+                )
+                at = dst + place(element, vector, r, row_bytes)
+                operands.store(real, element, at, dp)

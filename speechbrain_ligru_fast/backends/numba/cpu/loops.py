@@ -1,0 +1,64 @@
+"""The loops as C functions, kept compiled on disk."""
+
+import hashlib
+import logging
+from pathlib import Path
+
+from numba import carray, cfunc, types
+
+from speechbrain_ligru_fast import spec
+from speechbrain_ligru_fast.backends.numba.cpu import operands
+from speechbrain_ligru_fast.backends.numba.cpu.arguments import ARGUMENTS
+from speechbrain_ligru_fast.backends.numba.cpu.backward import (
+    backward as backward_loop,
+)
+from speechbrain_ligru_fast.backends.numba.cpu.forward import (
+    forward as forward_loop,
+)
+
+logger = logging.getLogger(__name__)
+
+
+def source_hash():
+    """Identifies the code, for Numba's cache on disk.
+
+    Numba looks at the file of the cached function alone; what it calls lives
+    in the others of this folder, and what numbers the activations in spec.py.
+    """
+    digest = hashlib.sha256()
+    for path in (*sorted(Path(__file__).parent.glob("*.py")), spec.__file__):
+        digest.update(Path(path).read_bytes())
+    return digest.hexdigest()
+
+
+def compiled(direction, real, words, fingerprint):
+    """A C function ``void f(int64 *arguments)`` around a loop.
+
+    What the functions below enclose is a part of the key in Numba's cache on
+    disk: plain values only, for a compiled function among them would give
+    every process a key of its own.
+    """
+    size = real(0).itemsize
+    element = operands.WORD if words else real
+    count = len(ARGUMENTS)
+
+    def forward(arguments):
+        fingerprint  # noqa: B018
+        forward_loop(real(0), element(0), carray(arguments, (count,)), size)
+
+    def backward(arguments):
+        fingerprint  # noqa: B018
+        backward_loop(real(0), element(0), carray(arguments, (count,)), size)
+
+    function = forward if direction == "forward" else backward
+    signature = types.void(types.CPointer(types.int64))
+    try:
+        return cfunc(signature, cache=True)(function)
+    except RuntimeError as error:
+        if "cannot cache" not in str(error):
+            raise
+        logger.warning(
+            "Backend numba compiles its loops anew in every process, for it "
+            "found no folder to keep them in: set NUMBA_CACHE_DIR to one"
+        )
+        return cfunc(signature)(function)

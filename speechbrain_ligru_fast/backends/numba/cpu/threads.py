@@ -1,0 +1,97 @@
+"""A thread of the team: which one it is, and waiting for the others."""
+
+import os
+
+from llvmlite import binding, ir
+from numba import njit, types
+from numba.extending import intrinsic
+
+from speechbrain_ligru_fast.backends.numba.cpu import arguments as arg
+from speechbrain_ligru_fast.backends.numba.cpu.vectors import (
+    I32,
+    I64,
+    call,
+    pointer_to,
+)
+
+# Spins before a waiting thread offers its core to others.
+_SPINS = 4096
+
+
+if os.name == "posix":
+    _yield_core = types.ExternalFunction("sched_yield", types.intc())
+else:
+
+    @njit
+    def _yield_core():
+        return 0
+
+
+@intrinsic
+def atomic_increment(typingctx, address):
+    """Adds 1 to an int64, publishing all earlier writes."""
+
+    def generate(context, builder, signature, arguments):
+        pointer = pointer_to(builder, arguments[0], 0, I64)
+        return builder.atomic_rmw(
+            "add", pointer, ir.Constant(I64, 1), "acq_rel"
+        )
+
+    return types.int64(types.int64), generate
+
+
+@intrinsic
+def atomic_read(typingctx, address):
+    """Reads an int64, with all writes published before it."""
+
+    def generate(context, builder, signature, arguments):
+        pointer = pointer_to(builder, arguments[0], 0, I64)
+        return builder.load_atomic(pointer, "acquire", 8)
+
+    return types.int64(types.int64), generate
+
+
+@intrinsic
+def spin_hint(typingctx):
+    """Tells an x86 core that it spins."""
+
+    def generate(context, builder, signature, arguments):
+        if binding.get_default_triple().startswith("x86_64"):
+            call(builder, "llvm.x86.sse2.pause")
+        return context.get_dummy_value()
+
+    return types.void(), generate
+
+
+@intrinsic
+def call_int(typingctx, address):
+    """Calls a C function ``int f(void)``."""
+
+    def generate(context, builder, signature, arguments):
+        kind = ir.FunctionType(I32, []).as_pointer()
+        function = builder.inttoptr(arguments[0], kind)
+        return builder.sext(builder.call(function, []), I64)
+
+    return types.int64(types.int64), generate
+
+
+@njit
+def wait_for_all(counter, threads, phase):
+    """A barrier: returns once every thread has come here ``phase`` times."""
+    atomic_increment(counter)
+    target = threads * phase
+    spins = 0
+    while atomic_read(counter) < target:
+        spin_hint()
+        spins += 1
+        if spins == _SPINS:
+            spins = 0
+            _yield_core()
+
+
+@njit
+def rank_and_size(p):
+    """This thread's number in the team, and how many it has."""
+    if p[arg.RANK] == 0:
+        return 0, 1
+    return call_int(p[arg.RANK]), call_int(p[arg.SIZE])
