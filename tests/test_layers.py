@@ -1,6 +1,6 @@
 """Layers against SpeechBrain's, beyond the cases of the benchmarks.
 
-tests/test_benchmarks.py compares every combination of nonlinearity,
+tests/test_verify.py compares every combination of nonlinearity,
 normalization, bias, depth, directions, affine and hx with stock.
 """
 
