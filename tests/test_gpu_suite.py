@@ -1,7 +1,6 @@
 """The GPU suite's dry run: its whole path on a CPU."""
 
 import csv
-import functools
 import os
 import pathlib
 import shlex
@@ -15,28 +14,21 @@ import cuda_shim
 import pytest
 import torch
 
-from benchmarks.cases import LIGRU_MODELS, Case
 from benchmarks.gpu import __main__ as suite
 from benchmarks.gpu import (
     cases,
-    check,
     checks,
     child,
-    clock,
     job,
     layer,
     measure,
     processes,
-    rivals,
     sanitizer,
     scans,
     table,
     verdicts,
 )
 from benchmarks.gpu.suite import Suite
-from speechbrain_ligru_fast import ops
-from speechbrain_ligru_fast.backends import choose
-from speechbrain_ligru_fast.spec import ScanSpec
 
 
 @pytest.fixture(autouse=True)
@@ -155,31 +147,6 @@ def test_a_process_ends_with_all_that_it_started(tmp_path):
     assert (status, output) == (-11, "a\n")
 
 
-def test_a_decoders_step_goes_on_from_a_state():
-    """Timed with a state on every rival, and among the first cases."""
-    steps = [case for case in cases.FULL.cases if case.steps == 1]
-    assert steps and all(case.with_hx for case in steps)
-    assert steps[0] in cases.FULL.cases[: cases.FULL.first]
-    spec = ScanSpec()
-    taken = choose("auto", "cpu", torch.float32, spec, 1).__name__
-    taken = taken.rpartition(".")[2]
-    for model in cases.MODELS:
-        case = Case(model, 4, 4, 2, 1, with_hx=True)
-        impls = measure.implementations(case, [taken], "cpu", None)
-        # Beside the backend that it takes, and only there.
-        assert ("auto" in impls) == (model in LIGRU_MODELS)
-        other = measure.implementations(case, ["reference"], "cpu", None)
-        assert taken != "reference" and "auto" not in other
-        for impl in impls:
-            built = layer.build(impl, case, "cpu").eval()
-            outputs = [
-                layer.training_step(built, case, "cpu", "infer", None)()
-                for _ in range(2)
-            ]
-            assert outputs[0].shape == (2, 1, 4)
-            assert not torch.equal(*outputs), "random states"
-
-
 def test_rivals_in_the_dry_run(tmp_path, monkeypatch, inside):
     names = ("cublas-graph", "cudnn-graph", "triton-steps", "triton-launches")
     monkeypatch.setattr(table, "RIVALS", (*names, "speechbrain-graph"))
@@ -193,48 +160,6 @@ def test_rivals_in_the_dry_run(tmp_path, monkeypatch, inside):
     # What needs a GPU says so; it is not left out in silence.
     for impl in ("cudnn-graph", "triton-steps", "triton-launches"):
         assert impl not in found and f"no {impl}: " in notes
-
-
-def test_a_rival_that_is_wrong_is_not_timed(monkeypatch):
-    class Stale(rivals.CublasSteps):
-        """Gives again what it gave the first time."""
-
-        kept = None
-
-        def __call__(self, w):
-            if self.kept is None:
-                self.kept = super().__call__(w).clone()
-            return self.kept
-
-    monkeypatch.setattr(torch, "compile", lambda function, **_: function)
-    monkeypatch.setattr(
-        rivals,
-        "RECURRENCES",
-        {"right": (rivals.CublasSteps, True), "stale": (Stale, True)},
-    )
-    notes = []
-    case = Case("LiGRU", 8, 8, 2, 2, directions=2)
-    rows = [
-        row["impl"]
-        for name in rivals.RECURRENCES
-        for row in rivals.recurrence(
-            name, case, cases.DRY, "cpu", 1, clock.Clock("cpu", 0), notes.append
-        )
-    ]
-    assert rows == ["right"]
-    assert [line.split(": error")[0] for line in notes] == [
-        "FAILED stale: call 1", "FAILED stale: call 2",
-    ]  # fmt: skip
-
-
-def test_compiling_needs_time():
-    notes, none = [], clock.Clock("cpu", 0)
-    case = Case("LiGRU", 8, 8, 2, 2)
-    rows = rivals.layer(
-        "speechbrain-compile", case, "cpu", none, notes.append, lambda: 10
-    )
-    assert list(rows) == []
-    assert notes == ["no speechbrain-compile: no time to compile it"]
 
 
 def test_the_cuda_backend_in_the_simulation(tmp_path, monkeypatch, inside):
@@ -346,79 +271,6 @@ def test_only_what_has_passed_is_timed(tmp_path, monkeypatch, inside):
     assert "numba" in found and "numba-recompute" not in found
 
 
-def test_what_needs_which_checks():
-    passed = dict.fromkeys(checks.CHECKS, verdicts.PASSED)
-    assert list(checks.CHECKS) == sum(map(list, verdicts.STAGES), [])
-    assert verdicts.refusal(passed) is None
-    for name in checks.CHECKS:
-        failed = verdicts.refusal({**passed, name: verdicts.FAILED})
-        unknown = verdicts.refusal({**passed, name: verdicts.NOT_RUN})
-        stopped = verdicts.refusal({**passed, name: verdicts.STOPPED})
-        needed = name in verdicts.NEEDED
-        assert (unknown is not None) == (stopped is not None) == needed
-        assert (failed is not None) == (name not in verdicts.ASIDE)
-    assert "options" not in (*verdicts.NEEDED, *verdicts.ASIDE)
-
-
-class Work:
-    """A child whose time is over after some looks at the clock."""
-
-    def __init__(self, looks, name="reference"):
-        self.looks = looks
-        self.job = job.Job("check", name, 0, ".", "cpu", 1, 0, {})
-        self.notes, self.rows = [], []
-        self.note = self.notes.append
-
-    def left(self):
-        self.looks -= 1
-        return self.looks
-
-    def row(self, name, cells):
-        assert name == "checks.csv"
-        self.rows.append(cells)
-
-
-def test_a_check_ends_between_scans(monkeypatch):
-    """At its time or a third failure; each failure is said at once."""
-    seen = []
-
-    def counting(plan, backend, device, seed):
-        try:
-            for i in range(9):
-                seen.append(len(work.notes))
-                yield [f"wrong {i}"] if i % 2 else []
-        finally:
-            seen.append("closed")
-
-    monkeypatch.setitem(checks.CHECKS, "options", counting)
-    for looks, verdict, count, failed in (
-        (0, verdicts.NOT_RUN, 0, 0),
-        (1, verdicts.STOPPED, 1, 0),
-        (2, verdicts.FAILED, 2, 1),
-        (99, verdicts.FAILED, 6, 3),
-    ):
-        work = Work(looks)
-        seen.clear()
-        assert check.verify("options", work) == verdict
-        (row,) = work.rows
-        assert (row["runs"], row["failures"]) == (count, failed)
-        assert row["verdict"] == verdict and row["backend"] == "reference"
-        assert f"options: {verdict}, {count} runs" in work.notes[-1]
-        assert count == 0 or seen[-1] == "closed"
-    assert seen[:-1] == [0, 0, 1, 1, 2, 2]
-    monkeypatch.setitem(checks.CHECKS, "options", lambda *_: iter([[]] * 2))
-    monkeypatch.setattr(checks, "_compare", lambda *_: [])
-    assert check.verify("sizes", Work(99)) == verdicts.PASSED
-
-
-def test_the_cheap_checks_come_first():
-    """What eats the time, every option, is the last to have it."""
-    names = sum(map(list, verdicts.STAGES), [])
-    assert names[0] == "small" and names[-1] == "options"
-    # A failed capture spoils what its process does next.
-    assert any(stage[-1] == "graph" for stage in verdicts.STAGES)
-
-
 def test_rows_say_where_they_come_from(tmp_path, inside):
     arguments = ["--backends", "reference", "--commit", "abc", "--no-checks"]
     status, rows, notes = run(tmp_path, *arguments)
@@ -477,23 +329,6 @@ def test_the_sanitizers_turn(tmp_path, monkeypatch):
         assert started == (cuda[:1] if verdict_of else cuda) + triton
 
 
-def test_the_sanitizer(tmp_path, monkeypatch):
-    """A stand-in for the tool: what it finds, misses, and how it ends."""
-    tool = tmp_path / "compute-sanitizer"
-    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
-    assert "not installed" in sanitizer.run("memcheck", "cuda")
-    for script, seconds, words in (
-        ("exit 0", 20, "memcheck: nothing found"),
-        ("echo race; exit 9", 20, "memcheck: FOUND something\nrace"),
-        ("echo what; exit 3", 20, "memcheck did not run: what"),
-        ("sleep 60", 0.2, "memcheck: not finished"),
-        ("exit 0", 0, "memcheck: no time, NOT RUN"),
-    ):
-        tool.write_text(f"#!/bin/sh\n{script}\n")
-        tool.chmod(0o755)
-        assert sanitizer.run("memcheck", "cuda", seconds).startswith(words)
-
-
 def test_without_speechbrain_it_says_what_to_do(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(suite, "NEEDED", ("speechbrain", "not_installed_x"))
     assert suite.main(["--out", str(tmp_path / "x"), "--dry-run"]) == 2
@@ -519,65 +354,6 @@ def test_figures_end_with_the_time(tmp_path):
     (row,) = csv.DictReader((tmp_path / "gpu.csv").open())
     assert row["impl"] == "torch"
     assert "reference: time is over" in (tmp_path / "checks.txt").read_text()
-
-
-def test_calls_take_turns(monkeypatch):
-    """Each round has every call once; memory of none is forgotten."""
-    calls = []
-    monkeypatch.setattr(clock, "MAX_RUNS", 5)
-    timed = clock.Clock("cpu", 60).interleave(
-        {name: functools.partial(calls.append, name) for name in "abc"}
-    )
-    assert list(timed) == list("abc") and len(calls) == 15
-    rounds = [calls[i : i + 3] for i in range(0, 15, 3)]
-    assert all(sorted(turn) == list("abc") for turn in rounds)
-    assert len(set(map(tuple, rounds))) > 1
-
-
-def test_scripted_layers_are_warm_before_they_are_timed(monkeypatch):
-    """Three calls even of a slow one: the first ones specialise."""
-    made = []
-    monkeypatch.setattr(
-        measure, "training_step", lambda *given: functools.partial(made.append)
-    )
-    monkeypatch.setattr(measure, "build", lambda *_: torch.nn.Identity())
-    warm = {}
-
-    class Slow(clock.Clock):
-        def warm(self, call, least=2):
-            calls = []
-            super().warm(lambda: calls.append(time.sleep(0.001)), least)
-            warm[len(warm)] = len(calls)
-
-        def interleave(self, calls, queued=False):
-            return {}
-
-    case = Case("LiGRU", 4, 4, 2, 3)
-    names = ["speechbrain", "speechbrain-jit"]
-    bf16 = measure.PRECISIONS[:1]
-    list(measure.layers([case], names, "cpu", Slow("cpu", 0), print, bf16))
-    assert list(warm.values()) == [2, 3, 2, 3]
-
-
-@pytest.mark.parametrize("model", LIGRU_MODELS)
-def test_backward_is_the_recurrence_alone(model, monkeypatch):
-    """It is given what each step started from, and leaves it as it was."""
-    case = Case(model, 4, 4, 2, 3, directions=2)
-    w, u = torch.randn(2, 3, 8), torch.randn(8, 4)
-    calls = dict(measure.scan_calls(case, "torchscript", w, u))
-    assert list(calls) == ["infer", "backward", "gradients"]
-    (du,) = calls["gradients"]()
-
-    def outside(*_):
-        raise AssertionError("not a part of the recurrence")
-
-    monkeypatch.setattr(ops, "previous_hidden", outside)
-    first, again = calls["backward"](), calls["backward"]()
-    assert all(torch.equal(*pair) for pair in zip(first, again))
-    # With a GEMM it gives the operator's gradient: same scan, same seed.
-    assert first[1].shape == (2, 2, 3, 8) and du.shape == u.shape
-    with pytest.raises(AssertionError, match="recurrence"):
-        calls["gradients"]()
 
 
 def test_wheels_are_put_on_the_path(tmp_path, monkeypatch):
