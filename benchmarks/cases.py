@@ -226,12 +226,21 @@ def _timing_cases():
 
 TIMING_CASES = tuple(_timing_cases())
 
-# Ten and twenty seconds of frames, timed only if they are asked for: with
-# SpeechBrain's layers a round of theirs takes minutes.
+# A decoder's step, and sequences that hardly repay packing the weights.
+SHORT_CASES = tuple(
+    Case(model, 512, 512, 8, steps, directions=2, mode="infer")
+    for steps, model in product((1, 2, 3, 4, 8), LIGRU_MODELS + TORCH_MODELS)
+)
+
+# Ten and twenty seconds of frames: with SpeechBrain's layers a round takes
+# minutes.
 LONG_CASES = tuple(
     Case(model, 512, 512, 8, steps, directions=2, memory=True)
     for steps, model in product((1000, 2000), LIGRU_MODELS + TORCH_MODELS)
 )
+
+# Timed only if they are asked for.
+NAMED_CASES = SHORT_CASES + LONG_CASES
 
 # What --deep times: in a stack, all layers but one keep what their backward
 # needs.

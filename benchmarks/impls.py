@@ -14,6 +14,8 @@ STOCK = "speechbrain"
 STOCK_JIT = "speechbrain-jit"
 STOCK_PERTURBED = "speechbrain-perturbed"
 TORCH = "torch"
+# The layer's own choice, which for a single step is no backend.
+AUTO = "auto"
 # After a backend's name: its backward computes the gates again.
 RECOMPUTE = "-recompute"
 
@@ -26,7 +28,7 @@ KINK_DISTANCE = 6.0
 RECURRENT_SCALE = 0.25
 
 # TorchScript specialises itself on the first calls; they are no measurement.
-_SCRIPTED = (STOCK_JIT, "torchscript")
+_SCRIPTED = (STOCK_JIT, "torchscript", AUTO)
 
 
 def names():
@@ -61,7 +63,7 @@ def check_names(chosen):
     allowed = names()
     again = [name + RECOMPUTE for name in allowed if is_ours(name)]
     for name in chosen:
-        if name not in allowed + again:
+        if name not in [*allowed, *again, AUTO]:
             raise ValueError(
                 f"impls: {name!r} cannot run ({_refusal(name)}); allowed: "
                 + ", ".join(allowed + again)
@@ -86,7 +88,12 @@ def _scan_options(case):
 
 
 def auto_backend(case):
-    """Name of the backend that `auto` takes on the CPU for a case."""
+    """Name of what `auto` takes on the CPU for a case.
+
+    A backend's or, for a single step that it computes without one, AUTO.
+    """
+    if case.steps == 1 and case.dtype != "bf16" and case.op == "layer":
+        return AUTO
     module = choose("auto", "cpu", *_scan_options(case), case.steps)
     return module.__name__.rpartition(".")[2]
 
@@ -148,7 +155,7 @@ def build(impl, case, dtype=None):
     Arguments
     ---------
     impl : str
-        A backend of this package, alone or with -recompute after it,
+        A backend of this package, alone or with -recompute after it, auto,
         speechbrain, speechbrain-jit or torch.
     case : Case
         What is built; its mode decides between train and eval.

@@ -28,7 +28,7 @@ from benchmarks import impls, memory, timing, verify
 from benchmarks.cases import (
     DEEP_CASES,
     LIGRU_MODELS,
-    LONG_CASES,
+    NAMED_CASES,
     PARITY_CASES,
     QUICK_PARITY_CASES,
     QUICK_TIMING_CASES,
@@ -96,7 +96,7 @@ def _parse(argv):
         if args.quick and args.cases is None and not args.deep:
             args.cases = list(QUICK_TIMING_CASES)
         else:
-            there = TIMING_CASES + (LONG_CASES if args.cases else ())
+            there = TIMING_CASES + (NAMED_CASES if args.cases else ())
             args.cases = select(DEEP_CASES if args.deep else there, args.cases)
         args.impls = args.impls or impls.names()
         impls.check_names(args.impls)

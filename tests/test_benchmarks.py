@@ -36,7 +36,7 @@ def benchmark(monkeypatch, tmp_path):
     ]
     monkeypatch.setattr(run, "PARITY_CASES", odd)
     monkeypatch.setattr(run, "TIMING_CASES", TINY)
-    monkeypatch.setattr(run, "LONG_CASES", ())
+    monkeypatch.setattr(run, "NAMED_CASES", ())
     monkeypatch.setattr(run, "DEEP_CASES", TINY[:1])
     monkeypatch.setattr(timing, "GEMM_SIZE", 16)
     threads = torch.get_num_threads()
@@ -98,6 +98,16 @@ def test_gates_that_are_computed_again_are_an_implementation(benchmark):
     assert [row["impl"] for row in read(out)] == both
     parity = read(out.with_name("parity.csv"))
     assert {row["impl"] for row in parity} == set(both)
+
+
+def test_a_single_step_is_no_backends(benchmark, monkeypatch):
+    lengths = (1, 4)
+    steps = [Case("LiGRU", 7, 3, 2, length, mode="infer") for length in lengths]
+    monkeypatch.setattr(run, "TIMING_CASES", steps)
+    status, out = benchmark("--impls", "auto", "numba")
+    assert status == 0
+    flagged = {(r["steps"], r["impl"]) for r in read(out) if r["auto"]}
+    assert flagged == {("1", "auto"), ("4", "numba")}
 
 
 def scaled(function, index, factor):
@@ -206,7 +216,7 @@ def test_a_case_names_a_wrong_option():
 def test_cases_cover_every_option():
     names = [
         case.name
-        for case in cases.PARITY_CASES + cases.TIMING_CASES + cases.LONG_CASES
+        for case in cases.PARITY_CASES + cases.TIMING_CASES + cases.NAMED_CASES
     ]
     assert len(set(names)) == len(names)
     for option in (
@@ -218,9 +228,9 @@ def test_cases_cover_every_option():
         assert len(values) > 1 and quick == values
 
 
-def test_long_cases_are_timed_by_name_only(tmp_path):
+def test_some_cases_are_timed_by_name_only(tmp_path):
     out = ["--out", str(tmp_path / "rows.csv")]
-    assert not set(cases.LONG_CASES) & set(run._parse(out).cases)
+    assert not set(cases.NAMED_CASES) & set(run._parse(out).cases)
     asked = run._parse(["--cases", "*-t1000-*", "*-t2000-*", *out]).cases
     assert asked == list(cases.LONG_CASES)
 
