@@ -155,10 +155,11 @@ class _LightGRU(nn.Module):
         Raises
         ------
         ValueError
-            For a wrong shape, a wrong device, lengths outside (0, 1].
+            For a wrong shape, a wrong device, lengths on a CPU outside
+            (0, 1]; on a GPU, and in a compiled graph, they are clamped.
         TypeError
             For an input that is not floating point or, unless autocast is
-            on, not of the parameters' dtype.
+            on, not of the parameters' dtype; for lengths that are no tensor.
         """
         if self.reshape and x.dim() == 4:
             x = x.flatten(2)

@@ -296,7 +296,8 @@ def ligru_scan(
     ValueError
         For a wrong shape, device or option.
     TypeError
-        For a dtype that is not floating point.
+        For a dtype that is not floating point; for lengths that are not
+        int64.
     RuntimeError
         If the named backend can't run, with the reason; in a second
         backward.

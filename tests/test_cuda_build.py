@@ -124,7 +124,7 @@ def test_every_common_size_has_a_plan(arch):
 
 
 def test_plans_on_a_hopper():
-    """Workloads of KERNELS' tables: tier, and weights that stay on chip."""
+    """Workloads of the benchmarks: tier, and weights that stay on chip."""
     limits = DEVICES["sm_90a"]
     for hidden, rows in (
         (128, 8),

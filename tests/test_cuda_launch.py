@@ -14,7 +14,7 @@ H100 = Limits((9, 0), 132, 232448, 16)
 
 
 @pytest.mark.parametrize("hidden, tier", [(512, "cluster"), (2048, "grid")])
-def testlaunch_configuration(hidden, tier):
+def test_launch_configuration(hidden, tier):
     driver = pytest.importorskip("cuda.bindings.driver")
     chosen = plan(hidden, 16, "bf16", H100)
     assert chosen.tier == tier

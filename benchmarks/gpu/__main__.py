@@ -6,13 +6,14 @@
 What may crash or hang has a process of its own: one per backend for its
 checks, one for its figures, one per rival.
 
-Nothing is downloaded: --wheels DIR puts wheels on the path, of speechbrain and
-hyperpyyaml (SpeechBrain's layer as a peer) and, if cuDNN's graph API is to be
-timed, of nvidia-cudnn-frontend 1.18.0. A backend that fails a check, or for
-which there was no time, is not timed: that is said, and the exit status is 1,
-as it is if any check has not passed. A peer that can't run or is wrong has no
-rows, and checks.txt says why. Rows are written to DIR/gpu.csv as they come,
-what was checked to DIR/checks.txt and DIR/checks.csv.
+Nothing is downloaded: --wheels DIR puts wheels on the path, of speechbrain,
+hyperpyyaml and ruamel.yaml (SpeechBrain's layer as a peer) and, if cuDNN's
+graph API is to be timed, of nvidia-cudnn-frontend 1.18.0. A backend that fails
+a check, or for which there was no time, is not timed: that is said, and the
+exit status is 1, as it is if any check has not passed. A peer that can't run
+or is wrong has no rows, and checks.txt says why. Rows are written to
+DIR/gpu.csv as they come, what was checked to DIR/checks.txt and
+DIR/checks.csv.
 """
 
 import argparse

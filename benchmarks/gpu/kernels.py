@@ -1,7 +1,6 @@
 """Compiles the CUDA backend's kernels in parallel, before they are needed.
 
-One takes half a second, and the checks alone need a hundred. They are kept in
-the backend's cache on disk.
+The checks alone need a hundred. They are kept in the backend's cache on disk.
 """
 
 import contextlib

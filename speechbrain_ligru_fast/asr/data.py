@@ -23,7 +23,8 @@ def make_dataset(manifest, hparams, stage, shortest=0.0):
         JSON, utterance id -> wav, duration and the transcript.
     hparams : dict
         Of the experiment: data_folder, text, tokenizer, bos_index, eos_index,
-        sample_rate, sorting, max_duration.
+        sample_rate, sorting, max_duration, max_bad_fraction and, if there
+        are any, speeds.
     stage : speechbrain.Stage
     shortest : float
         Seconds that the network needs at least.

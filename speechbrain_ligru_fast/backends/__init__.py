@@ -55,7 +55,7 @@ def _reason(name, device_type, dtype, spec):
 
 
 # Steps below which packing weights for a compiled loop costs more than the
-# loop saves (measured on a CPU: docs/backends.md).
+# loop saves, on a CPU (docs/backends.md#measured).
 _SHORT = 4
 
 

@@ -81,8 +81,7 @@ def require_espeak():
     """
     if importlib.util.find_spec("espeakng_loader") is None:
         raise ModuleNotFoundError(
-            "the demo corpus needs espeakng-loader: "
-            "pip install 'speechbrain-ligru-fast[demo]'"
+            "the demo corpus needs espeakng-loader: pip install espeakng-loader"
         )
 
 

@@ -40,10 +40,7 @@ def unavailable(device_type, dtype, spec):
         except ModuleNotFoundError:
             found = None
         if found is None:
-            return (
-                f"{library} is not installed: "
-                "pip install 'speechbrain-ligru-fast[cuda]'"
-            )
+            return f"{library} is not installed: pip install 'cuda-core[cu13]'"
     major, minor = torch.cuda.get_device_capability()
     if (major, minor) < (7, 5):
         return f"compute capability {major}.{minor} is below 7.5"

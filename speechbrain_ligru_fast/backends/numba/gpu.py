@@ -2,9 +2,9 @@
 
 Every thread computes products for one hidden unit of a few rows, so that a
 weight is read once for all of them; the states are exchanged through two
-buffers in global memory, with a barrier of the whole grid between steps (two
-for SLiGRU). Numba has no tensor cores and no way to keep weights in registers
-over time: they come from the caches each step.
+buffers in global memory, with a barrier of the whole grid between steps
+(SLiGRU: two forward, three backward). Numba has no tensor cores and no way to
+keep weights in registers over time: they come from the caches each step.
 """
 
 import functools
