@@ -46,3 +46,10 @@ def test_padding_stays_where_it_is():
 def test_uneven_frames(frame, hop):
     with pytest.raises(ValueError, match="multiples of stride=8"):
         SincNet(frame=frame, hop=hop)
+
+
+def test_the_filters_are_computed_in_float32():
+    net, wave = SincNet(filters=10), torch.randn(2, 3200)
+    want = net(wave)
+    with torch.autocast("cpu", torch.bfloat16):
+        assert torch.equal(net(wave), want)

@@ -9,6 +9,7 @@ from speechbrain.nnet import RNN as stock
 from speechbrain.processing.features import InputNormalization
 
 from speechbrain_ligru_fast import LiGRU, SLiGRU
+from speechbrain_ligru_fast.asr.sincnet import FrontEnd
 from speechbrain_ligru_fast.asr.streaming import (
     StreamingEncoder,
     StreamingFeatures,
@@ -101,6 +102,8 @@ def test_both_directions_are_refused():
         StreamingEncoder(make(rnn_bidirectional=True, rnn_class=stock.GRU))
     with pytest.raises(ValueError, match="one recurrent module, not Seq"):
         StreamingEncoder(make(use_rnnp=True))
+    with pytest.raises(ValueError, match="behind filter banks, not FrontEnd"):
+        StreamingEncoder(FrontEnd(torch.nn.Identity(), make()))
 
 
 @torch.no_grad()

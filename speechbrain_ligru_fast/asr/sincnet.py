@@ -2,6 +2,7 @@
 
 import torch
 from speechbrain.nnet.CNN import SincConv
+from speechbrain.utils.autocast import fwd_default_precision
 from torch import nn
 
 
@@ -69,6 +70,9 @@ class SincNet(nn.Module):
         # Over the filters of a frame, so that padding has no part in it.
         self.norm = nn.LayerNorm(filters)
 
+    # As SpeechBrain's features: a phase far from a filter's middle is hundreds
+    # of radians, of which bfloat16 would keep whole ones.
+    @fwd_default_precision(cast_inputs=torch.float32)
     def forward(self, wavs):
         """Returns (B, frames, filters) of (B, samples)."""
         bands = self.conv(wavs).abs().transpose(1, 2)

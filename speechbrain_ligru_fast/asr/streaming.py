@@ -82,7 +82,8 @@ class StreamingEncoder:
     Raises
     ------
     ValueError
-        If its recurrent layer reads backwards, or is not one layer.
+        If it is no CRDNN, or its recurrent layer reads backwards, or is not
+        one layer.
 
     Example
     -------
@@ -99,6 +100,11 @@ class StreamingEncoder:
     """
 
     def __init__(self, crdnn):
+        if not hasattr(crdnn, "keys"):
+            raise ValueError(
+                "streaming needs a CRDNN behind filter banks, not "
+                f"{type(crdnn).__name__}"
+            )
         names = list(crdnn.keys())
         rnn = crdnn["RNN"] if "RNN" in names else None
         # SpeechBrain's LSTM, GRU and RNN wrap torch's.
