@@ -1,4 +1,4 @@
-"""Noise recordings that could not be mixed in are refused, by name."""
+"""Noise: which recordings are refused, and which are drawn."""
 
 import re
 
@@ -24,3 +24,22 @@ def test_noise_of_another_kind_is_refused(tmp_path):
     words = re.escape(words).replace(r"\.\*", ".*")
     with pytest.raises(ValueError, match=words):
         build_augmenter([], 16000, noise, lists)
+
+
+def test_a_resumed_training_goes_on_with_the_same_noise(tmp_path):
+    noise = tmp_path / "noise"
+    noise.mkdir()
+    for i in range(9):
+        wave = torch.randn(800 + 100 * i, generator=torch.manual_seed(i))
+        soundfile.write(noise / f"{i}.wav", 0.1 * wave.numpy(), 16000)
+    lists = tmp_path / "noise.csv"
+    speech, ones = torch.randn(4, 1600), torch.ones(4)
+    whole = build_augmenter([], 16000, noise, lists)
+    whole(speech, ones)
+    state = torch.get_rng_state()
+    (want, _), (later, _) = (whole(speech, ones) for _ in range(2))
+    resumed = build_augmenter([], 16000, noise, lists)
+    torch.set_rng_state(state)
+    got, _ = resumed(speech, ones)
+    assert torch.equal(got, want) and not torch.equal(want, later)
+    assert not torch.equal(want, speech)

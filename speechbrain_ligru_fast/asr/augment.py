@@ -5,8 +5,11 @@ import logging
 from pathlib import Path
 
 import soundfile
+import torch
 from speechbrain.augment.augmenter import Augmenter
 from speechbrain.augment.time_domain import AddNoise
+from speechbrain.dataio.dataio import read_audio
+from speechbrain.utils.data_utils import batch_pad_right
 from speechbrain.utils.distributed import run_on_main
 
 from speechbrain_ligru_fast.asr.text import few
@@ -59,14 +62,9 @@ def build_augmenter(
     """
     augmentations = list(augmentations or [])
     if noise_folder:
-        run_on_main(_list_noise, args=(noise_folder, noise_csv, sample_rate))
-        noise = AddNoise(
-            csv_file=noise_csv,
-            snr_low=snr_low,
-            snr_high=snr_high,
-            noise_sample_rate=sample_rate,
-            clean_sample_rate=sample_rate,
-        )
+        files = _find_noise(noise_folder, sample_rate)
+        run_on_main(_list_noise, args=(files, noise_csv))
+        noise = DrawnNoise(list(files), noise_csv, snr_low, snr_high)
         augmentations.insert(0, noise)
     if not augmentations:
         return None
@@ -78,7 +76,36 @@ def build_augmenter(
     )
 
 
-def _list_noise(folder, csv_file, sample_rate):
+class DrawnNoise(AddNoise):
+    """SpeechBrain's AddNoise, its recordings drawn by torch's generator.
+
+    AddNoise takes them in an order that no checkpoint knows: a training that
+    is resumed would begin it again.
+
+    Arguments
+    ---------
+    files : list of path-like
+        Mono recordings at the speech's sample rate.
+    csv_file : path-like
+        Their list.
+    snr_low, snr_high : float
+        Signal to noise ratio in dB.
+    """
+
+    def __init__(self, files, csv_file, snr_low, snr_high):
+        super().__init__(csv_file, snr_low=snr_low, snr_high=snr_high)
+        self.files = list(files)
+        self.data_loader = None  # it makes none of its own
+
+    def _load_noise_batch_of_size(self, batch_size):
+        chosen = torch.randint(len(self.files), (batch_size,)).tolist()
+        waves = [read_audio(str(self.files[i])) for i in chosen]
+        batch, lengths = batch_pad_right(waves)
+        return batch, torch.as_tensor(lengths)
+
+
+def _find_noise(folder, sample_rate):
+    """Its files -> what soundfile says of them."""
     paths = sorted(
         p for p in Path(folder).rglob("*") if p.suffix.lower() in _AUDIO
     )
@@ -98,6 +125,10 @@ def _list_noise(folder, csv_file, sample_rate):
             f"noise_folder={str(folder)!r}: expected mono at {sample_rate} "
             f"Hz, got {few(bad)}"
         )
+    return found
+
+
+def _list_noise(found, csv_file):
     Path(csv_file).parent.mkdir(parents=True, exist_ok=True)
     with open(csv_file, "w", newline="", encoding="utf-8") as file:
         rows = csv.writer(file)
