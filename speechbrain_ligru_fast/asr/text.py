@@ -1,5 +1,6 @@
 """Transcripts of a manifest, and what a tokenizer makes of them."""
 
+import hashlib
 import json
 import logging
 from pathlib import Path
@@ -94,23 +95,59 @@ def check_tokens(tokenizer, texts, source, fatal=True):
 def prepare_tokenizer(hparams):
     """Train the sub-word units of an experiment, unless that was done.
 
+    What a tokenizer among the checkpoints was trained from is kept beside it:
+    an earlier start, of other transcripts say, may have left it.
+
     Arguments
     ---------
     hparams : dict
-        Of the experiment: train_annotation, text, tokenizer_file,
-        output_neurons, token_type, the special ids, seed.
+        Of the experiment: train_annotation, text, save_folder,
+        tokenizer_file, output_neurons, token_type, the special ids, seed.
+
+    Raises
+    ------
+    ValueError
+        If there are checkpoints of another tokenizer.
     """
-    texts = read_texts(hparams["train_annotation"], hparams["text"])
-    train_sentencepiece(
-        texts.values(),
-        hparams["tokenizer_file"],
-        vocab_size=hparams["output_neurons"],
-        model_type=hparams["token_type"],
-        blank=hparams["blank_index"],
-        bos=hparams["bos_index"],
-        eos=hparams["eos_index"],
-        seed=hparams["seed"],
+    texts = list(
+        read_texts(hparams["train_annotation"], hparams["text"]).values()
     )
+    options = {
+        "vocab_size": hparams["output_neurons"],
+        "model_type": hparams["token_type"],
+        "blank": hparams["blank_index"],
+        "bos": hparams["bos_index"],
+        "eos": hparams["eos_index"],
+        "seed": hparams["seed"],
+    }
+    model, folder = (
+        Path(hparams["tokenizer_file"]),
+        Path(hparams["save_folder"]),
+    )
+    if model.resolve().parent == folder.resolve():
+        words = hashlib.sha256(repr(texts).encode()).hexdigest()
+        _keep_origin(model, {**options, "transcripts": words})
+    train_sentencepiece(texts, model, **options)
+
+
+def _keep_origin(model, origin):
+    """Removes a tokenizer of another origin, or refuses to."""
+    record = model.with_suffix(".json")
+    if model.exists():
+        # One without a record is of an older version.
+        begun = json.loads(record.read_text()) if record.exists() else origin
+        if begun == origin:
+            return
+        if any(model.parent.glob("CKPT*")):
+            changed = sorted(k for k in origin if begun.get(k) != origin[k])
+            raise ValueError(
+                f"{model} was trained with other {', '.join(changed)}, and "
+                "the checkpoints beside it with that tokenizer. Give another "
+                "output_folder"
+            )
+        model.unlink()
+    record.parent.mkdir(parents=True, exist_ok=True)
+    record.write_text(json.dumps(origin, indent=1))
 
 
 def few(names, limit=5):

@@ -1,0 +1,56 @@
+"""Which tokenizer an experiment goes on with."""
+
+import json
+
+import pytest
+
+from speechbrain_ligru_fast.asr.text import prepare_tokenizer
+
+
+@pytest.fixture
+def prepare(tmp_path):
+    """Prepares the tokenizer of some transcripts; returns its file."""
+    folder = tmp_path / "save"
+
+    def run(texts, model=folder / "tokenizer.model", **options):
+        manifest = tmp_path / "train.json"
+        items = {f"u{i}": {"wrd": text} for i, text in enumerate(texts)}
+        manifest.write_text(json.dumps(items))
+        hparams = {
+            **{"train_annotation": manifest, "text": "wrd", "seed": 1},
+            **{"save_folder": folder, "tokenizer_file": str(model)},
+            **{"output_neurons": 7, "token_type": "char"},
+            **{"blank_index": 0, "bos_index": 1, "eos_index": 2},
+        }
+        prepare_tokenizer(hparams | options)
+        return model
+
+    return run
+
+
+def test_what_an_earlier_start_left_is_trained_anew(prepare):
+    texts, others = ["AB BA", "CAB"], ["DE ED", "FED"]
+    left = prepare(others).read_bytes()
+    model = prepare(texts)
+    trained = model.read_bytes()
+    assert trained != left
+    assert prepare(texts).read_bytes() == trained
+    (model.parent / "CKPT+1").mkdir()
+    assert prepare(texts).read_bytes() == trained
+    words = "tokenizer.model was trained with other seed, transcripts, and"
+    with pytest.raises(ValueError, match=words):
+        prepare(others, seed=2)
+    assert model.read_bytes() == trained
+
+
+def test_a_tokenizer_from_elsewhere_is_kept(prepare, tmp_path):
+    elsewhere = tmp_path / "elsewhere" / "tokenizer.model"
+    trained = prepare(["AB BA", "CAB"], elsewhere).read_bytes()
+    assert prepare(["DE ED", "FED"], elsewhere).read_bytes() == trained
+
+
+def test_a_tokenizer_of_an_older_version_is_kept(prepare):
+    model = prepare(["AB BA", "CAB"])
+    model.with_suffix(".json").unlink()
+    trained = model.read_bytes()
+    assert prepare(["DE ED", "FED"]).read_bytes() == trained
