@@ -50,6 +50,19 @@ def test_time_and_memory_of_two_processes(clock, tmp_path):
     assert timer.first_commit == "abc"
 
 
+def test_an_epochs_time_is_of_where_it_ran(clock, tmp_path):
+    timer, path = EpochTimer(lambda: 0.0), tmp_path / "timer"
+    for place, seconds in (("CPU", 10), ("GPU", 2), ("GPU", 4)):
+        timer.start(place=place)
+        clock(seconds)
+        timer.stop()
+    timer.save(path)
+    timer = EpochTimer(lambda: 0.0)
+    timer.load(path)
+    medians = [timer.median(3, place) for place in (None, "CPU", "GPU", "TPU")]
+    assert medians == [4, 10, 3, pytest.approx(float("nan"), nan_ok=True)]
+
+
 def test_checkpoint_of_an_older_version(clock, tmp_path):
     path = tmp_path / "timer"
     path.write_text(json.dumps([3.0, 5.0]))

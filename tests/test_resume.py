@@ -127,6 +127,11 @@ def test_a_row_tells_of_the_whole_training(monkeypatch, train, tmp_path, older):
     # A test alone measures no training.
     train("broken", "--test_only")
     assert rows(folder)[1]["peak_mb"] == ""
+    assert float(rows(folder)[1]["epoch_s"]) > 0
+    # On another machine, say, not even of an epoch.
+    monkeypatch.setattr(ASR, "place", lambda self: "elsewhere")
+    train("broken", "--test_only")
+    assert rows(folder)[2]["epoch_s"] == ""
 
 
 def test_the_test_sees_other_random_numbers(monkeypatch, train):

@@ -4,6 +4,7 @@ torch's SyncBatchNorm runs on GPUs only. Here a stand-in reduces the same sums
 among two processes, so that what the layer hands to it is tested.
 """
 
+import logging
 from types import SimpleNamespace
 
 import pytest
@@ -39,6 +40,22 @@ def test_statistics_of_all_frames(tmp_path):
             torch.testing.assert_close(got, want, rtol=0, atol=1e-12)
 
 
+def brain_of(device, sync):
+    """A brain, one of two processes, before its modules are wrapped."""
+    brain = object.__new__(ASR)
+    layer = LiGRU(4, (None, None, two_processes.FEATURES))
+    vars(brain).update(
+        hparams=SimpleNamespace(sync_batch_norm=sync),
+        modules=nn.ModuleDict({"enc": layer}),
+        device=device,
+        device_type=device,
+        distributed_launch=True,
+        distributed_backend="gloo",
+        find_unused_parameters=False,
+    )
+    return brain
+
+
 @pytest.mark.parametrize(
     ("device", "sync", "kind"),
     [
@@ -55,19 +72,24 @@ def test_which_norms_are_wrapped(monkeypatch, device, sync, kind):
 
     monkeypatch.setattr(sb.core, "DDP", wrap)
     monkeypatch.setattr(brain_module, "DistributedDataParallel", wrap)
-    brain = object.__new__(ASR)
-    vars(brain).update(
-        hparams=SimpleNamespace(sync_batch_norm=sync),
-        modules={"enc": LiGRU(4, (None, None, two_processes.FEATURES))},
-        device=device,
-        device_type=device,
-        distributed_launch=True,
-        distributed_backend="gloo",
-        find_unused_parameters=False,
-    )
+    brain = brain_of(device, sync)
     brain._wrap_distributed()
     (layer,) = brain.modules["enc"]
     assert type(layer.rnn[0].norm) is kind
+
+
+def test_norms_that_are_scripted_are_said_not_to_be(monkeypatch, caplog):
+    monkeypatch.setattr(sb.core, "DDP", lambda module, **_: module)
+    for sync in (None, True):
+        brain = brain_of("cuda", sync)
+        brain.modules["enc"] = torch.jit.script(brain.modules["enc"])
+        if sync:
+            with pytest.raises(ValueError, match="=True with --jit: what is"):
+                brain._wrap_distributed()
+            continue
+        with caplog.at_level(logging.WARNING, "speechbrain_ligru_fast"):
+            brain._wrap_distributed()
+        assert "batch norms see its own batch alone (--jit" in caplog.text
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """Training, validation and test of a CTC + attention recogniser."""
 
+import logging
 import time
 
 import speechbrain as sb
@@ -11,7 +12,11 @@ from torch.nn.parallel import DistributedDataParallel
 
 from speechbrain_ligru_fast.asr.metrics import ErrorRate
 from speechbrain_ligru_fast.asr.randomness import Randomness
+from speechbrain_ligru_fast.asr.recurrent import describe_recurrent
+from speechbrain_ligru_fast.asr.results import describe_device
 from speechbrain_ligru_fast.asr.timing import EpochTimer, peak_rss_mb
+
+logger = logging.getLogger(__name__)
 
 
 class ASR(sb.Brain):
@@ -60,7 +65,9 @@ class ASR(sb.Brain):
         tokens_bos, _ = batch.tokens_bos
         augment = self._augment(stage)
         if augment:
-            wavs, lengths = augment(wavs, lengths)
+            # As features are: waveforms need more digits than bfloat16 has.
+            with torch.autocast(self.device_type, enabled=False):
+                wavs, lengths = augment(wavs, lengths)
             tokens_bos = augment.replicate_labels(tokens_bos)
 
         epoch = self.hparams.epoch_counter.current
@@ -137,7 +144,7 @@ class ASR(sb.Brain):
         """Reset what the stage collects."""
         if stage == sb.Stage.TRAIN:
             # An epoch resumed in its middle gives no time of an epoch.
-            self.timer.start(complete=self.step == 0)
+            self.timer.start(complete=self.step == 0, place=self.place())
             return
         self.decode_s = self.audio_s = 0.0
         self.metrics = {self.hparams.metric: ErrorRate("word")}
@@ -228,6 +235,14 @@ class ASR(sb.Brain):
         sync = self.hparams.sync_batch_norm
         if sync is None:
             sync = self.device_type != "cpu"
+        if self.distributed_launch and sync and self.scripted():
+            reason = "--jit: what is scripted can't be made synchronous"
+            if self.hparams.sync_batch_norm:
+                raise ValueError(f"sync_batch_norm=True with {reason}")
+            logger.warning(
+                "Each process's batch norms see its own batch alone (%s)",
+                reason,
+            )
         if sync or not self.distributed_launch:
             super()._wrap_distributed()
             return
@@ -244,6 +259,17 @@ class ASR(sb.Brain):
             isinstance(module, torch.jit.ScriptModule)
             for module in self.modules["enc"].modules()
         )
+
+    def place(self):
+        """What an epoch's time is of: machine, threads, implementation."""
+        layer = describe_recurrent(
+            self.hparams.modules["enc"],
+            self.device_type,
+            self.precision,
+            self.scripted(),
+        )
+        device = describe_device(self.device_type)
+        return f"{device}, {torch.get_num_threads()} threads, {layer['impl']}"
 
     def peak_mb(self):
         """Most memory this process has used, in MiB, of its device."""

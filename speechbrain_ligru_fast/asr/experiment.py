@@ -10,6 +10,7 @@ from speechbrain.utils.distributed import run_on_main
 from speechbrain_ligru_fast.asr.brain import ASR
 from speechbrain_ligru_fast.asr.data import loader_options, make_dataset
 from speechbrain_ligru_fast.asr.export import export
+from speechbrain_ligru_fast.asr.lm import check_tokenizer
 from speechbrain_ligru_fast.asr.process_group import leave_process_group
 from speechbrain_ligru_fast.asr.recurrent import describe_recurrent
 from speechbrain_ligru_fast.asr.results import (
@@ -90,6 +91,8 @@ def run(hparams, run_opts, test_manifests):
 
 def _check(hparams):
     name_lm(hparams["lm_folder"])
+    # The model was loaded before the tokenizer was trained.
+    check_tokenizer(hparams["lm_folder"], hparams["tokenizer_file"])
     tokenizer = hparams["tokenizer"]
     found, wanted = tokenizer.get_piece_size(), hparams["output_neurons"]
     if found != wanted:
@@ -156,7 +159,9 @@ def _row(brain, hparams, split):
         "wer": _rounded(rates.get("wer")),
         "cer": _rounded(rates.get("cer")),
         "per": _rounded(rates.get("per")),
-        "epoch_s": _rounded(brain.timer.median(last=max(joint, 1))),
+        "epoch_s": _rounded(
+            brain.timer.median(last=max(joint, 1), place=brain.place())
+        ),
         "decode_rtf": _rounded(brain.decode_s / brain.audio_s, 4),
         # A test alone says nothing of what its training took.
         "peak_mb": (
@@ -186,4 +191,4 @@ def _append(results_csv, rows):
 
 
 def _rounded(value, digits=2):
-    return "" if value is None else round(value, digits)
+    return "" if value is None or value != value else round(value, digits)

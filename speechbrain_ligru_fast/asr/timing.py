@@ -41,6 +41,8 @@ class EpochTimer:
     ----------
     seconds : list of float
         Of the training part of each epoch that one process did as a whole.
+    places : list of str | None
+        What each of them was done on and by.
     first_commit : str | None
         The commit the training began with.
 
@@ -55,21 +57,24 @@ class EpochTimer:
     """
 
     def __init__(self, peak_mb=peak_rss_mb):
-        self.seconds = []
+        self.seconds, self.places = [], []
         self.first_commit = None
         self._process_peak_mb = peak_mb
         self._peak_mb, self._elapsed = 0.0, 0.0
-        self._start = self._complete = self._since = None
+        self._start = self._complete = self._since = self._place = None
 
-    def start(self, complete=True):
+    def start(self, complete=True, place=None):
         """Start an epoch.
 
         Arguments
         ---------
         complete : bool
             False if a part of it was done in an earlier process.
+        place : str | None
+            What it is done on and by.
         """
         self._start, self._complete = time.perf_counter(), complete
+        self._place = place
         if self._since is None:
             self._since = self._start
 
@@ -78,19 +83,30 @@ class EpochTimer:
         elapsed = time.perf_counter() - self._start
         if self._complete:
             self.seconds.append(elapsed)
+            self.places.append(self._place)
         return elapsed
 
-    def median(self, last):
+    def median(self, last, place=None):
         """Median of so many last complete epochs; nan without any.
+
+        Arguments
+        ---------
+        last : int
+        place : str | None
+            Of those, only epochs that were done there, or nobody knows where.
 
         Example
         -------
         >>> timer = EpochTimer()
         >>> timer.seconds = [1.0, 1.0, 1.0, 5.0, 6.0]
-        >>> timer.median(last=2)
-        5.5
+        >>> timer.places = [None, None, None, "CPU", "GPU"]
+        >>> timer.median(last=2), timer.median(last=2, place="GPU")
+        (5.5, 6.0)
         """
-        return statistics.median(self.seconds[-last:] or [float("nan")])
+        epochs = list(zip(self.seconds, self.places, strict=True))[-last:]
+        known = {None, place} if place else {at for _, at in epochs}
+        found = [seconds for seconds, at in epochs if at in known]
+        return statistics.median(found or [float("nan")])
 
     def elapsed(self):
         """Seconds from the training's first epoch on, validation included.
@@ -123,6 +139,7 @@ class EpochTimer:
         self._peak_mb = max(self._peak_mb or 0.0, self._process_peak_mb())
         state = {
             "seconds": self.seconds,
+            "places": self.places,
             "elapsed": self.elapsed(),
             "peak_mb": self._peak_mb,
             "first_commit": self.first_commit,
@@ -137,6 +154,7 @@ class EpochTimer:
         if isinstance(state, list):  # until 0.1.0 the seconds alone
             state = {"seconds": state}
         self.seconds = state["seconds"]
+        self.places = state.get("places", [None] * len(self.seconds))
         self._elapsed = state.get("elapsed")
         self._peak_mb = state.get("peak_mb")
         self.first_commit = state.get("first_commit")
