@@ -19,12 +19,13 @@ def parse(command):
     Arguments
     ---------
     command : str
-        As a result row holds it: ``python train.py a.yaml --lr 0.1``.
+        As a result row holds it: ``python train.py a.yaml --lr 0.1``, or
+        with ``torchrun`` and its options in front.
 
     Returns
     -------
     yaml : str
-        The word before the options, empty if there is none.
+        The word after the script, empty if there is none.
     options : dict
         Name, with its dashes -> its words, or None for a flag.
 
@@ -37,14 +38,20 @@ def parse(command):
     -------
     >>> parse("python train.py a.yaml --lr 0.1 --jit --seed=2")
     ('a.yaml', {'--lr': '0.1', '--jit': None, '--seed': '2'})
+    >>> parse("torchrun --nproc_per_node=8 train.py a.yaml --lr 0.1")
+    ('a.yaml', {'--nproc_per_node': '8', '--lr': '0.1'})
     """
     try:
-        words = shlex.split(command)[2:]
+        words = shlex.split(command)[1:]
     except ValueError as error:
         raise ValueError(f"command of a row, {command!r}: {error}") from error
-    yaml, options, name = "", {}, None
+    # torchrun's options, if it is torchrun, stand before the script.
+    script = next((i for i, x in enumerate(words) if x.endswith(".py")), 0)
+    pairs = (word.partition("=") for word in words[:script])
+    options = {key: value for key, _, value in pairs}
+    yaml, name = "", None
     flags = _flags()
-    for word in words:
+    for word in words[script + 1 :]:
         if word.startswith("--"):
             name, equals, value = word.partition("=")
             options[name] = value if equals else None

@@ -102,7 +102,7 @@ def test_gates_that_are_computed_again_are_an_implementation(benchmark):
 
 def test_a_single_step_is_no_backends(benchmark, monkeypatch):
     lengths = (1, 4)
-    steps = [Case("LiGRU", 7, 3, 2, length, mode="infer") for length in lengths]
+    steps = tuple(Case("LiGRU", 7, 3, 2, t, mode="infer") for t in lengths)
     monkeypatch.setattr(run, "TIMING_CASES", steps)
     status, out = benchmark("--impls", "auto", "numba")
     assert status == 0

@@ -356,6 +356,18 @@ def test_old_result_files(tmp_path):
     assert rows["epoch_s"].isna().tolist() == [True, False]
 
 
+def test_a_seed_tested_elsewhere_hides_no_others(tmp_path):
+    path = rows_file(
+        tmp_path / "rows.csv",
+        rnn=["LiGRU"] * 4,
+        seed=[1, 2, 3, 1],
+        threads=[1, 1, 1, 2],
+        wer=[6, 7, 8, 9],
+    )
+    table = recipe_tables.results(SimpleNamespace(recipes=load(path)), "r")
+    assert "| 3 | 7.00 ± 1.00 |" in table and "9.00" not in table
+
+
 def test_other_settings_are_another_line(tmp_path):
     path = rows_file(
         tmp_path / "rows.csv",

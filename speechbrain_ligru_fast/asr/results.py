@@ -248,6 +248,13 @@ def describe_command(arguments):
     -------
     >>> describe_command(["train.py", "--data_folder", "../data"])
     'python train.py --data_folder ../data'
+
+    One of several processes that torchrun has started:
+
+    >>> patch = getfixture("monkeypatch")
+    >>> patch.setenv("WORLD_SIZE", "8")
+    >>> describe_command(["train.py", "a.yaml"])
+    'torchrun --nproc_per_node=8 train.py a.yaml'
     """
 
     def shorten(argument):
@@ -256,7 +263,18 @@ def describe_command(arguments):
             value = os.path.relpath(value)
         return key + equals + value
 
-    return shlex.join(["python", *map(shorten, arguments)])
+    return shlex.join([*_launcher(), *map(shorten, arguments)])
+
+
+def _launcher():
+    """What started this process."""
+    processes = int(os.environ.get("WORLD_SIZE", 1))
+    if processes == 1:
+        return ["python"]
+    on_each = int(os.environ.get("LOCAL_WORLD_SIZE", processes))
+    machines = processes // on_each
+    nodes = [f"--nnodes={machines}"] if machines > 1 else []
+    return ["torchrun", *nodes, f"--nproc_per_node={on_each}"]
 
 
 @contextmanager
