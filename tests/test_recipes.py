@@ -137,6 +137,13 @@ def test_librispeech_killed_and_resumed(
     )
     wer = error_rate(recognizer, librispeech, references)
     assert wer == pytest.approx(float(row["wer"]), abs=0.01)
+    # All of it moves to a device, the statistics of its features too.
+    moved = EncoderDecoderASR.from_hparams(
+        source=str(folder / "export"), run_opts={"device": "meta"}
+    )
+    found = [p.device.type for p in moved.mods.parameters()]
+    found.append(moved.mods["encoder"].normalize.glob_mean.device.type)
+    assert set(found) == {"meta"}
 
     path = next(librispeech.rglob("3-1-0001.flac"))
     capsys.readouterr()
@@ -179,6 +186,30 @@ def test_librispeech_killed_and_resumed(
     assert "rnnlm" in recognizer.mods["decoder"].scorer.full_scorers
     wer = error_rate(recognizer, librispeech, references)
     assert wer == pytest.approx(float(row["wer"]), abs=0.01)
+
+    # A model that validates is a setting too; that of another tokenizer is
+    # refused, also where the tokenizer is yet to be trained.
+    with pytest.raises(ValueError, match="with other lm_folder. Give"):
+        recipe(
+            "LibriSpeech/train.py",
+            "tiny_librispeech.yaml",
+            *[*arguments, "--number_of_epochs", total, "--lm_folder", lm],
+        )
+    with pytest.raises(ValueError, match="another tokenizer than .*other"):
+        recipe(
+            "LibriSpeech/train.py",
+            "tiny_librispeech.yaml",
+            *["--data_folder", librispeech, *QUIET, "--token_type", "bpe"],
+            *["--output_folder", tmp_path / "other", "--lm_folder", lm],
+        )
+    with pytest.raises(FileNotFoundError, match="no checkpoint in .*: train"):
+        recipe(
+            "LibriSpeech/LM/train.py",
+            "tiny_lm.yaml",
+            *["--asr_folder", folder, "--output_folder", tmp_path / "new"],
+            *["--device", "cpu", "--noprogressbar", "--test_only"],
+        )
+    assert not (tmp_path / "new" / "lm.ckpt").exists()
 
     # What differs in the same folder is refused, not claimed by a row.
     with pytest.raises(ValueError, match="with other beam_size, lr. Give"):
@@ -231,6 +262,9 @@ def test_timit_with_jit_and_noise(recipe, timit, tmp_path, capsys):
     command += ["--results_csv", tmp_path / "shared" / "results.csv"]
     recipe(*command, "--debug")
     assert not list((folder / "save").glob("CKPT*"))
+    # What two batches have made is not taken for what was trained.
+    assert (folder / "debug" / "export" / "enc.ckpt").is_file()
+    assert not list(folder.glob("export*"))
     recipe(*command)
     debug, row = rows_of(tmp_path / "shared" / "results.csv")
     assert (row["rnn"], row["impl"]) == ("LiGRU", "torchscript")

@@ -31,7 +31,11 @@ from speechbrain_ligru_fast.asr.lock import lock_folder
 from speechbrain_ligru_fast.asr.options import check_options
 from speechbrain_ligru_fast.asr.origin import check_origin
 from speechbrain_ligru_fast.asr.process_group import join_process_group
-from speechbrain_ligru_fast.asr.results import describe_commit, read_rows
+from speechbrain_ligru_fast.asr.results import (
+    describe_commit,
+    name_lm,
+    read_rows,
+)
 from speechbrain_ligru_fast.asr.settings import fingerprint, settings
 
 _INCLUDE = "!include:"
@@ -150,8 +154,9 @@ def load_experiment(arguments=None):
     Returns
     -------
     hparams : dict
-        What the YAML builds, its fingerprint as ``settings``, and the
-        ``commit`` that runs, which a later one does not change.
+        What the YAML builds, its fingerprint as ``settings``, the
+        ``commit`` that runs, which a later one does not change, and the
+        ``record_folder`` of the YAML and of what is exported.
     run_opts : speechbrain.utils.run_opts.RunOptions
 
     Raises
@@ -168,6 +173,7 @@ def load_experiment(arguments=None):
     hparams = load_hyperpyyaml(_stream(document, path), overrides)
     hparams["settings"] = fingerprint(document, overrides, run_opts)
     hparams["commit"] = describe_commit()
+    hparams["record_folder"] = _record_folder(hparams, run_opts)
     results_csv = hparams.get("results_csv")
     if results_csv and Path(results_csv).exists():
         read_rows(results_csv)  # rather than after days of training
@@ -177,16 +183,34 @@ def load_experiment(arguments=None):
     if _trains_in_folder(run_opts):
         begun = settings(document, overrides, run_opts)
         begun["seed"] = str(hparams["seed"])
-        run_on_main(check_origin, args=(hparams["save_folder"], begun))
+        if hparams.get("lm_folder"):
+            # Where it validates too, it chooses checkpoints.
+            begun["lm_folder"] = name_lm(hparams["lm_folder"])
+        run_on_main(
+            check_origin,
+            args=(hparams["save_folder"], begun),
+            # A rate that moves by the step counts on so many of them.
+            kwargs={"longer": not hparams.get("step_schedule")},
+        )
     sb.create_experiment_directory(folder)
-    run_on_main(_keep, args=(folder, resolved(document, overrides)))
+    record = hparams["record_folder"]
+    run_on_main(_keep, args=(record, resolved(document, overrides)))
     return hparams, run_opts
 
 
-def _trains_in_folder(run_opts):
+def _is_passing(run_opts):
     # --debug keeps its checkpoints in a temporary folder.
-    kept = not run_opts["debug"] or run_opts["debug_persistently"]
-    return kept and not run_opts["test_only"]
+    return run_opts["debug"] and not run_opts["debug_persistently"]
+
+
+def _trains_in_folder(run_opts):
+    return not _is_passing(run_opts) and not run_opts["test_only"]
+
+
+def _record_folder(hparams, run_opts):
+    """A folder of its own for what two batches of --debug have made."""
+    folder = Path(hparams["output_folder"])
+    return folder / "debug" if _is_passing(run_opts) else folder
 
 
 def resolved(document, overrides):
@@ -242,7 +266,8 @@ def _stream(document, path):
 
 
 def _keep(folder, document):
-    Path(folder, "hyperparams.yaml").write_text(document, encoding="utf-8")
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "hyperparams.yaml").write_text(document, encoding="utf-8")
     script = Path(sys.argv[0])
     if script.suffix == ".py" and script.is_file():
         shutil.copy(script, folder)

@@ -22,6 +22,8 @@ audio_normalizer: !new:speechbrain.dataio.preprocess.AudioNormalizer
    sample_rate: {sample_rate}
 modules:
    encoder: !ref <encoder>
+   # Its statistics move to a device with it alone, not with what holds it.
+   normalize: !ref <normalize>
    decoder: !ref <test_search>
    ctc_lin: !ref <ctc_lin>
 {more_modules}
@@ -35,7 +37,7 @@ def export(hparams):
     """Write the folder that ``EncoderDecoderASR.from_hparams`` reads.
 
     It holds the weights that the modules have now and needs nothing outside
-    itself. It is ``export/`` of the experiment's output folder, or
+    itself. It is ``export/`` beside the experiment's YAML, or
     ``export_rnnlm/`` with a language model, so that both may be there.
 
     Arguments
@@ -48,14 +50,14 @@ def export(hparams):
     pathlib.Path
         The folder.
     """
-    output_folder = Path(hparams["output_folder"])
+    parent = Path(hparams["record_folder"])
     with_lm = hparams["language_model"] is not None
-    folder = output_folder / ("export_rnnlm" if with_lm else "export")
-    unfinished = output_folder / "unfinished-export"
+    folder = parent / ("export_rnnlm" if with_lm else "export")
+    unfinished = parent / "unfinished-export"
     shutil.rmtree(unfinished, ignore_errors=True)
     unfinished.mkdir()
 
-    document = (output_folder / "hyperparams.yaml").read_text("utf-8")
+    document = (parent / "hyperparams.yaml").read_text("utf-8")
     modules = {name: hparams[name] for name in _MODULES}
     loadables = ["normalize"]
     hparams["normalize"]._save(unfinished / "normalize.ckpt")

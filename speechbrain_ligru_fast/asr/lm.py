@@ -142,6 +142,13 @@ def train_lm(hparams, run_opts):
     hparams : dict
         See hparams/librispeech/lm.yaml.
     run_opts : speechbrain.utils.run_opts.RunOptions
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no tokenizer, or with --test_only nothing trained.
+    ValueError
+        If the tokenizer has another number of tokens.
     """
     tokenizer, wanted = hparams["tokenizer"], hparams["output_neurons"]
     if not Path(hparams["tokenizer_file"]).is_file():
@@ -171,13 +178,17 @@ def train_lm(hparams, run_opts):
         train_loader_kwargs=hparams["train_dataloader_opts"],
         valid_loader_kwargs=hparams["valid_dataloader_opts"],
     )
-    hparams["checkpointer"].recover_if_possible(min_key="loss")
+    if hparams["checkpointer"].recover_if_possible(min_key="loss") is None:
+        raise FileNotFoundError(
+            f"no checkpoint in {hparams['checkpointer'].checkpoints_dir}: "
+            "train first"
+        )
     run_on_main(_export, args=(hparams,))
     leave_process_group(brain)
 
 
 def _export(hparams):
-    folder = Path(hparams["output_folder"])
+    folder = Path(hparams["record_folder"])
     yaml = ruamel.yaml.YAML()
     tree = yaml.load((folder / "hyperparams.yaml").read_text("utf-8"))
     # The beam search carries the hidden state from token to token.
@@ -225,19 +236,38 @@ def load_lm(folder, tokenizer_file=None):
             f"lm_folder={str(folder)!r} holds no trained language model: "
             f"looked for {', '.join(missing)}"
         )
-    config, weights, tokenizer = files
-    if tokenizer_file and Path(tokenizer_file).exists():
-        if _pieces(tokenizer_file) != _pieces(tokenizer):
-            raise ValueError(
-                f"lm_folder={str(folder)!r} was trained with another "
-                f"tokenizer than {tokenizer_file}"
-            )
+    config, weights, _ = files
+    check_tokenizer(folder, tokenizer_file)
     with open(config, encoding="utf-8") as file:
         model = load_hyperpyyaml(file)["model"]
     model.load_state_dict(
         torch.load(weights, map_location="cpu", weights_only=True)
     )
     return model.eval().requires_grad_(False)
+
+
+def check_tokenizer(folder, tokenizer_file):
+    """Refuse a language model of other tokens than the recogniser's.
+
+    Arguments
+    ---------
+    folder : path-like | None
+        Of a trained language model; None for no model.
+    tokenizer_file : path-like | None
+        The recogniser's; nothing is said of one that is yet to be trained.
+
+    Raises
+    ------
+    ValueError
+        If the tokenizers differ.
+    """
+    if not folder or not tokenizer_file or not Path(tokenizer_file).exists():
+        return
+    if _pieces(tokenizer_file) != _pieces(Path(folder, _FILES[-1])):
+        raise ValueError(
+            f"lm_folder={str(folder)!r} was trained with another tokenizer "
+            f"than {tokenizer_file}"
+        )
 
 
 def _pieces(path):

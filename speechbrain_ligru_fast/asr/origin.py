@@ -3,11 +3,10 @@
 import json
 from pathlib import Path
 
-# A training may go on for longer.
-_MAY_CHANGE = {"number_of_epochs"}
+_EPOCHS = "number_of_epochs"
 
 
-def check_origin(save_folder, settings):
+def check_origin(save_folder, settings, longer=True):
     """Refuse to go on with a training of other settings.
 
     Its end would be tested, and its row would claim the settings given now.
@@ -19,6 +18,8 @@ def check_origin(save_folder, settings):
         Where the training's checkpoints are; made if absent.
     settings : dict
         Name -> str.
+    longer : bool
+        Whether a training may go on for another number of epochs.
 
     Raises
     ------
@@ -38,7 +39,7 @@ def check_origin(save_folder, settings):
     True
     """
     path = Path(save_folder, "origin.json")
-    now = {k: v for k, v in settings.items() if k not in _MAY_CHANGE}
+    now = {k: v for k, v in settings.items() if k != _EPOCHS or not longer}
     trained = any(path.parent.glob("CKPT*"))
     if not (trained and path.exists()):
         path.parent.mkdir(parents=True, exist_ok=True)
