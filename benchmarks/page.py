@@ -113,9 +113,16 @@ def _figures(rows, runs, metric):
         folders = {run_folder(runs, row) for _, row in same.iterrows()}
         frames = [_log(folder) for folder in sorted(filter(None, folders))]
         logs[label] += [frame for frame in frames if len(frame)]
-    seconds = {label: np.mean(values) for label, values in seconds.items()}
+    # A test elsewhere than its training tells no time of an epoch.
+    seconds = {
+        label: np.nanmean(values)
+        for label, values in seconds.items()
+        if not np.isnan(values).all()
+    }
     logs = {label: frames for label, frames in logs.items() if frames}
-    figures = [("Time of an epoch", curves.epoch_bars(seconds))]
+    figures = []
+    if seconds:
+        figures = [("Time of an epoch", curves.epoch_bars(seconds))]
     if logs:
         figures = [
             ("Error by training time", curves.error_by_time(logs, metric)),

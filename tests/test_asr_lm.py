@@ -6,7 +6,11 @@ import pytest
 import torch
 from sentencepiece import SentencePieceProcessor
 
-from speechbrain_ligru_fast.asr.lm import load_lm, train_texts
+from speechbrain_ligru_fast.asr.lm import (
+    check_tokenizer,
+    load_lm,
+    train_texts,
+)
 from speechbrain_ligru_fast.asr.tokenizer import train_sentencepiece
 
 CHARACTERS = {"vocab_size": 8, "model_type": "char"}
@@ -39,6 +43,11 @@ def test_another_seeds_tokenizer_is_the_same(lm, tmp_path):
 
 def test_another_tokenizer_is_refused(lm, tmp_path):
     path = train(tmp_path / "other.model", ["ABBA", "DAB A"])
+    with pytest.raises(ValueError, match="another tokenizer than .*other"):
+        check_tokenizer(lm, path)
+    # An earlier start may have left it, until something was trained with it.
+    assert load_lm(lm, path) is not None
+    (tmp_path / "CKPT+1").mkdir()
     with pytest.raises(ValueError, match="another tokenizer than .*other"):
         load_lm(lm, path)
 

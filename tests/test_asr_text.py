@@ -21,6 +21,7 @@ def prepare(tmp_path):
             **{"save_folder": folder, "tokenizer_file": str(model)},
             **{"output_neurons": 7, "token_type": "char"},
             **{"blank_index": 0, "bos_index": 1, "eos_index": 2},
+            "trains_in_folder": True,
         }
         prepare_tokenizer(hparams | options)
         return model
@@ -40,6 +41,8 @@ def test_what_an_earlier_start_left_is_trained_anew(prepare):
     words = "tokenizer.model was trained with other seed, transcripts, and"
     with pytest.raises(ValueError, match=words):
         prepare(others, seed=2)
+    # A test goes on with what is trained.
+    prepare(others, seed=2, trains_in_folder=False)
     assert model.read_bytes() == trained
 
 

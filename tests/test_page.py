@@ -32,6 +32,21 @@ def test_page_shows_every_system(tmp_path, monkeypatch):
     }
 
 
+def test_epochs_without_a_time_leave_the_others(tmp_path, monkeypatch):
+    """A test elsewhere than its training has none."""
+    path = rows_file(
+        tmp_path / "rows.csv",
+        rnn=["LiGRU", "LiGRU", "LSTM"],
+        seed=[1, 2, 1],
+        wer=[9, 8, 7],
+        epoch_s=[3, "", ""],
+    )
+    shown = []
+    monkeypatch.setattr(page.curves, "epoch_bars", shown.append)
+    page.write(path, tmp_path, tmp_path / "report.html")
+    assert shown == [{"LiGRU, numba": 3}]
+
+
 def test_page_of_trainings_that_logged_nothing(tmp_path):
     command = "python train.py a.yaml --output_folder ../"
     path = rows_file(

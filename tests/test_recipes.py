@@ -265,6 +265,8 @@ def test_timit_with_jit_and_noise(recipe, timit, tmp_path, capsys):
     # What two batches have made is not taken for what was trained.
     assert (folder / "debug" / "export" / "enc.ckpt").is_file()
     assert not list(folder.glob("export*"))
+    assert not (folder / "train_log.txt").exists()
+    assert not list(folder.glob("per_*"))
     recipe(*command)
     debug, row = rows_of(tmp_path / "shared" / "results.csv")
     assert (row["rnn"], row["impl"]) == ("LiGRU", "torchscript")

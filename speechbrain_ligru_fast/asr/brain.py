@@ -1,6 +1,7 @@
 """Training, validation and test of a CTC + attention recogniser."""
 
 import logging
+import os
 import time
 
 import speechbrain as sb
@@ -261,15 +262,22 @@ class ASR(sb.Brain):
         )
 
     def place(self):
-        """What an epoch's time is of: machine, threads, implementation."""
+        """What an epoch's time is of: machine, implementation and how."""
         layer = describe_recurrent(
             self.hparams.modules["enc"],
             self.device_type,
             self.precision,
             self.scripted(),
         )
-        device = describe_device(self.device_type)
-        return f"{device}, {torch.get_num_threads()} threads, {layer['impl']}"
+        found = [
+            describe_device(self.device_type),
+            f"{torch.get_num_threads()} threads",
+            f"{os.environ.get('WORLD_SIZE', 1)} processes",
+            layer["impl"],
+            self.precision,
+            *(["compiled"] if self.compile else []),
+        ]
+        return ", ".join(found)
 
     def peak_mb(self):
         """Most memory this process has used, in MiB, of its device."""

@@ -155,8 +155,9 @@ def load_experiment(arguments=None):
     -------
     hparams : dict
         What the YAML builds, its fingerprint as ``settings``, the
-        ``commit`` that runs, which a later one does not change, and the
-        ``record_folder`` of the YAML and of what is exported.
+        ``commit`` that runs, which a later one does not change, whether it
+        ``trains_in_folder`` or only tests what is there, and the
+        ``record_folder`` of all it writes but checkpoints.
     run_opts : speechbrain.utils.run_opts.RunOptions
 
     Raises
@@ -173,14 +174,17 @@ def load_experiment(arguments=None):
     hparams = load_hyperpyyaml(_stream(document, path), overrides)
     hparams["settings"] = fingerprint(document, overrides, run_opts)
     hparams["commit"] = describe_commit()
-    hparams["record_folder"] = _record_folder(hparams, run_opts)
+    hparams["trains_in_folder"] = _trains_in_folder(run_opts)
+    hparams["record_folder"] = record = _record_folder(hparams, run_opts)
+    if "train_logger" in hparams:
+        hparams["train_logger"].save_file = str(record / "train_log.txt")
     results_csv = hparams.get("results_csv")
     if results_csv and Path(results_csv).exists():
         read_rows(results_csv)  # rather than after days of training
     join_process_group(run_opts)
     folder = hparams["output_folder"]
     run_on_main(lock_folder, args=(folder,))
-    if _trains_in_folder(run_opts):
+    if hparams["trains_in_folder"]:
         begun = settings(document, overrides, run_opts)
         begun["seed"] = str(hparams["seed"])
         if hparams.get("lm_folder"):
@@ -193,7 +197,6 @@ def load_experiment(arguments=None):
             kwargs={"longer": not hparams.get("step_schedule")},
         )
     sb.create_experiment_directory(folder)
-    record = hparams["record_folder"]
     run_on_main(_keep, args=(record, resolved(document, overrides)))
     return hparams, run_opts
 

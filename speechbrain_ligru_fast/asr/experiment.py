@@ -177,7 +177,7 @@ def _write(brain, hparams, row):
         stats_meta=shown,
         test_stats=brain.test_stats,
     )
-    folder = Path(hparams["output_folder"])
+    folder = Path(hparams["record_folder"])
     test = name_test(row["split"], row["lm"], row["settings"])
     for name, metric in brain.metrics.items():
         metric.write(folder / f"{name.lower()}_{test}.txt")

@@ -178,7 +178,8 @@ def train_lm(hparams, run_opts):
         train_loader_kwargs=hparams["train_dataloader_opts"],
         valid_loader_kwargs=hparams["valid_dataloader_opts"],
     )
-    if hparams["checkpointer"].recover_if_possible(min_key="loss") is None:
+    best = hparams["checkpointer"].recover_if_possible(min_key="loss")
+    if best is None and brain.test_only:
         raise FileNotFoundError(
             f"no checkpoint in {hparams['checkpointer'].checkpoints_dir}: "
             "train first"
@@ -237,7 +238,10 @@ def load_lm(folder, tokenizer_file=None):
             f"looked for {', '.join(missing)}"
         )
     config, weights, _ = files
-    check_tokenizer(folder, tokenizer_file)
+    # One without checkpoints beside it may be what an earlier start left; it
+    # is compared again when it is this one's.
+    if tokenizer_file and any(Path(tokenizer_file).parent.glob("CKPT*")):
+        check_tokenizer(folder, tokenizer_file)
     with open(config, encoding="utf-8") as file:
         model = load_hyperpyyaml(file)["model"]
     model.load_state_dict(

@@ -37,6 +37,18 @@ def check_origin(save_folder, settings, longer=True):
     ... except ValueError as error:
     ...     print("other lr" in str(error))
     True
+
+    Where it may not:
+
+    >>> folder = folder / "stepwise"
+    >>> check_origin(folder, {"number_of_epochs": "8"}, longer=False)
+    >>> (folder / "CKPT+1").mkdir()
+    >>> check_origin(folder, {"number_of_epochs": "8"}, longer=False)
+    >>> try:
+    ...     check_origin(folder, {"number_of_epochs": "9"}, longer=False)
+    ... except ValueError as error:
+    ...     print("other number_of_epochs" in str(error))
+    True
     """
     path = Path(save_folder, "origin.json")
     now = {k: v for k, v in settings.items() if k != _EPOCHS or not longer}
@@ -48,6 +60,8 @@ def check_origin(save_folder, settings, longer=True):
         unfinished.rename(path)
         return
     begun = json.loads(path.read_text("utf-8"))
+    if _EPOCHS not in begun:  # until 0.1.0 it never was
+        now.pop(_EPOCHS, None)
     changed = sorted(
         name for name in {*now, *begun} if now.get(name) != begun.get(name)
     )

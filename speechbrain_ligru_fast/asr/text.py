@@ -102,7 +102,8 @@ def prepare_tokenizer(hparams):
     ---------
     hparams : dict
         Of the experiment: train_annotation, text, save_folder,
-        tokenizer_file, output_neurons, token_type, the special ids, seed.
+        tokenizer_file, output_neurons, token_type, the special ids, seed,
+        trains_in_folder.
 
     Raises
     ------
@@ -126,12 +127,16 @@ def prepare_tokenizer(hparams):
     )
     if model.resolve().parent == folder.resolve():
         words = hashlib.sha256(repr(texts).encode()).hexdigest()
-        _keep_origin(model, {**options, "transcripts": words})
+        origin = {**options, "transcripts": words}
+        _keep_origin(model, origin, hparams["trains_in_folder"])
     train_sentencepiece(texts, model, **options)
 
 
-def _keep_origin(model, origin):
-    """Removes a tokenizer of another origin, or refuses to."""
+def _keep_origin(model, origin, trains):
+    """Removes a tokenizer of another origin, or refuses to.
+
+    Unless something is trained with it, what is trained keeps its own.
+    """
     record = model.with_suffix(".json")
     if model.exists():
         # One without a record is of an older version.
@@ -139,6 +144,8 @@ def _keep_origin(model, origin):
         if begun == origin:
             return
         if any(model.parent.glob("CKPT*")):
+            if not trains:
+                return
             changed = sorted(k for k in origin if begun.get(k) != origin[k])
             raise ValueError(
                 f"{model} was trained with other {', '.join(changed)}, and "
