@@ -54,8 +54,8 @@ def _reason(name, device_type, dtype, spec):
     return module.unavailable(device_type, dtype, spec)
 
 
-# Steps below which packing weights for a compiled loop costs more than the
-# loop saves, on a CPU (docs/backends.md#measured).
+# Steps below which packing weights for a compiled loop saves little or costs
+# more than the loop saves, on a CPU (docs/backends.md#measured).
 _SHORT = 4
 
 
