@@ -132,6 +132,8 @@ def test_unknown_characters_of_sub_words(hparams, prepared, tmp_path):
         "token_type": "unigram",
         "blank_index": 0,
         "seed": 1,
+        "save_folder": str(tmp_path),
+        "trains_in_folder": True,
     }
     prepare_tokenizer(hparams)
     tokenizer = sentencepiece.SentencePieceProcessor()
@@ -280,6 +282,7 @@ def test_settings_that_do_not_fit_are_refused(hparams, change, words):
         "number_of_epochs": 3,
         "number_of_ctc_only_epochs": 0,
         "lm_folder": None,
+        "tokenizer_file": None,
     }
     experiment._check(hparams)
     with pytest.raises(ValueError, match=words):
