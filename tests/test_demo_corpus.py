@@ -180,9 +180,9 @@ def test_bad_argument(tmp_path, options, message):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_missing_espeak_names_the_extra(tmp_path, monkeypatch):
+def test_missing_espeak_is_named(tmp_path, monkeypatch):
     monkeypatch.setattr(espeak.importlib.util, "find_spec", lambda _: None)
-    with pytest.raises(ModuleNotFoundError, match=r"\[demo\]"):
+    with pytest.raises(ModuleNotFoundError, match="install espeakng"):
         demo.make_demo(tmp_path / "out", **ARGUMENTS)
     assert list(tmp_path.iterdir()) == []
 
