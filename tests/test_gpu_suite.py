@@ -101,12 +101,15 @@ def test_what_dies_or_hangs_costs_nothing_else(tmp_path, monkeypatch):
     root = str(stand_in.parents[1])
     monkeypatch.setenv("PYTHONPATH", root, prepend=os.pathsep)
     monkeypatch.setattr(table, "RIVALS", ("cublas-graph",))
-    right, killed = processes.run, []
+    right, killed, took = processes.run, [], []
 
     def limited(command, seconds, **options):
         if '"kind": "measure", "name": "numba"' in command[-1]:
-            seconds = 25
+            # Time to make a row, on a busy machine too: then it hangs.
+            seconds = 5 + 2 * max(took)
+        start = time.monotonic()
         status, output = right(command, seconds, **options)
+        took.append(time.monotonic() - start)
         killed.append(status is None)
         return status, output
 
