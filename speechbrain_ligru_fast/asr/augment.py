@@ -64,7 +64,7 @@ def build_augmenter(
     if noise_folder:
         files = _find_noise(noise_folder, sample_rate)
         run_on_main(_list_noise, args=(files, noise_csv))
-        noise = DrawnNoise(list(files), noise_csv, snr_low, snr_high)
+        noise = DrawnNoise(files, noise_csv, snr_low, snr_high)
         augmentations.insert(0, noise)
     if not augmentations:
         return None
@@ -84,7 +84,7 @@ class DrawnNoise(AddNoise):
 
     Arguments
     ---------
-    files : list of path-like
+    files : iterable of path-like
         Mono recordings at the speech's sample rate.
     csv_file : path-like
         Their list.

@@ -1,7 +1,6 @@
 """Training, validation and test of a CTC + attention recogniser."""
 
 import logging
-import os
 import time
 
 import speechbrain as sb
@@ -12,6 +11,7 @@ from speechbrain.utils.distributed import ddp_broadcast
 from torch.nn.parallel import DistributedDataParallel
 
 from speechbrain_ligru_fast.asr.metrics import ErrorRate
+from speechbrain_ligru_fast.asr.process_group import count_processes
 from speechbrain_ligru_fast.asr.randomness import Randomness
 from speechbrain_ligru_fast.asr.recurrent import describe_recurrent
 from speechbrain_ligru_fast.asr.results import describe_device
@@ -261,19 +261,22 @@ class ASR(sb.Brain):
             for module in self.modules["enc"].modules()
         )
 
-    def place(self):
-        """What an epoch's time is of: machine, implementation and how."""
-        layer = describe_recurrent(
+    def recurrent(self):
+        """The layer and what computes it, as a result row has them."""
+        return describe_recurrent(
             self.hparams.modules["enc"],
             self.device_type,
             self.precision,
             self.scripted(),
         )
+
+    def place(self):
+        """What an epoch's time is of: machine, implementation and how."""
         found = [
             describe_device(self.device_type),
             f"{torch.get_num_threads()} threads",
-            f"{os.environ.get('WORLD_SIZE', 1)} processes",
-            layer["impl"],
+            f"{count_processes()} processes",
+            self.recurrent()["impl"],
             self.precision,
             *(["compiled"] if self.compile else []),
         ]

@@ -12,7 +12,6 @@ from speechbrain_ligru_fast.asr.data import loader_options, make_dataset
 from speechbrain_ligru_fast.asr.export import export
 from speechbrain_ligru_fast.asr.lm import check_tokenizer
 from speechbrain_ligru_fast.asr.process_group import leave_process_group
-from speechbrain_ligru_fast.asr.recurrent import describe_recurrent
 from speechbrain_ligru_fast.asr.results import (
     append_row,
     describe_run,
@@ -145,13 +144,8 @@ def _row(brain, hparams, split):
     # Before the decoder joins, an epoch is not one of the whole system.
     joint = brain.trained_epochs - hparams["number_of_ctc_only_epochs"]
     row = describe_run(hparams, brain.device_type, brain.timer.first_commit)
-    row |= describe_recurrent(
-        hparams["modules"]["enc"],
-        brain.device_type,
-        brain.precision,
-        brain.scripted(),
-    )
     return row | {
+        **brain.recurrent(),
         "split": split,
         "lm": name_lm(hparams["lm_folder"]),
         "epochs": brain.trained_epochs,

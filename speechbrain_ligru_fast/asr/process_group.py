@@ -1,6 +1,7 @@
 """Joining and leaving the group of a training's processes."""
 
 import gc
+import os
 
 import torch
 from speechbrain.utils.distributed import (
@@ -8,6 +9,18 @@ from speechbrain.utils.distributed import (
     is_distributed_initialized,
 )
 from torch.nn.parallel import DistributedDataParallel
+
+
+def count_processes():
+    """How many processes torchrun has started, or one.
+
+    Example
+    -------
+    >>> getfixture("monkeypatch").setenv("WORLD_SIZE", "8")
+    >>> count_processes()
+    8
+    """
+    return int(os.environ.get("WORLD_SIZE", 1))
 
 
 def join_process_group(run_opts):

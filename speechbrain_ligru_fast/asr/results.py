@@ -14,6 +14,8 @@ from pathlib import Path
 
 import torch
 
+from speechbrain_ligru_fast.asr.process_group import count_processes
+
 
 def append_row(path, row):
     """Add a row; two processes may do so at once.
@@ -268,7 +270,7 @@ def describe_command(arguments):
 
 def _launcher():
     """What started this process."""
-    processes = int(os.environ.get("WORLD_SIZE", 1))
+    processes = count_processes()
     if processes == 1:
         return ["python"]
     on_each = int(os.environ.get("LOCAL_WORLD_SIZE", processes))

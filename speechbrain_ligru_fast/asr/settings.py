@@ -2,11 +2,12 @@
 
 import hashlib
 import io
-import os
 
 import ruamel.yaml
 from hyperpyyaml.core import recursive_update
 from speechbrain.utils.run_opts import RunOptions
+
+from speechbrain_ligru_fast.asr.process_group import count_processes
 
 # Where things are, what is in the row besides, and what changes no result.
 _LEFT_OUT = (
@@ -55,7 +56,7 @@ def fingerprint(document, overrides="", run_opts=None):
     """
     nodes = _nodes(document, overrides)
     options = list(_options(run_opts).items())
-    options.append(_processes())
+    options.append(count_processes())
     text = repr((_plain(nodes), options))
     return hashlib.sha256(text.encode()).hexdigest()[:8]
 
@@ -85,7 +86,7 @@ def settings(document, overrides="", run_opts=None):
         for key, value in _nodes(document, overrides).value
     }
     options = {"--" + k: str(v) for k, v in _options(run_opts).items()}
-    return found | options | {"processes": str(_processes())}
+    return found | options | {"processes": str(count_processes())}
 
 
 def _nodes(document, overrides):
@@ -94,7 +95,7 @@ def _nodes(document, overrides):
     if isinstance(overrides, str):
         overrides = yaml.load(overrides) or {}
     recursive_update(tree, overrides, must_match=True)
-    for key in (*_LEFT_OUT, *(_OF_SEVERAL if _processes() == 1 else ())):
+    for key in (*_LEFT_OUT, *(_OF_SEVERAL if count_processes() == 1 else ())):
         tree.pop(key, None)
     stream = io.StringIO()
     yaml.dump(tree, stream)
@@ -109,10 +110,6 @@ def _options(run_opts):
         for key in _RUN_OPTIONS
         if run_opts is not None and run_opts[key] != default[key]
     }
-
-
-def _processes():
-    return int(os.environ.get("WORLD_SIZE", 1))
 
 
 def _plain(node):
