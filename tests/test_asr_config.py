@@ -1,6 +1,7 @@
 """YAML on top of YAML, and the recipes' own files."""
 
 import contextlib
+import json
 import os
 import re
 import signal
@@ -19,6 +20,7 @@ from speechbrain_ligru_fast.asr.config import (
     parse,
     resolved,
 )
+from speechbrain_ligru_fast.asr.export import export
 
 ROOT = Path(__file__).parent.parent
 HPARAMS = ROOT / "hparams"
@@ -171,6 +173,90 @@ def test_a_damaged_result_file_is_found_at_the_start(tmp_path, content, words):
     assert path.read_bytes() == content
 
 
+@pytest.fixture
+def quiet(monkeypatch):
+    # It lists the installed packages, which takes seconds.
+    monkeypatch.setattr(
+        "speechbrain.utils.logger.get_environment_description", str
+    )
+    monkeypatch.setattr(sys, "excepthook", sys.excepthook)
+
+
+@pytest.fixture
+def trained(quiet, tmp_path):
+    """The command line and folder of a training with a checkpoint."""
+    folder = tmp_path / "out"
+    command = [str(ROOT / "tests/hparams/tiny_timit.yaml")]
+    command += ["--data_folder", "x", "--output_folder", str(folder)]
+    hparams, _ = load_experiment(command)
+    (folder / "save" / "CKPT+1").mkdir()
+    export(hparams)
+    return command, folder
+
+
+def kept(folder):
+    """What a training leaves for others."""
+    names = ["hyperparams.yaml", *(folder / "export").glob("*")]
+    return {str(name): (folder / name).read_bytes() for name in names}
+
+
+@pytest.mark.parametrize(
+    "given, names",
+    [
+        (["--norm_type", "sentence", "--n_fft", "512"], "n_fft, norm_type"),
+        (["--seed", "7"], "seed"),
+        (["--max_grad_norm", "1"], "--max_grad_norm"),
+        (["--rnn_class=!name:speechbrain.nnet.RNN.LSTM"], "rnn_class"),
+    ],
+)
+def test_a_test_claims_what_was_trained(trained, given, names):
+    command, folder = trained
+    before = kept(folder)
+    with pytest.raises(ValueError, match=f"training with other {names}. Give"):
+        load_experiment([*command, *given, "--test_only"])
+    assert kept(folder) == before
+
+
+def test_what_belongs_to_the_test_may_differ(trained):
+    command, folder = trained
+    before = kept(folder)
+    given = ["--beam_size", "5", "--ctc_weight_decode", "0.2", "--jit"]
+    given += ["--backend", "reference", "--batch_size", "2"]
+    given += ["--number_of_epochs", "9", "--eval_precision", "bf16"]
+    given += ["--test_speakers=[MTST1]", "--results_csv", str(folder / "r.csv")]
+    hparams, _ = load_experiment([*command, *given, "--test_only"])
+    export(hparams, trained=False)
+    assert kept(folder) == before
+    # The same settings' export is written anew.
+    hparams, _ = load_experiment([*command, "--test_only"])
+    (folder / "export" / "enc.ckpt").unlink()
+    export(hparams, trained=False)
+    assert set(kept(folder)) == set(before)
+
+
+def test_a_training_from_before_origins_is_tested(trained):
+    command, folder = trained
+    origin = folder / "save" / "origin.json"
+    # A key that the YAML has got since.
+    begun = json.loads(origin.read_text())
+    del begun["max_duration"]
+    origin.write_text(json.dumps(begun))
+    load_experiment([*command, "--test_only"])
+    origin.unlink()
+    load_experiment([*command, "--test_only", "--lr", "9"])
+    assert not origin.exists()
+
+
+def test_a_language_model_is_looked_for_at_the_start(tmp_path):
+    folder = tmp_path / "out"
+    command = [str(ROOT / "tests/hparams/tiny_timit.yaml")]
+    command += ["--data_folder", "x", "--output_folder", str(folder)]
+    words = "holds no trained language model: looked for .*lm.yaml"
+    with pytest.raises(FileNotFoundError, match=words):
+        load_experiment([*command, "--lm_folder", str(tmp_path / "none")])
+    assert not folder.exists()
+
+
 HOLD = """\
 import sys, time
 from speechbrain_ligru_fast.asr.lock import lock_folder
@@ -184,12 +270,7 @@ time.sleep(600)
 
 
 @pytest.mark.parametrize("forked", [False, True])
-def test_one_process_to_an_output_folder(tmp_path, monkeypatch, forked):
-    # It lists the installed packages, which takes seconds.
-    monkeypatch.setattr(
-        "speechbrain.utils.logger.get_environment_description", str
-    )
-    monkeypatch.setattr(sys, "excepthook", sys.excepthook)
+def test_one_process_to_an_output_folder(tmp_path, quiet, forked):
     folder = tmp_path / "out"
     command = [str(ROOT / "tests/hparams/tiny_timit.yaml")]
     command += ["--data_folder", "x", "--output_folder", str(folder)]

@@ -218,7 +218,7 @@ def test_librispeech_killed_and_resumed(
             "tiny_librispeech.yaml",
             *[*arguments, "--lr", "9", "--beam_size", "5"],
         )
-    with pytest.raises(ValueError, match="does not fit this model"):
+    with pytest.raises(ValueError, match="with other rnn_neurons. Give"):
         recipe(
             "LibriSpeech/train.py",
             "tiny_librispeech.yaml",

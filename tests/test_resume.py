@@ -84,7 +84,7 @@ def test_interrupted_everywhere(monkeypatch, train):
 
 
 def test_no_row_before_the_export(monkeypatch, train, tmp_path):
-    def stop(hparams):
+    def stop(*args):
         raise Interrupted
 
     with monkeypatch.context() as patch:

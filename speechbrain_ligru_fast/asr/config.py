@@ -29,7 +29,7 @@ from speechbrain.utils.distributed import run_on_main
 
 from speechbrain_ligru_fast.asr.lock import lock_folder
 from speechbrain_ligru_fast.asr.options import check_options
-from speechbrain_ligru_fast.asr.origin import check_origin
+from speechbrain_ligru_fast.asr.origin import check_origin, check_test
 from speechbrain_ligru_fast.asr.process_group import join_process_group
 from speechbrain_ligru_fast.asr.results import (
     describe_commit,
@@ -154,10 +154,11 @@ def load_experiment(arguments=None):
     Returns
     -------
     hparams : dict
-        What the YAML builds, its fingerprint as ``settings``, the
-        ``commit`` that runs, which a later one does not change, whether it
-        ``trains_in_folder`` or only tests what is there, and the
-        ``record_folder`` of all it writes but checkpoints.
+        What the YAML builds, the resolved YAML as ``document`` and its
+        fingerprint as ``settings``, the ``commit`` that runs, which a later
+        one does not change, whether it ``trains_in_folder`` or only tests
+        what is there, and the ``record_folder`` of all it writes but
+        checkpoints.
     run_opts : speechbrain.utils.run_opts.RunOptions
 
     Raises
@@ -165,7 +166,8 @@ def load_experiment(arguments=None):
     ValueError
         If an option is neither SpeechBrain's nor a key of the YAML,
         results_csv names a file that is no result file, or output_folder
-        holds a training with other settings.
+        holds a training with other settings; with --test_only, with others
+        than a test may change.
     RuntimeError
         If another process is at work in output_folder.
     """
@@ -184,21 +186,29 @@ def load_experiment(arguments=None):
     join_process_group(run_opts)
     folder = hparams["output_folder"]
     run_on_main(lock_folder, args=(folder,))
-    if hparams["trains_in_folder"]:
+    if not _is_passing(run_opts):
         begun = settings(document, overrides, run_opts)
         begun["seed"] = str(hparams["seed"])
         if hparams.get("lm_folder"):
             # Where it validates too, it chooses checkpoints.
             begun["lm_folder"] = name_lm(hparams["lm_folder"])
-        run_on_main(
-            check_origin,
-            args=(hparams["save_folder"], begun),
-            # A rate that moves by the step counts on so many of them.
-            kwargs={"longer": not hparams.get("step_schedule")},
-        )
+        _check(hparams, begun)
     sb.create_experiment_directory(folder)
-    run_on_main(_keep, args=(record, resolved(document, overrides)))
+    hparams["document"] = resolved(document, overrides)
+    run_on_main(_keep, args=(hparams, run_opts))
     return hparams, run_opts
+
+
+def _check(hparams, begun):
+    if not hparams["trains_in_folder"]:
+        run_on_main(check_test, args=(hparams["save_folder"], begun))
+        return
+    run_on_main(
+        check_origin,
+        args=(hparams["save_folder"], begun),
+        # A rate that moves by the step counts on so many of them.
+        kwargs={"longer": not hparams.get("step_schedule")},
+    )
 
 
 def _is_passing(run_opts):
@@ -268,9 +278,13 @@ def _stream(document, path):
     return stream
 
 
-def _keep(folder, document):
+def _keep(hparams, run_opts):
+    folder = hparams["record_folder"]
+    path = folder / "hyperparams.yaml"
+    if run_opts["test_only"] and path.exists():
+        return  # that of what is trained
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "hyperparams.yaml").write_text(document, encoding="utf-8")
+    path.write_text(hparams["document"], encoding="utf-8")
     script = Path(sys.argv[0])
     if script.suffix == ".py" and script.is_file():
         shutil.copy(script, folder)

@@ -82,7 +82,7 @@ def run(hparams, run_opts, test_manifests):
         )
         rows.append(_row(brain, hparams, name))
         run_on_main(_write, args=(brain, hparams, rows[-1]))
-    run_on_main(export, args=(hparams,))
+    run_on_main(export, args=(hparams, not brain.test_only))
     run_on_main(_append, args=(hparams["results_csv"], rows))
     leave_process_group(brain)
     return rows

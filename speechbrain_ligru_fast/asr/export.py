@@ -1,11 +1,14 @@
 """From a trained experiment to a folder for SpeechBrain's inference."""
 
 import io
+import logging
 import shutil
 from pathlib import Path
 
 import ruamel.yaml
 import torch
+
+logger = logging.getLogger(__name__)
 
 _MODULES = ("enc", "emb", "dec", "ctc_lin", "seq_lin")
 _KEPT = (
@@ -33,7 +36,7 @@ pretrainer: !new:speechbrain.utils.parameter_transfer.Pretrainer
 """
 
 
-def export(hparams):
+def export(hparams, trained=True):
     """Write the folder that ``EncoderDecoderASR.from_hparams`` reads.
 
     It holds the weights that the modules have now and needs nothing outside
@@ -44,6 +47,9 @@ def export(hparams):
     ---------
     hparams : dict
         Of the experiment, trained.
+    trained : bool
+        Whether by this process. A test alone, with another beam say, leaves
+        an ``export/`` of other settings as it is.
 
     Returns
     -------
@@ -53,39 +59,44 @@ def export(hparams):
     parent = Path(hparams["record_folder"])
     with_lm = hparams["language_model"] is not None
     folder = parent / ("export_rnnlm" if with_lm else "export")
+    modules = {name: hparams[name] for name in _MODULES}
+    if with_lm:
+        modules["language_model"] = hparams["language_model"]
+    tokenizer = ["tokenizer"] if hparams["tokenizer_file"] else []
+    document = _document(hparams, ["normalize", *tokenizer, *modules])
+    if not trained and not with_lm and _differs(folder, document):
+        logger.info("%s has other settings than this test and stays", folder)
+        return folder
+
     unfinished = parent / "unfinished-export"
     shutil.rmtree(unfinished, ignore_errors=True)
     unfinished.mkdir()
-
-    document = (parent / "hyperparams.yaml").read_text("utf-8")
-    modules = {name: hparams[name] for name in _MODULES}
-    loadables = ["normalize"]
     hparams["normalize"]._save(unfinished / "normalize.ckpt")
-    if hparams["tokenizer_file"]:
-        loadables.append("tokenizer")
+    if tokenizer:
         shutil.copy(hparams["tokenizer_file"], unfinished / "tokenizer.ckpt")
-    if with_lm:
-        modules["language_model"] = hparams["language_model"]
     for name, module in modules.items():
-        loadables.append(name)
         state = {k: v.cpu() for k, v in module.state_dict().items()}
         torch.save(state, unfinished / f"{name}.ckpt")
-    with open(unfinished / "hyperparams.yaml", "w", encoding="utf-8") as file:
-        _write_yaml(document, hparams, loadables, file)
+    (unfinished / "hyperparams.yaml").write_text(document, encoding="utf-8")
 
     shutil.rmtree(folder, ignore_errors=True)
     unfinished.rename(folder)
     return folder
 
 
-def _write_yaml(document, hparams, loadables, file):
+def _differs(folder, document):
+    path = folder / "hyperparams.yaml"
+    return path.is_file() and path.read_text("utf-8") != document
+
+
+def _document(hparams, loadables):
     """The experiment's own YAML, resolved, less what inference does not use.
 
     What the experiment changed on the command line is thus kept, and the
     recipe's file may change later.
     """
     yaml = ruamel.yaml.YAML()
-    tree = yaml.load(document)
+    tree = yaml.load(hparams["document"])
     kept = {name: tree[name] for name in _KEPT}
     if "language_model" in loadables:
         lm = yaml.load(Path(hparams["lm_folder"], "lm.yaml").read_text("utf-8"))
@@ -96,17 +107,15 @@ def _write_yaml(document, hparams, loadables, file):
     yaml.dump(kept, stream)
     # ruamel keeps the comments, but not where they belong.
     lines = stream.getvalue().splitlines(keepends=True)
-    file.writelines(line for line in lines if not line.startswith("#"))
-    file.write(
-        _INTERFACE.format(
-            sample_rate=hparams["sample_rate"],
-            more_modules="".join(
-                f"   {name}: !ref <{name}>\n"
-                for name in loadables
-                if name == "language_model"
-            ),
-            loadables="".join(
-                f"      {name}: !ref <{name}>\n" for name in loadables
-            ),
-        )
+    system = "".join(line for line in lines if not line.startswith("#"))
+    return system + _INTERFACE.format(
+        sample_rate=hparams["sample_rate"],
+        more_modules="".join(
+            f"   {name}: !ref <{name}>\n"
+            for name in loadables
+            if name == "language_model"
+        ),
+        loadables="".join(
+            f"      {name}: !ref <{name}>\n" for name in loadables
+        ),
     )
