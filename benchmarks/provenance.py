@@ -32,7 +32,7 @@ def provenance(tool, argv, device="cpu"):
     >>> found["command"], len(found["run"])
     ('python -m benchmarks.run --quick', 12)
     """
-    now = datetime.datetime.now(datetime.timezone.utc)
+    now = datetime.datetime.now(datetime.UTC)
     return {
         "date": now.isoformat(timespec="seconds"),
         "commit": results.describe_commit(),

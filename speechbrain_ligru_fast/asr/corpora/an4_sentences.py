@@ -86,7 +86,7 @@ class Sentences:
         """A day, a month and a year, the month as a word or a number."""
         # Without a zone Faker takes the machine's.
         date = self.fake.date_time_between_dates(
-            FIRST_DAY, LAST_DAY, datetime.timezone.utc
+            FIRST_DAY, LAST_DAY, datetime.UTC
         )
         month, day = f"{date:%B}", num2words(date.day, to="ordinal")
         if self.random.random() < 0.1:
