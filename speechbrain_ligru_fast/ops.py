@@ -11,7 +11,7 @@ from typing import Optional, Tuple
 import torch
 from torch import Tensor
 
-from speechbrain_ligru_fast import backends, single
+from speechbrain_ligru_fast import backends, single, unrolled
 from speechbrain_ligru_fast.products import recurrent_weight_gradient
 from speechbrain_ligru_fast.recompute import saved_values
 from speechbrain_ligru_fast.rows import accumulate_dtype, previous_hidden
@@ -148,7 +148,7 @@ def _(
 
 def _setup_context(ctx, inputs, output):
     w, u, h0, mask, lengths, ln_weight, ln_bias, *options = inputs
-    *options, _, recompute = options
+    *options, save, recompute = options
     result, gates, normed, rstd = output
     ctx.save_for_backward(
         result, gates, normed, rstd, u, h0, mask, lengths, ln_weight,
@@ -156,12 +156,21 @@ def _setup_context(ctx, inputs, output):
     )  # fmt: skip
     ctx.mark_non_differentiable(gates, normed, rstd)
     ctx.options = options
+    ctx.has_gates = save or recompute
     ctx.dtypes = [
         None if x is None else x.dtype for x in (h0, ln_weight, ln_bias)
     ]
 
 
 def _backward(ctx, grad, *_):
+    if not ctx.has_gates:
+        # ``save`` is a constant of a captured graph.
+        raise RuntimeError(
+            "ligru_scan: this graph was captured without gradients "
+            "(torch.no_grad, or no weights that require them), so its "
+            "forward keeps nothing for a backward; export or trace the model "
+            "with gradients enabled to train what comes out"
+        )
     affine = ctx.dtypes[1] is not None or ctx.dtypes[2] is not None
     *saved, w, ln_bias = ctx.saved_tensors
     dw, du, dh0, dln_weight, dln_bias = scan_backward(
@@ -181,8 +190,8 @@ def _no_double_backward(ctx, *grads):
     raise RuntimeError(
         "ligru_scan: its backward is not differentiable a second time; "
         "call backward without create_graph=True, or use SpeechBrain's own "
-        "layer (speechbrain_ligru_fast.restore) where double backward is "
-        "needed"
+        "layer (speechbrain_ligru_fast.restore) or torch.func's transforms "
+        "where double backward is needed"
     )
 
 
@@ -247,7 +256,9 @@ def ligru_scan(
         h_t = z_t * h_{t-1} + (1 - z_t) * act(a_t) * mask
 
     Equations 9 to 12 of arXiv 1803.10225; SLiGRU: arXiv 2302.10144. The
-    function also runs under torch.jit.script and torch.compile.
+    function also runs under torch.jit.script and torch.compile; under
+    torch.func's transforms and in forward mode it is a plain loop, whatever
+    the backend.
 
     Arguments
     ---------
@@ -300,7 +311,8 @@ def ligru_scan(
         int64.
     RuntimeError
         If the named backend can't run, with the reason; in a second
-        backward.
+        backward; in the backward of a graph that was captured without
+        gradients.
 
     Example
     -------
@@ -328,6 +340,11 @@ def ligru_scan(
             return single.step(
                 w, u, h0, mask, nonlinearity, directions, layernorm,
                 ln_weight, ln_bias, eps,
+            )  # fmt: skip
+        if unrolled.needed():
+            return unrolled.scan(
+                ScanSpec(nonlinearity, directions, layernorm, eps),
+                w, u, h0, mask, lengths, ln_weight, ln_bias,
             )  # fmt: skip
     result = torch.ops.speechbrain_ligru_fast.scan(
         w, u, h0, mask, lengths, ln_weight, ln_bias, nonlinearity, directions,

@@ -59,9 +59,9 @@ def imports(path):
 
 # From the bottom up; a file may import from its own floor and from below.
 FLOORS = (
-    ("matrix_unit", "spec", "rows", "products", "recompute"),
+    ("matrix_unit", "spec", "rows", "products", "recompute", "wrapped"),
     ("backends",),
-    ("ops", "single", "norm", "cnn"),
+    ("ops", "single", "unrolled", "norm", "cnn"),
     ("light_gru_layer",),
     ("layers",),
     ("lobe", "pytorch_kaldi"),
