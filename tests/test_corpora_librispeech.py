@@ -190,6 +190,22 @@ def test_bad_utterance_is_skipped_or_fatal(prepare, corpus, caplog, kind):
     assert "skipped 1 of 8" in caplog.text
 
 
+def test_a_test_set_is_whole(prepare, corpus):
+    damage = corpus / "test-x" / "3" / "7" / "3-7-0001.flac"
+    damage.unlink()
+    words = "(?s)LibriSpeech test-x: 1 of 4 .*must be whole: mend .*3-7-0001: t"
+    with pytest.raises(ValueError, match=words):
+        prepare(max_bad_fraction=1)
+    assert not prepare.out.exists()
+    # A development set may lack some, unless it is tested.
+    damage = corpus / "dev-x" / "2" / "7" / "2-7-0001.flac"
+    damage.unlink()
+    made = prepare(max_bad_fraction=0.25, test_splits="test-y")
+    assert len(made["valid"]) == 3
+    with pytest.raises(ValueError, match="dev-x: 1 of 4 .* must be whole"):
+        prepare(max_bad_fraction=0.25, test_splits="test-y,dev-x")
+
+
 def test_long_list_is_cut_in_the_error_only(prepare, corpus, caplog):
     chapter = corpus / "train-b" / "1" / "7"
     (chapter / "1-7.trans.txt").write_text(

@@ -2,6 +2,7 @@
 
 import json
 import runpy
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -175,6 +176,15 @@ def test_no_corpus_names_the_paths(prepare, tmp_path):
     assert not prepare.paths[0].parent.exists()
 
 
+@pytest.mark.parametrize("lacking", ["TRAIN", "TEST"])
+def test_the_half_that_lacks_is_named(prepare, corpus, lacking):
+    shutil.rmtree(corpus / lacking)
+    (corpus / "music").mkdir()
+    words = rf"half of TIMIT .*: there is no {corpus / lacking}\. .*: T\w+, mus"
+    with pytest.raises(FileNotFoundError, match=words):
+        prepare()
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
@@ -254,6 +264,30 @@ def test_bad_utterance_is_skipped_or_fatal(prepare, corpus, caplog, kind):
     assert "FAAA0_SX1" not in train
     assert "skipping FAAA0_SX1" in caplog.text and reason in caplog.text
     assert "skipped 1 of 8" in caplog.text
+
+
+def test_a_test_set_is_whole(prepare, corpus):
+    stem = utterance(corpus, "TEST", "MDDD0", "SX2")
+    stem.with_suffix(".PHN").unlink()
+    words = "(?s)TIMIT test: 1 of 4 .*must be whole: mend .*MDDD0_SX2: no tran"
+    with pytest.raises(ValueError, match=words):
+        prepare(max_bad_fraction=1)
+    assert not prepare.paths[0].parent.exists()
+    # As the message says.
+    for path in stem.parent.glob("SX2.*"):
+        path.unlink()
+    assert len(prepare()[2]) == 3
+
+
+def test_a_set_of_an_older_version_is_looked_at_again(prepare, corpus):
+    prepare()
+    marker = prepare.paths[0].with_name("timit_prepared.json")
+    older = json.loads(marker.read_text())
+    del older["whole_test_sets"]
+    marker.write_text(json.dumps(older))
+    utterance(corpus, "TEST", "MDDD0").with_suffix(".PHN").unlink()
+    with pytest.raises(ValueError, match="a test set must be whole"):
+        prepare()
 
 
 def test_failure_leaves_earlier_manifests(prepare, corpus):

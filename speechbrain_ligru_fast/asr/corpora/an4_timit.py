@@ -96,7 +96,8 @@ def _convert_split(an4, split, out, max_bad_fraction):
         return entry
 
     utterances = find_utterances([an4 / split])
-    collect(f"AN4 {split}", utterances, convert, max_bad_fraction)
+    tested = split == "test-an4"
+    collect(f"AN4 {split}", utterances, convert, max_bad_fraction, tested)
 
 
 def main():

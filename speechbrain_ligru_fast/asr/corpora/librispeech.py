@@ -49,7 +49,8 @@ def prepare_librispeech(
         Folder names, any.
     max_bad_fraction : float
         Utterances with unusable audio or transcript are skipped with a
-        warning; fail if they are more than this share of a manifest.
+        warning; fail if they are more than this share of a manifest. A
+        test set must be whole.
     skip_prep : bool
         Do nothing.
 
@@ -77,6 +78,8 @@ def prepare_librispeech(
         "data_folder": str(data_folder.resolve()),
         "sets": sets,
         "max_bad_fraction": max_bad_fraction,
+        # What an earlier version has prepared may lack utterances.
+        "whole_test_sets": True,
     }
     if is_prepared(marker, arguments, paths.values()):
         logger.info("Skipping preparation, completed in a previous run.")
@@ -91,6 +94,7 @@ def prepare_librispeech(
             find_utterances([root / split for split in splits]),
             read,
             max_bad_fraction,
+            tested=name not in ("train", "valid"),
         )
         for name, splits in sets.items()
     }

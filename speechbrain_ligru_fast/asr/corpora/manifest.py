@@ -121,7 +121,7 @@ def check_fraction(max_bad_fraction):
         )
 
 
-def collect(name, utterances, read, max_bad_fraction):
+def collect(name, utterances, read, max_bad_fraction, tested=False):
     """Read all utterances of one manifest; skip, name and count bad ones.
 
     Arguments
@@ -134,6 +134,9 @@ def collect(name, utterances, read, max_bad_fraction):
         Returns the manifest entry of an utterance, or raises BadUtterance.
     max_bad_fraction : float
         Largest share of bad utterances to accept.
+    tested : bool
+        Whether it is a test set, which must be whole: an error rate over
+        fewer utterances looks like one over all.
 
     Returns
     -------
@@ -144,7 +147,7 @@ def collect(name, utterances, read, max_bad_fraction):
     ------
     ValueError
         If there is no utterance, none is left, or more than
-        `max_bad_fraction` of them are bad.
+        `max_bad_fraction` of them are bad, in a test set any.
     """
 
     def attempt(item):
@@ -162,13 +165,20 @@ def collect(name, utterances, read, max_bad_fraction):
         logger.warning("%s: skipping %s", name, line)
     if not results:
         raise ValueError(f"{name}: no utterance found")
-    if not entries or len(bad) > max_bad_fraction * len(results):
+    allowed = 0 if tested else max_bad_fraction * len(results)
+    if not entries or len(bad) > allowed:
         listed = "".join(f"\n  {line}" for line in bad[:_LISTED])
         if len(bad) > _LISTED:
             listed += f"\n  and {len(bad) - _LISTED} more, see the log"
+        rule = f"max_bad_fraction={max_bad_fraction:g}"
+        if tested:
+            rule = (
+                "a test set must be whole: mend them, or remove their audio "
+                "and transcripts from the corpus"
+            )
         raise ValueError(
             f"{name}: {len(bad)} of {len(results)} utterances cannot be used "
-            f"(max_bad_fraction={max_bad_fraction:g}){listed}"
+            f"({rule}){listed}"
         )
     if bad:
         logger.warning("%s: skipped %d of %d", name, len(bad), len(results))

@@ -76,7 +76,8 @@ def prepare_timit(
         without such files, TIMIT's own.
     max_bad_fraction : float
         Utterances with unusable audio, phones or words are skipped with a
-        warning; fail if they are more than this share of a set.
+        warning; fail if they are more than this share of a set. The test
+        set must be whole.
     skip_prep : bool
         Do nothing.
 
@@ -119,6 +120,8 @@ def prepare_timit(
         "dev_speakers": sorted(dev),
         "test_speakers": sorted(test),
         "max_bad_fraction": max_bad_fraction,
+        # What an earlier version has prepared may lack utterances.
+        "whole_test_sets": True,
     }
     if is_prepared(marker, arguments, paths):
         logger.info("Skipping preparation, completed in a previous run.")
@@ -144,7 +147,11 @@ def prepare_timit(
             for stem in stems
         }
         manifests[path] = collect(
-            f"TIMIT {name}", utterances, read, max_bad_fraction
+            f"TIMIT {name}",
+            utterances,
+            read,
+            max_bad_fraction,
+            tested=name == "test",
         )
     write_manifests(manifests, marker, arguments)
 
@@ -190,13 +197,23 @@ def _find_split_folders(data_folder, uppercase):
     forms = [str.upper, str.lower]
     if uppercase is not None:
         forms = [str.upper if uppercase else str.lower]
-    looked = []
+    looked, halves = [], []
     for root in (data_folder, data_folder / "TIMIT", data_folder / "timit"):
         for form in forms:
             folders = {name: root / form(name) for name in ("train", "test")}
-            if all(folder.is_dir() for folder in folders.values()):
+            missing = [f for f in folders.values() if not f.is_dir()]
+            if not missing:
                 return folders
-            looked += [str(folder) for folder in folders.values()]
+            if len(missing) == 1:
+                halves += missing
+            looked += map(str, folders.values())
+    if halves:
+        raise FileNotFoundError(
+            f"data_folder={str(data_folder)!r} holds half of TIMIT "
+            f"(uppercase={uppercase}): there is no "
+            f"{' and no '.join(map(str, halves))}. Folders found in "
+            f"{halves[0].parent}: {subfolders(halves[0].parent)}"
+        )
     raise FileNotFoundError(
         f"data_folder={str(data_folder)!r} does not hold TIMIT "
         f"(uppercase={uppercase}). Looked for: {', '.join(looked)}. "
