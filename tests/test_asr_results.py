@@ -62,6 +62,16 @@ def test_what_is_no_table_is_left_alone(tmp_path):
     assert path.read_text() == "wer,cer\n1,2,3\n"
 
 
+def test_a_column_named_twice_is_refused(tmp_path):
+    path = tmp_path / "rows.csv"
+    path.write_text("wer,seed,wer\n9.1,1,8.0\n")
+    words = "rows.csv has more than one column named wer: rename"
+    for row in ({"wer": 7}, {"per": 7}):
+        with pytest.raises(ValueError, match=words):
+            append_row(path, row)
+    assert path.read_text() == "wer,seed,wer\n9.1,1,8.0\n"
+
+
 def test_command_without_machine_paths(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     command = describe_command(

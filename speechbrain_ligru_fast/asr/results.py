@@ -87,14 +87,21 @@ def read_rows(path):
     Raises
     ------
     ValueError
-        If it is no CSV, or a row has more or fewer cells than there are
-        columns.
+        If it is no CSV, has a column name twice, or a row has more or fewer
+        cells than there are columns.
     """
     with open(path, newline="", encoding="utf-8") as file:
         try:
             columns, *cells = list(csv.reader(file)) or [[]]
         except (UnicodeDecodeError, csv.Error) as error:
             raise ValueError(f"{path} is no CSV: {error}") from error
+    twice = sorted({name for name in columns if columns.count(name) > 1})
+    if twice:
+        # All but the last of their cells would be lost.
+        raise ValueError(
+            f"{path} has more than one column named {', '.join(twice)}: "
+            "rename or remove all but one"
+        )
     for line, row in enumerate(cells, 2):
         if len(row) != len(columns):
             raise ValueError(
