@@ -179,8 +179,26 @@ def test_too_long(hparams, prepared, caplog):
 
 def test_none_is_short_enough(hparams, prepared):
     hparams |= {"max_duration": 0.01, "max_bad_fraction": 1}
-    with pytest.raises(ValueError, match="12 of 12 utterances are longer"):
+    words = "12 of 12 utterances are longer .*, which leaves none to train on"
+    with pytest.raises(ValueError, match=words):
         make_dataset(prepared / "train.json", hparams, TRAIN)
+
+
+def test_too_long_and_too_short_count_together(hparams, prepared):
+    path = prepared / "train.json"
+    durations = sorted(
+        item["duration"] for item in json.loads(path.read_text()).values()
+    )
+    low, high = durations[5], durations[6]
+    assert low < high
+    hparams |= {"max_duration": (low + high) / 2, "max_bad_fraction": 0.6}
+    assert len(make_dataset(path, hparams, TRAIN)) == 6
+    words = "6 of 12 utterances are longer .*; . of 12 utterances are shorter "
+    with pytest.raises(ValueError, match=words + ".* more than max_bad_fracti"):
+        make_dataset(path, hparams, TRAIN, (durations[1] + durations[2]) / 2)
+    hparams["max_bad_fraction"] = 1
+    with pytest.raises(ValueError, match=words + ".* leaves none to train on"):
+        make_dataset(path, hparams, TRAIN, (low + high) / 2)
 
 
 @pytest.mark.parametrize("given", [None, "abc", 0])
@@ -199,7 +217,7 @@ def test_too_short(hparams, prepared, caplog):
     # Perturbed, the shortest would be too short.
     dataset = make_dataset(path, hparams, TRAIN, durations[0] / 1.05)
     assert len(dataset) < 12
-    assert f"{12 - len(dataset)} of 12 training utterances are" in caplog.text
+    assert f"{12 - len(dataset)} of 12 utterances are short" in caplog.text
     make_dataset(path, hparams, TEST, durations[0] / 1.05)
     with pytest.raises(ValueError, match="train.json: .* shorter than the"):
         make_dataset(path, hparams, TEST, durations[0] * 1.05)

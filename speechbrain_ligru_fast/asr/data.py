@@ -136,13 +136,14 @@ def _select(dataset, manifest, hparams, shortest):
     # Speed perturbation, in percent, shortens them.
     shortest *= max(hparams.get("speeds", [100])) / 100
     _leave_out(
-        _lasting(dataset, lambda seconds: seconds > limit),
-        f"longer than max_duration={limit} s",
-        *(len(dataset), manifest, hparams["max_bad_fraction"]),
-    )
-    _leave_out(
-        _lasting(dataset, lambda seconds: seconds < shortest),
-        f"shorter than the {shortest:.4f} s that the network needs",
+        {
+            f"longer than max_duration={limit} s": _lasting(
+                dataset, lambda seconds: seconds > limit
+            ),
+            f"shorter than the {shortest:.4f} s that the network needs": (
+                _lasting(dataset, lambda seconds: seconds < shortest)
+            ),
+        },
         *(len(dataset), manifest, hparams["max_bad_fraction"]),
     )
     order = {} if sorting == "random" else {"sort_key": "duration"}
@@ -154,20 +155,28 @@ def _select(dataset, manifest, hparams, shortest):
     )
 
 
-def _leave_out(names, why, count, manifest, max_bad_fraction):
-    """Warns of utterances that are not trained on; refuses too many."""
-    if not names:
-        return
-    if len(names) > max_bad_fraction * count or len(names) == count:
+def _leave_out(found, count, manifest, max_bad_fraction):
+    """Warns of utterances that are not trained on; refuses too many.
+
+    Each is counted once, for what is too short may be too long as well.
+    """
+    names = set().union(*found.values())
+    what = "; ".join(
+        f"{len(out)} of {count} utterances are {why} ({few(out)})"
+        for why, out in found.items()
+        if out
+    )
+    if len(names) == count:
         raise ValueError(
-            f"manifest {manifest}: {len(names)} of {count} utterances are "
-            f"{why} ({few(names)}), more than max_bad_fraction="
+            f"manifest {manifest}: {what}, which leaves none to train on"
+        )
+    if len(names) > max_bad_fraction * count:
+        raise ValueError(
+            f"manifest {manifest}: {what}, more than max_bad_fraction="
             f"{max_bad_fraction} allows"
         )
-    logger.warning(
-        "%d of %d training utterances are %s and left out: %s",
-        *(len(names), count, why, few(names)),
-    )
+    if names:
+        logger.warning("Left out of training: %s", what)
 
 
 def _check_audio(dataset, sample_rate):
