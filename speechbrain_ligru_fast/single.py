@@ -15,10 +15,12 @@ def repays(w, u, lengths, *others):
 
     In 16 bits, of mixed types and under autocast it would not: backends keep
     states and sums in float32. A compiler has no call to save, and must not
-    ask for a length that depends on data.
+    ask for a length that depends on data; what is traced must serve every
+    length.
     """
     return (
         not torch.compiler.is_compiling()
+        and not torch.jit.is_tracing()
         and w.size(1) == 1
         and lengths is None
         and w.dtype == u.dtype

@@ -50,3 +50,17 @@ def test_crdnn():
     x, lengths = torch.randn(5, 30, 6), torch.linspace(0.2, 1, 5)
     got = program.module()(x, lengths)
     assert torch.allclose(got, model(x, lengths), atol=1e-6)
+
+
+@pytest.mark.parametrize("steps", [1, 6])
+@pytest.mark.parametrize("grad", [False, True])
+def test_trace(steps, grad):
+    """torch's own check runs without gradients, and compares the graphs."""
+    ours = fast.LiGRU(5, (3, 6, 4), bidirectional=True).eval()
+    with torch.set_grad_enabled(grad):
+        traced = torch.jit.trace(
+            ours, (torch.randn(3, steps, 4),), check_trace=not grad
+        )
+    for shape in ((2, 9, 4), (4, 1, 4)):
+        x = torch.randn(shape)
+        assert torch.allclose(traced(x)[0], ours(x)[0], atol=1e-6)
