@@ -14,7 +14,7 @@ from speechbrain.nnet.RNN import rnn_init
 from torch import Tensor, nn
 
 from speechbrain_ligru_fast.light_gru_layer import LightGRULayer
-from speechbrain_ligru_fast.norm import valid_frames
+from speechbrain_ligru_fast.rows import valid_frames
 from speechbrain_ligru_fast.spec import (
     check_backend_name,
     check_nonlinearity,
@@ -23,25 +23,51 @@ from speechbrain_ligru_fast.spec import (
 logger = logging.getLogger(__name__)
 
 
+def _number(name, value):
+    """A number as a float; float() would read one from a string."""
+    if not isinstance(value, (str, bytes)):
+        try:
+            return float(value)
+        except (TypeError, ValueError):
+            pass
+    raise TypeError(
+        f"{name}: got {value!r} ({type(value).__name__}), expected a number"
+    )
+
+
 def _check_sizes(hidden_size, input_shape, num_layers, dropout):
-    for name, value in (
-        ("hidden_size", hidden_size),
-        ("num_layers", num_layers),
-    ):
-        if int(value) < 1:
-            raise ValueError(f"{name}: got {value}, expected 1 or more")
+    # As stock does, 256.0 is taken for a size, but not for a count.
+    if not hasattr(num_layers, "__index__"):
+        raise TypeError(
+            f"num_layers: got {num_layers!r} ({type(num_layers).__name__}), "
+            "expected an int, 1 or more"
+        )
+    if num_layers < 1:
+        raise ValueError(f"num_layers: got {num_layers}, expected 1 or more")
+    size = _number("hidden_size", hidden_size)
+    if size < 1 or not size.is_integer():
+        raise ValueError(
+            f"hidden_size: got {hidden_size}, expected 1 or more, whole"
+        )
     if len(input_shape) < 3 or None in list(input_shape)[2:]:
         raise ValueError(
             f"input_shape: got {tuple(input_shape)}, expected (batch, time, "
             "features) with a number of features"
         )
-    if not 0 <= dropout <= 1:
+    if not 0 <= _number("dropout", dropout) <= 1:
         raise ValueError(f"dropout: got {dropout}, expected 0 to 1")
 
 
 def _autocast(x):
     # There is no autocast of tensors without data.
     return x.device.type != "meta" and torch.is_autocast_enabled(x.device.type)
+
+
+def _check_tensor(name, value, more=""):
+    if not isinstance(value, Tensor):
+        raise TypeError(
+            f"{name}: got {type(value).__name__}, expected a tensor{more}"
+        )
 
 
 class _LightGRU(nn.Module):
@@ -84,6 +110,8 @@ class _LightGRU(nn.Module):
         self.recompute = recompute
         self.directions = 2 if bidirectional else 1
         self.reshape = len(input_shape) > 3
+        # Of the example, as stock has it; any other batch is taken, too.
+        self.batch_size = input_shape[0]
         self.fea_dim = math.prod(int(n) for n in input_shape[2:])
         sizes = [self.fea_dim] + [self.directions * self.hidden_size] * (
             num_layers - 1
@@ -158,9 +186,18 @@ class _LightGRU(nn.Module):
             For a wrong shape, a wrong device, lengths on a CPU outside
             (0, 1]; on a GPU, and in a compiled graph, they are clamped.
         TypeError
-            For an input that is not floating point or, unless autocast is
-            on, not of the parameters' dtype; for lengths that are no tensor.
+            For an input that is no tensor, not floating point or, unless
+            autocast is on, not of the parameters' dtype; for lengths that
+            are no tensor.
+        RuntimeError
+            For a module in place of a layer's ``u`` that is not a linear map
+            without a bias, or in place of ``layer_norm`` that is not one;
+            ``restore`` gives layers that call any.
         """
+        if not torch.jit.is_scripting():
+            _check_tensor("x", x, " (batch, time, features), padded")
+            if hx is not None:
+                _check_tensor("hx", hx)
         if self.reshape and x.dim() == 4:
             x = x.flatten(2)
         self._check(x, hx)
@@ -267,10 +304,7 @@ class _LightGRU(nn.Module):
     def _frames(self, lengths: Tensor, x: Tensor) -> Tensor:
         """Relative lengths (B,) -> int64 frames (B,)."""
         if not torch.jit.is_scripting():
-            if not isinstance(lengths, Tensor):
-                raise TypeError(
-                    f"lengths: got {type(lengths).__name__}, expected a tensor"
-                )
+            _check_tensor("lengths", lengths)
         if list(lengths.shape) != [x.size(0)]:
             raise ValueError(
                 f"lengths: got shape {list(lengths.shape)}, expected "
@@ -285,6 +319,9 @@ class _LightGRU(nn.Module):
             raise ValueError(
                 f"lengths: got {values}, expected relative lengths in (0, 1]"
             )
+        if lengths.dtype != torch.float64:
+            # 16 bits don't count 1001 frames.
+            lengths = lengths.float()
         frames = torch.round(lengths.to(x.device) * x.size(1))
         return frames.clamp(1, max(x.size(1), 1)).to(torch.int64)
 
@@ -328,6 +365,9 @@ class LiGRU(_LightGRU):
     ValueError
         For an unknown nonlinearity or backend, a dropout outside [0, 1], a
         size below 1, or an input_shape without its features.
+    TypeError
+        For a size or a dropout that is not a number, a num_layers that is
+        not an int.
 
     Example
     -------
@@ -411,6 +451,9 @@ class SLiGRU(_LightGRU):
     ValueError
         For an unknown nonlinearity or backend, a dropout outside [0, 1], a
         size below 1, or an input_shape without its features.
+    TypeError
+        For a size or a dropout that is not a number, a num_layers that is
+        not an int.
 
     Example
     -------

@@ -76,10 +76,16 @@ def split_directions(x: Tensor, directions: int) -> Tensor:
     return x.unflatten(2, (directions, -1)).permute(2, 0, 1, 3)
 
 
+def valid_frames(lengths: Tensor, steps: int) -> Tensor:
+    """(B,) frames -> (B, T) bool, True where a frame is not padding."""
+    t = torch.arange(steps, device=lengths.device)
+    return t.unsqueeze(0) < lengths.unsqueeze(1)
+
+
 def active_steps(steps: int, directions: int, lengths: Tensor) -> Tensor:
     """(T, D * B, 1) bool: whether a row still has a frame at a step."""
-    t = torch.arange(steps, device=lengths.device).unsqueeze(1)
-    return (t < lengths.repeat(directions).unsqueeze(0)).unsqueeze(2)
+    valid = valid_frames(lengths.repeat(directions), steps)
+    return valid.t().unsqueeze(2)
 
 
 def previous_hidden(

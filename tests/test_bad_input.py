@@ -2,6 +2,7 @@
 
 import logging
 
+import numpy as np
 import pytest
 import torch
 import twins
@@ -45,6 +46,30 @@ def test_constructor(model, options, words):
         getattr(fast, model)(
             **{"hidden_size": 4, "input_shape": SHAPE, **options}
         )
+
+
+@pytest.mark.parametrize(
+    "options, words",
+    [
+        ({"num_layers": 2.0}, "num_layers: got 2.0 .float., expected an int"),
+        ({"num_layers": "2"}, "num_layers: got '2' .str., expected an int"),
+        ({"dropout": "0.1"}, "dropout: got '0.1' .str., expected a number"),
+        ({"dropout": None}, "dropout: got None .NoneType., expected a number"),
+        ({"hidden_size": "4"}, "hidden_size: got '4' .str., expected a number"),
+    ],
+    ids=str,
+)
+def test_types_of_the_constructor(options, words):
+    with pytest.raises(TypeError, match=words):
+        fast.LiGRU(**{"hidden_size": 4, "input_shape": SHAPE, **options})
+
+
+def test_what_stock_takes_for_numbers():
+    ours = fast.SLiGRU(4.0, SHAPE, num_layers=np.int64(2), dropout=1)
+    assert ours(X)[0].shape == (3, 7, 4)
+    assert ours.batch_size == 3
+    with pytest.raises(ValueError, match="hidden_size: got 4.5"):
+        fast.SLiGRU(4.5, SHAPE)
 
 
 @pytest.mark.parametrize("model", twins.MODELS)
@@ -118,6 +143,17 @@ X = torch.randn(SHAPE)
             TypeError,
             "lengths: got list, expected a tensor",
             (X, None, [1.0, 0.5, 0.2]),
+        ),
+        (TypeError, "x: got list, expected a tensor", (X.tolist(),)),
+        (
+            TypeError,
+            "x: got PackedSequence, expected a tensor .*padded",
+            (torch.nn.utils.rnn.pack_sequence([X[0]]),),
+        ),
+        (
+            TypeError,
+            "hx: got tuple, expected a tensor",
+            (X, (torch.zeros(4, 3, 4),) * 2),
         ),
     ],
 )

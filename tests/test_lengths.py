@@ -4,7 +4,8 @@ import pytest
 import torch
 import twins
 
-from speechbrain_ligru_fast.norm import masked_batch_norm, valid_frames
+from speechbrain_ligru_fast.norm import masked_batch_norm
+from speechbrain_ligru_fast.rows import valid_frames
 
 pytestmark = pytest.mark.usefixtures("poisoned_memory")
 
@@ -119,6 +120,16 @@ def test_frames_are_rounded_as_in_speechbrain():
     output, _ = ours(x, lengths=torch.tensor([2.5 / 9, 0.01 / 9, 0.74]))
     frames = [int(row.any(1).sum()) for row in output]
     assert frames == [2, 1, 7]
+
+
+@pytest.mark.parametrize("steps", [1001, 3001])
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_lengths_in_16_bits_keep_the_last_frames(steps, dtype):
+    ours = layer("LiGRU", num_layers=1).float().eval()
+    x = torch.randn(2, steps, 5)
+    output, _ = ours(x, lengths=torch.tensor([1.0, 0.5], dtype=dtype))
+    frames = [int(row.any(1).sum()) for row in output]
+    assert frames == [steps, round(steps / 2)]
 
 
 def test_gradient_of_masked_batch_norm():
