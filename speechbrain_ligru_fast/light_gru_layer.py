@@ -5,8 +5,14 @@ from typing import Optional
 import torch
 from torch import Tensor, nn
 
-from speechbrain_ligru_fast.norm import masked_batch_norm, valid_frames
+from speechbrain_ligru_fast.norm import (
+    is_rowwise,
+    is_tracking,
+    masked_batch_norm,
+)
 from speechbrain_ligru_fast.ops import ligru_scan
+from speechbrain_ligru_fast.rows import valid_frames
+from speechbrain_ligru_fast.wrapped import check_layer_norm, recurrent_matrix
 
 # Buffers of stock checkpoints that hold no learnt value.
 _STOCK_ONLY_BUFFERS = ("drop_masks", "drop_mask_te")
@@ -48,7 +54,9 @@ class LightGRULayer(nn.Module):
         Whether the backward computes the gates again.
     """
 
-    __constants__ = ["batch_norm", "stabilised"]
+    # The properties are asked when a layer is scripted, and stay what they are.
+    __constants__ = ["batch_norm", "rowwise_norm", "stabilised"]
+    __jit_unused_properties__ = ["batch_norm", "rowwise_norm", "eps"]
 
     def __init__(
         self,
@@ -75,16 +83,28 @@ class LightGRULayer(nn.Module):
         self.w = nn.Linear(self.input_size, gates, bias=False)
         self.u = nn.Linear(self.hidden_size, gates, bias=False)
         self.stabilised = layer_norm is not None
-        self.eps = 1e-5
         if layer_norm is not None:
             self.layer_norm = layer_norm
-            self.eps = float(layer_norm.eps)
         self.norm = _make_norm(normalization, gates)
-        self.batch_norm = normalization == "batchnorm"
         if not bias and normalization != "identity":
             self.norm.bias.data.fill_(0)
             self.norm.bias.requires_grad = False
         self.register_buffer("h_init", torch.zeros(1, self.hidden_size))
+
+    @property
+    def rowwise_norm(self):
+        """Whether ``norm`` can be called without a thought of padding."""
+        return is_rowwise(self.norm)
+
+    @property
+    def batch_norm(self):
+        """Whether ``norm`` is a batch norm that need not be called."""
+        return is_tracking(self.norm)
+
+    @property
+    def eps(self):
+        """SLiGRU's LayerNorm's epsilon."""
+        return self.layer_norm.eps if self.stabilised else 1e-5
 
     def forward(
         self,
@@ -122,7 +142,11 @@ class LightGRULayer(nn.Module):
             mask = self._sample_mask(rows, hx)
         ln_weight: Optional[Tensor] = None
         ln_bias: Optional[Tensor] = None
+        eps = 1e-5
         if self.stabilised:
+            if not torch.jit.is_scripting():
+                check_layer_norm(self.layer_norm)
+            eps = self.layer_norm.eps
             ln_weight = self.layer_norm.weight
             ln_bias = self.layer_norm.bias
         return ligru_scan(
@@ -136,7 +160,7 @@ class LightGRULayer(nn.Module):
             self.stabilised,
             ln_weight,
             ln_bias,
-            self.eps,
+            eps,
             self.backend,
             self.recompute,
         )
@@ -148,18 +172,7 @@ class LightGRULayer(nn.Module):
         and spectral normalisation a hook before it.
         """
         if not torch.jit.is_scripting():
-            if (
-                type(self.u).forward is not nn.Linear.forward
-                or "forward" in vars(self.u)
-                or len(self.u._forward_pre_hooks) > 0
-                or len(self.u._forward_hooks) > 0
-            ):
-                like = self.h_init
-                return self.u(
-                    torch.eye(
-                        self.hidden_size, dtype=like.dtype, device=like.device
-                    )
-                ).t()
+            return recurrent_matrix(self.u, self.h_init)
         return self.u.weight
 
     def _sample_mask(self, rows: int, like: Tensor) -> Tensor:
@@ -171,21 +184,20 @@ class LightGRULayer(nn.Module):
 
     def _normalise(self, w: Tensor, frames: Optional[Tensor]) -> Tensor:
         """Feed-forward normalisation of (B, T, 2H), padding left out."""
-        if not self.batch_norm:
+        if self.rowwise_norm:
             return self.norm(w)
+        if not self.batch_norm:
+            return self._call_norm(w, frames)
         if not self.norm.training:
             return self.norm(w.flatten(0, 1)).reshape(w.shape)
+        if not torch.jit.is_scripting():
+            if isinstance(self.norm, nn.SyncBatchNorm):
+                # Its statistics cross processes.
+                return self._call_norm(w, frames)
         if frames is not None:
-            valid = valid_frames(frames, w.size(1))
-            if not torch.jit.is_scripting():
-                if isinstance(self.norm, nn.SyncBatchNorm):
-                    # Its statistics cross processes: give it only frames.
-                    out = torch.zeros_like(w)
-                    out[valid] = self._count_directions(w[valid]).to(w.dtype)
-                    return out
             return masked_batch_norm(
                 w,
-                valid,
+                valid_frames(frames, w.size(1)),
                 self.norm.running_mean,
                 self.norm.running_var,
                 self.norm.weight,
@@ -195,6 +207,28 @@ class LightGRULayer(nn.Module):
                 self.directions,
             )
         return self._count_directions(w.flatten(0, 1)).reshape(w.shape)
+
+    def _call_norm(self, w: Tensor, frames: Optional[Tensor]) -> Tensor:
+        """What any module makes of the rows that stock gives to it.
+
+        Those of x and of its flip; the flip's results are not used. Given
+        ``frames``, it sees no padding.
+        """
+        if frames is not None:
+            valid = valid_frames(frames, w.size(1))
+            rows = w[valid]
+            normed = self._first_half_of_norm(rows, rows)
+            out = torch.zeros_like(w, dtype=normed.dtype)
+            out[valid] = normed
+            return out
+        flip = w.flip(1) if self.directions == 2 else w
+        normed = self._first_half_of_norm(w.flatten(0, 1), flip.flatten(0, 1))
+        return normed.reshape(w.shape)
+
+    def _first_half_of_norm(self, rows: Tensor, flipped: Tensor) -> Tensor:
+        if self.directions == 1:
+            return self.norm(rows)
+        return self.norm(torch.cat([rows, flipped]))[: rows.size(0)]
 
     def _count_batch(self) -> float:
         """The weight of one more batch in BatchNorm's statistics."""
@@ -214,9 +248,6 @@ class LightGRULayer(nn.Module):
         if self.directions == 1:
             return self.norm(flat)
         n = flat.size(0)
-        if not torch.jit.is_scripting():
-            if isinstance(self.norm, nn.SyncBatchNorm):
-                return self.norm(torch.cat([flat, flat]))[:n]
         # Autograd keeps the statistics that batch_norm updates: give it
         # copies, so that correcting the buffer afterwards is allowed.
         var = self.norm.running_var.clone()

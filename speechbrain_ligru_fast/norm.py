@@ -1,17 +1,53 @@
-"""Batch normalisation that skips padding.
+"""Normalisation of (B, T, C), padding left out.
 
-Scriptable functions over (B, T, C) tensors; the BatchNorm1d module that owns
-the parameters stays in the layer, under SpeechBrain's name.
+The module that owns the parameters stays in the layer, under SpeechBrain's
+name. Which modules can be computed faster than by calling them as SpeechBrain
+does is asked here too.
 """
 
+from typing import Optional
+
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+
+from speechbrain_ligru_fast.wrapped import is_plain
 
 
-def valid_frames(frames: Tensor, steps: int) -> Tensor:
-    """(B,) frames -> (B, T) bool, True where a frame is not padding."""
-    t = torch.arange(steps, device=frames.device)
-    return t.unsqueeze(0) < frames.unsqueeze(1)
+def is_rowwise(norm):
+    """Whether a module treats every frame alone, over its last dimension.
+
+    Example
+    -------
+    >>> is_rowwise(nn.LayerNorm(4)), is_rowwise(nn.BatchNorm1d(4))
+    (True, False)
+    """
+    return is_plain(norm, nn.LayerNorm) or is_plain(norm, nn.Identity)
+
+
+def is_tracking(norm):
+    """Whether a module is a batch norm that keeps running statistics.
+
+    What normalises in another way, with a ``forward`` of its own or with
+    hooks, must be called.
+
+    Example
+    -------
+    >>> norm = nn.BatchNorm1d(4)
+    >>> is_tracking(norm)
+    True
+    >>> norm.track_running_stats = False
+    >>> is_tracking(norm)
+    False
+    """
+    return (
+        (is_plain(norm, nn.BatchNorm1d) or is_plain(norm, nn.SyncBatchNorm))
+        and len(norm._backward_hooks) == 0
+        and len(norm._backward_pre_hooks) == 0
+        and norm.track_running_stats
+        and norm.running_mean is not None
+        and norm.running_var is not None
+        and norm.num_batches_tracked is not None
+    )
 
 
 def masked_batch_norm(
@@ -19,8 +55,8 @@ def masked_batch_norm(
     valid: Tensor,
     running_mean: Tensor,
     running_var: Tensor,
-    weight: Tensor,
-    bias: Tensor,
+    weight: Optional[Tensor],
+    bias: Optional[Tensor],
     momentum: float,
     eps: float,
     copies: int,
@@ -35,7 +71,7 @@ def masked_batch_norm(
         (B, T) bool.
     running_mean, running_var : Tensor
         (C,), updated in place.
-    weight, bias : Tensor
+    weight, bias : Tensor | None
         (C,).
     momentum : float
         Weight of the batch in the running statistics.
@@ -64,5 +100,10 @@ def masked_batch_norm(
         unbiased = var * n / (n - 1).clamp(min=1)
         running_mean.lerp_(mean.to(running_mean.dtype), momentum)
         running_var.lerp_(unbiased.to(running_var.dtype), momentum)
-    scale = torch.rsqrt(var + eps) * weight
-    return (centred * scale + bias).reshape(x.shape).to(x.dtype)
+    scale = torch.rsqrt(var + eps)
+    if weight is not None:
+        scale = scale * weight
+    out = centred * scale
+    if bias is not None:
+        out = out + bias
+    return out.reshape(x.shape).to(x.dtype)
