@@ -13,6 +13,7 @@ from torch import Tensor
 
 from speechbrain_ligru_fast import layers
 from speechbrain_ligru_fast.cnn import keep_dynamic
+from speechbrain_ligru_fast.spec import LEAKY_SLOPE
 
 logger = logging.getLogger(__name__)
 
@@ -155,17 +156,60 @@ def register(replace=False):
     stock_crdnn.CRDNN.__init__.__defaults__ = tuple(values)
 
 
+# What stock's layers hold as ``act``: modules by type, or a function.
+_NONLINEARITIES = {
+    torch.nn.ReLU: "relu",
+    torch.nn.Tanh: "tanh",
+    torch.nn.LeakyReLU: "leaky_relu",
+    torch.sin: "sin",
+}
+
+
+def _nonlinearity(layer):
+    """Name of what one layer, of either version, activates candidates with."""
+    if not hasattr(layer, "act"):
+        return layer.nonlinearity
+    act = layer.act
+    name = _NONLINEARITIES.get(
+        type(act) if isinstance(act, torch.nn.Module) else act
+    )
+    if name is None or getattr(act, "negative_slope", LEAKY_SLOPE) != (
+        LEAKY_SLOPE
+    ):
+        raise ValueError(
+            f"act: got {act}, which the fast layers do not have; allowed are "
+            f"ReLU, Tanh, LeakyReLU({LEAKY_SLOPE}) and torch.sin"
+        )
+    return name
+
+
+def _dropout(layer):
+    """The rate that one layer, of either version, drops out with."""
+    return layer.drop.p if hasattr(layer, "drop") else layer.dropout
+
+
 def _arguments(rnn):
-    """Constructor arguments that both versions of a layer share."""
-    shape = [8, 1, int(rnn.fea_dim)] + ([1] if rnn.reshape else [])
-    names = ["hidden_size", "nonlinearity", "num_layers", "bias", "dropout"]
-    names += ["bidirectional"]
+    """Constructor arguments that both versions of a layer share.
+
+    Of what users may change later, what the first layer computes with: the
+    attributes of ``rnn`` are no more than what it was built with.
+    """
+    # SpeechBrain takes its size of a batch for that of a given state.
+    batch = getattr(rnn, "batch_size", None) or 8
+    shape = [batch, 1, int(rnn.fea_dim)] + ([1] if rnn.reshape else [])
+    names = ["hidden_size", "num_layers", "bias", "bidirectional"]
     for name in ("normalization", "ff_normalization"):
         names += [name] if hasattr(rnn, name) else []
     if hasattr(rnn, "recurrent_elementwise_affine"):
         names.append("recurrent_elementwise_affine")
     arguments = {name: getattr(rnn, name) for name in names}
-    return {**arguments, "input_shape": shape, "re_init": False}
+    return {
+        **arguments,
+        "nonlinearity": _nonlinearity(rnn.rnn[0]),
+        "dropout": _dropout(rnn.rnn[0]),
+        "input_shape": shape,
+        "re_init": False,
+    }
 
 
 # Dictionaries, so that a handle that a user holds can still remove its hook.
@@ -189,11 +233,28 @@ def _take_over(old, new):
     new.train(old.training)
 
 
+def _set_options(old, new):
+    """Has layer ``new`` compute with the dropout and activation of ``old``."""
+    rate, name = _dropout(old), _nonlinearity(old)
+    if hasattr(new, "act"):
+        (act,) = (a for a, n in _NONLINEARITIES.items() if n == name)
+        # A function is not let in place of a module.
+        del new.act
+        new.act = act() if isinstance(act, type) else act
+        if new.drop.p != rate:
+            new.dropout = rate
+            # Its masks are drawn in advance.
+            new._init_drop()
+    else:
+        new.nonlinearity, new.dropout = name, rate
+
+
 def _move_weights(source, target):
     """Gives ``target`` the very parameter tensors of ``source``."""
     _take_over(source, target)
     for old, new in zip(source.rnn, target.rnn):
         _take_over(old, new)
+        _set_options(old, new)
         new.to(device=old.h_init.device, dtype=old.h_init.dtype)
         for name in ("w", "u", "norm", "layer_norm"):
             if hasattr(old, name):
@@ -249,6 +310,11 @@ def accelerate(module: torch.nn.Module, backend="auto", recompute=False):
     -------
     torch.nn.Module
         ``module``, or its replacement if it was a stock layer itself.
+
+    Raises
+    ------
+    ValueError
+        For a layer whose ``act`` is none of the four nonlinearities.
 
     Example
     -------

@@ -243,9 +243,9 @@ def test_hooks_stay(to_stock):
 def test_restored_in_16_bits(training):
     fast = LiGRU(5, [3, 7, 6], dropout=0.5).bfloat16().train(training)
     output, _ = speechbrain_ligru_fast.restore(fast)(
-        # Of as many utterances as stock was built for: when it draws masks
-        # for another number, they are float32.
-        torch.randn(8, 7, 6, dtype=torch.bfloat16)
+        # Of as many utterances as the layer was built for: when stock draws
+        # masks for another number, they are float32.
+        torch.randn(3, 7, 6, dtype=torch.bfloat16)
     )
     assert output.dtype == torch.bfloat16
 
@@ -262,6 +262,66 @@ def test_stocks_identity_is_its_layer_norm():
     none = LiGRU(5, [3, 7, 6], normalization="identity")
     with pytest.raises(ValueError, match="got 'identity'"):
         speechbrain_ligru_fast.restore(none)
+
+
+def test_what_a_stock_layer_computes_with_is_kept():
+    """What was set after it was built counts, layer by layer."""
+    net = STOCK_LIGRU(5, [3, 7, 6], num_layers=2, dropout=0.5, re_init=False)
+    for layer in net.rnn:
+        layer.drop.p = 0.0
+    net.rnn[0].act = nn.Tanh()
+    del net.rnn[1].act
+    net.rnn[1].act = torch.sin
+    fast = speechbrain_ligru_fast.accelerate(net)
+    assert [one.dropout for one in fast.rnn] == [0.0, 0.0]
+    assert [one.nonlinearity for one in fast.rnn] == ["tanh", "sin"]
+    # The same back; the rates of the two layers differ now.
+    fast.dropout, fast.rnn[1].dropout = 0.7, 0.3
+    x = torch.randn(3, 7, 6)
+    want = fast.eval()(x)[0]
+    back = speechbrain_ligru_fast.restore(fast)
+    assert [one.drop.p for one in back.rnn] == [0.0, 0.3]
+    assert back.rnn[0].drop_masks.all() and not back.rnn[1].drop_masks.all()
+    assert torch.allclose(back(x)[0], want, atol=1e-6)
+
+
+def test_an_epsilon_set_later_is_kept():
+    x = torch.randn(3, 7, 6)
+    for cls, turn in (
+        (sb.nnet.RNN.SLiGRU, speechbrain_ligru_fast.accelerate),
+        (SLiGRU, speechbrain_ligru_fast.restore),
+    ):
+        net = cls(5, [3, 7, 6]).eval()
+        default = net(x)[0]
+        net.rnn[0].layer_norm.eps = 0.1
+        want = net(x)[0]
+        assert not torch.allclose(want, default, atol=1e-3)
+        assert torch.allclose(turn(net)(x)[0], want, atol=1e-6)
+
+
+def test_an_unknown_activation():
+    """Stock runs its name as ReLU; as a module it can't be had."""
+    net = STOCK_LIGRU(5, [3, 7, 6], nonlinearity="elu").eval()
+    x = torch.randn(3, 7, 6)
+    want = net(x)[0]
+    fast = speechbrain_ligru_fast.accelerate(net)
+    assert fast.nonlinearity == "relu"
+    assert torch.allclose(fast(x)[0], want, atol=1e-6)
+    for act in (nn.ELU(), nn.LeakyReLU(0.2), torch.cos):
+        net = STOCK_LIGRU(5, [3, 7, 6])
+        del net.rnn[0].act
+        net.rnn[0].act = act
+        with pytest.raises(ValueError, match="act: got .*allowed are ReLU"):
+            speechbrain_ligru_fast.accelerate(net)
+
+
+def test_a_restored_layer_takes_the_states_it_took():
+    net = STOCK_LIGRU(5, [3, 7, 6], bidirectional=True).eval()
+    x, hx = torch.randn(3, 7, 6), torch.zeros(2, 3, 5)
+    want = net(x, hx)[0]
+    there = speechbrain_ligru_fast.accelerate(net)
+    back = speechbrain_ligru_fast.restore(there)
+    assert torch.equal(back(x, hx)[0], want)
 
 
 def test_a_subclass_is_left_alone_and_named(caplog):
