@@ -99,6 +99,23 @@ def test_a_broken_library_is_a_reason(monkeypatch):
     )
 
 
+def test_auto_survives_a_library_that_fails_when_asked(monkeypatch):
+    def unavailable(device_type, dtype, spec):
+        raise AttributeError("module 'triton' has no attribute 'knobs'")
+
+    other = types.SimpleNamespace(unavailable=unavailable)
+    working = backends._load
+    monkeypatch.setattr(
+        backends,
+        "_load",
+        lambda name: other if name == "triton" else working(name),
+    )
+    assert "no attribute 'knobs'" in fast.available_backends()["triton"]
+    assert backends.choose("auto", *CPU, steps=100)
+    with pytest.raises(RuntimeError, match="can't be asked: module 'triton'"):
+        backends.choose("triton", *CPU)
+
+
 def test_a_float64_state_is_asked_for_as_such(backend, monkeypatch):
     """By what a backend refuses: U alone does not tell the state's dtype."""
     asked = []

@@ -133,3 +133,11 @@ def test_a_kernel_that_the_gpu_cannot_hold_is_a_refusal(monkeypatch):
 )
 def test_the_report_says_why():
     assert "GPU" in available_backends()["triton"]
+
+
+def test_a_triton_without_knobs(monkeypatch):
+    """Version 3.3: what it needs is looked for as without a setting."""
+    monkeypatch.delattr(triton, "knobs")
+    monkeypatch.delenv("CC", raising=False)
+    monkeypatch.setattr(backend.shutil, "which", lambda name: None)
+    assert "needs a C compiler" in backend._missing_compiler()

@@ -51,7 +51,11 @@ def _reason(name, device_type, dtype, spec):
     module = _load(name)
     if isinstance(module, str):
         return module
-    return module.unavailable(device_type, dtype, spec)
+    try:
+        return module.unavailable(device_type, dtype, spec)
+    # A library of an unknown version, or a driver, may fail only when asked.
+    except Exception as error:
+        return f"its library can't be asked: {error}"
 
 
 # Steps below which packing weights for a compiled loop saves little or costs

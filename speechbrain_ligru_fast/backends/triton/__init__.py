@@ -58,7 +58,9 @@ def unavailable(device_type, dtype, spec):
 
 def _missing_compiler():
     """None, or what Triton lacks to build the C code of a launch."""
-    if triton.knobs.build.impl is not None:
+    # Triton 3.3, which torch 2.7 comes with, has none.
+    knobs = getattr(triton, "knobs", None)
+    if knobs is not None and knobs.build.impl is not None:
         return None
     if not (
         os.environ.get("CC") or shutil.which("gcc") or shutil.which("clang")
