@@ -213,3 +213,27 @@ def test_no_folder_no_cache(cache, monkeypatch, tmp_path):
     monkeypatch.setenv("SPEECHBRAIN_LIGRU_CACHE", str(tmp_path))
     monkeypatch.setattr(os, "getuid", lambda: 12345678)
     assert build.cache_folder() is None
+
+
+@pytest.mark.parametrize("step", ["mkstemp", "replace"])
+def test_a_disk_that_takes_nothing(cache, monkeypatch, step):
+    """Full or read-only: what was compiled is used all the same."""
+    _, get = cache
+
+    def fail(*args, **kwargs):
+        raise OSError(30, "Read-only file system")
+
+    monkeypatch.setattr(
+        build.tempfile if step == "mkstemp" else build.os, step, fail
+    )
+    monkeypatch.setattr(build.os, "unlink", fail)
+    assert get("sm_90a", MACROS) == b"cubin 1"
+    assert get("sm_90a", MACROS) == b"cubin 2"
+
+
+def test_a_system_without_owners(cache, monkeypatch):
+    """Windows tells no user's number: no folder is known to be safe."""
+    _, get = cache
+    monkeypatch.delattr(os, "getuid")
+    assert build.cache_folder() is None
+    assert get("sm_90a", MACROS) == b"cubin 1"

@@ -6,6 +6,7 @@ macros, the architecture and the compiler's version, and carry a hash of
 their content, so that a torn or foreign file is compiled again.
 """
 
+import contextlib
 import functools
 import hashlib
 import io
@@ -97,6 +98,11 @@ def compiler_version():
     return f"{major}.{minor}"
 
 
+def _is_own(state):
+    """Whether a file's ``stat`` names this user; Windows' names nobody."""
+    return hasattr(os, "getuid") and state.st_uid == os.getuid()
+
+
 def cache_folder():
     """Where cubins are kept: SPEECHBRAIN_LIGRU_CACHE, else the user's cache.
 
@@ -116,7 +122,7 @@ def cache_folder():
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         state = folder.stat()
         # Code is loaded from here: nobody else may write it.
-        if state.st_uid != os.getuid():
+        if not _is_own(state):
             return None
         if state.st_mode & 0o077:
             folder.chmod(0o700)
@@ -138,7 +144,7 @@ def _entry_name(plan, arch, macros):
 def _read(path):
     """An entry's cubin, or None if it is absent, torn or foreign."""
     try:
-        if path.is_symlink() or path.stat().st_uid != os.getuid():
+        if path.is_symlink() or not _is_own(path.stat()):
             return None
         data = path.read_bytes()
     except OSError:
@@ -151,14 +157,21 @@ def _read(path):
 
 
 def _write(path, cubin):
-    """Writes an entry at once: a reader sees all of it or none."""
-    handle, temporary = tempfile.mkstemp(dir=path.parent)
+    """Writes an entry at once: a reader sees all of it or none.
+
+    Where there is no room, or no leave to write, there is no entry.
+    """
+    try:
+        handle, temporary = tempfile.mkstemp(dir=path.parent)
+    except OSError:
+        return
     try:
         with os.fdopen(handle, "wb") as file:
             file.write(_MAGIC + hashlib.sha256(cubin).digest() + cubin)
         os.replace(temporary, path)
     except OSError:
-        os.unlink(temporary)
+        with contextlib.suppress(OSError):
+            os.unlink(temporary)
 
 
 def cubin(plan, arch, macros):
