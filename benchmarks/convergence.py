@@ -4,9 +4,9 @@
 
 A corpus in TIMIT's layout, the recipe's small system, dropout and
 augmentation off, one seed: the losses of the first steps are appended to
-benchmarks/results/convergence.csv, one row per step. Neither layer is told
-the lengths, which SpeechBrain's does not take. Further options are the
-recipe's, for example --dev_speakers.
+--out, by default build/benchmarks/convergence.csv, one row per step. Neither
+layer is told the lengths, which SpeechBrain's does not take. Further options
+are the recipe's, for example --dev_speakers.
 
 In float64 the losses show whether both layers train the same. In float32
 rounding alone parts two trainings: each ReLU that flips changes a gradient,
@@ -25,8 +25,8 @@ import torch
 from speechbrain.dataio.batch import PaddedData
 
 from benchmarks.impls import STOCK_PERTURBED
+from benchmarks.outputs import FOLDER
 from benchmarks.provenance import provenance
-from benchmarks.run import OUT
 from speechbrain_ligru_fast import accelerate
 from speechbrain_ligru_fast.asr import results
 from speechbrain_ligru_fast.asr.brain import ASR
@@ -179,7 +179,7 @@ def main(argv=None):
     parser.add_argument(
         "--out",
         type=pathlib.Path,
-        default=OUT.with_name("convergence.csv"),
+        default=FOLDER / "convergence.csv",
     )
     args, options = parser.parse_known_args(argv)
     for name in ("steps", "threads"):

@@ -9,8 +9,9 @@
 The long cases are timed only by name. The last line compares, in stacks of
 layers, keeping the gates with computing them again.
 
-Rows are appended to the result file; when a parity check fails none is, and
-the exit status is 1.
+Rows are appended to the result file, in build/benchmarks unless --out names
+another: `--out benchmarks/results/layers.csv` adds them to the committed ones.
+When a parity check fails none is, and the exit status is 1.
 """
 
 import argparse
@@ -34,11 +35,12 @@ from benchmarks.cases import (
     QUICK_TIMING_CASES,
     TIMING_CASES,
 )
+from benchmarks.outputs import FOLDER
 from benchmarks.provenance import provenance
 from benchmarks.step import Step
 from speechbrain_ligru_fast.asr import results
 
-OUT = pathlib.Path(__file__).parent / "results" / "layers.csv"
+OUT = FOLDER / "layers.csv"
 # Without rivals, they are no lines of the layers' tables.
 DEEP_OUT = OUT.with_name("recompute.csv")
 
@@ -62,7 +64,7 @@ def _parse(argv):
         "--impls", nargs="+", help="implementations; default: all that can run"
     )
     parser.add_argument(
-        "--out", type=pathlib.Path, help="default: in benchmarks/results"
+        "--out", type=pathlib.Path, help="default: in build/benchmarks"
     )
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument(

@@ -5,7 +5,8 @@
 
 The batch is as long as the YAML's dynamic batches, so that hours of speech
 and a number of devices give the time of an epoch: the table `scaling`. What
-is not named below changes the YAML's keys. A row is appended.
+is not named below changes the YAML's keys. A row is appended to --results, by
+default build/benchmarks/scaling.csv.
 """
 
 import argparse
@@ -20,13 +21,14 @@ from hyperpyyaml import load_hyperpyyaml
 from ruamel.yaml.error import YAMLError
 from speechbrain.dataio.batch import PaddedBatch
 
+from benchmarks.outputs import FOLDER
 from benchmarks.provenance import provenance
 from speechbrain_ligru_fast.asr.brain import ASR
 from speechbrain_ligru_fast.asr.config import parse
 from speechbrain_ligru_fast.asr.recurrent import describe_recurrent
 from speechbrain_ligru_fast.asr.results import append_row
 
-RESULTS = pathlib.Path(__file__).parent / "results" / "scaling.csv"
+RESULTS = FOLDER / "scaling.csv"
 # About what LibriSpeech's training utterances are on average.
 UTTERANCE_SECONDS = 12.3
 TOKENS_PER_SECOND = 3.5

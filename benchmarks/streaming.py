@@ -8,6 +8,7 @@ The second streams what a recipe tested on. EXPERIMENT was trained with
 --norm_type global --rnn_bidirectional False. Each length of chunk appends a
 row: time a chunk (empty if no file is longer than one), look-ahead, real-time
 factor, and for how many files the text at the end is that of the whole file.
+Rows go to --results, by default build/benchmarks/streaming.csv.
 """
 
 import argparse
@@ -18,6 +19,7 @@ import sys
 import soundfile
 import torch
 
+from benchmarks.outputs import FOLDER
 from benchmarks.provenance import provenance
 from speechbrain_ligru_fast.asr.recurrent import describe_recurrent
 from speechbrain_ligru_fast.asr.results import append_row
@@ -29,7 +31,7 @@ from speechbrain_ligru_fast.asr.transcribe import (
     stream,
 )
 
-RESULTS = pathlib.Path(__file__).parent / "results" / "streaming.csv"
+RESULTS = FOLDER / "streaming.csv"
 
 
 def manifest_audio(path, data_folder=None):

@@ -2,6 +2,7 @@
 
 import csv
 import math
+import pathlib
 
 import pytest
 import torch
@@ -9,6 +10,8 @@ import torch
 from benchmarks import (
     cases,
     run,
+    scaling,
+    streaming,
     timing,
 )
 from benchmarks.cases import Case
@@ -233,6 +236,15 @@ def test_some_cases_are_timed_by_name_only(tmp_path):
     assert not set(cases.NAMED_CASES) & set(run._parse(out).cases)
     asked = run._parse(["--cases", "*-t1000-*", "*-t2000-*", *out]).cases
     assert asked == list(cases.LONG_CASES)
+
+
+@pytest.mark.parametrize("argv", [[], ["--quick"], ["--deep"]])
+def test_a_readers_rows_are_not_the_committed_ones(argv):
+    default = run._parse(argv).out
+    root = pathlib.Path(run.__file__).parent.parent
+    for path in (default, streaming.RESULTS, scaling.RESULTS):
+        assert path.parent == root / "build" / "benchmarks"
+        assert path.suffix == ".csv"
 
 
 def test_every_target_is_timed():
