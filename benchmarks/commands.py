@@ -11,6 +11,8 @@ _NAMING += ("--jit", "--device")
 # Options that another cell of a table tells, or that decide nothing.
 _TOLD = ("--data_folder", "--corpus", "--number_of_epochs", "--noprogressbar")
 _TOLD += ("--test_only", "--test_splits", "--lm_folder", "--backend")
+# They belong to the corpus, not to the system.
+_SPEAKERS = ("--dev_speakers", "--test_speakers")
 
 
 def parse(command):
@@ -118,11 +120,27 @@ def other_options(command):
 def shown_options(others):
     """Those of ``other_options`` that no other cell of a table tells.
 
+    Nor `speakers`.
+
     Example
     -------
     >>> shown_options(("a.yaml", "--corpus=x", "--lr=0.1"))
     '--lr=0.1'
     """
+    left_out = _TOLD + _SPEAKERS
     return shlex.join(
-        word for word in others[1:] if word.partition("=")[0] not in _TOLD
+        word for word in others[1:] if word.partition("=")[0] not in left_out
+    )
+
+
+def speakers(others):
+    """Those of ``other_options`` that split a corpus.
+
+    Example
+    -------
+    >>> speakers(("a.yaml", "--dev_speakers=FALR0,MAEB0", "--lr=0.1"))
+    '--dev_speakers=FALR0,MAEB0'
+    """
+    return shlex.join(
+        word for word in others[1:] if word.partition("=")[0] in _SPEAKERS
     )

@@ -4,7 +4,8 @@ import shlex
 
 import pandas as pd
 
-from benchmarks.commands import other_options, shown_options
+from benchmarks import trainings
+from benchmarks.commands import other_options, shown_options, speakers
 from benchmarks.rows import newest
 
 # Rows that differ in nothing here are repetitions with other seeds.
@@ -27,7 +28,11 @@ COSTS = ["epoch_s", "decode_rtf", "peak_mb", "params"]
 
 
 def repetitions(rows):
-    """The newest row of each system and seed.
+    """The newest row of each system and seed, with what older ones add.
+
+    A test that is repeated later measures less than the first, which
+    followed its training: its empty cells are the older row's. The time of
+    an epoch is the training's, see `benchmarks.trainings`.
 
     Arguments
     ---------
@@ -37,8 +42,8 @@ def repetitions(rows):
     Returns
     -------
     pandas.DataFrame
-        With every column of GROUP, RATES and COSTS, and the ``options``
-        of their commands.
+        With every column of GROUP, RATES and COSTS, the ``options`` of
+        their commands, and of those the ``speakers``.
     """
     if rows.empty:
         return rows
@@ -46,10 +51,14 @@ def repetitions(rows):
     for column in [*GROUP, "seed", "command", *RATES, *COSTS]:
         if column not in rows:
             rows[column] = "" if column in _WORDS else float("nan")
-    rows["options"] = [
-        shown_options(other_options(command)) for command in rows["command"]
-    ]
-    return newest(rows, [*GROUP, "seed"])
+    others = [other_options(command) for command in rows["command"]]
+    rows["options"] = list(map(shown_options, others))
+    rows["speakers"] = list(map(speakers, others))
+    rows = trainings.settle(rows)
+    key, figures = [*GROUP, "seed"], [*RATES, *COSTS]
+    same = rows.groupby(key, dropna=False, sort=False)
+    rows[figures] = same[figures].ffill()
+    return newest(rows, key)
 
 
 def means(rows):
@@ -63,9 +72,9 @@ def means(rows):
     Returns
     -------
     pandas.DataFrame
-        Columns of GROUP, ``seeds``, ``options``, the rates and their
-        ``_std`` (of a sample; NaN with one seed), the costs, and ``newest``,
-        the index of the newest row; best error rate first.
+        Columns of GROUP, ``seeds``, ``options``, ``speakers``, the rates and
+        their ``_std`` (of a sample; NaN with one seed), the costs, and
+        ``newest``, the index of the newest row; best error rate first.
 
     Example
     -------
@@ -80,6 +89,8 @@ def means(rows):
     found = groups[RATES + COSTS].mean()
     found["seeds"] = groups["seed"].nunique()
     found["options"] = groups["options"].agg(_only)
+    # A row from before the corpus named them has none.
+    found["speakers"] = groups["speakers"].max()
     found["newest"] = groups["seed"].agg(lambda seeds: seeds.index.max())
     for rate in RATES:
         found[f"{rate}_std"] = groups[rate].std(ddof=1)
@@ -92,6 +103,29 @@ def means(rows):
 def _only(values):
     """What all have; rows without settings may differ in their options."""
     return values.iloc[0] if values.nunique() == 1 else "several"
+
+
+def shared_options(options):
+    """Those that all systems of a table have.
+
+    Arguments
+    ---------
+    options : iterable of str
+        Of each of them.
+
+    Returns
+    -------
+    str
+
+    Example
+    -------
+    >>> shared_options(["--lr=0.1 --seeds=2", "--lr=0.1"])
+    '--lr=0.1'
+    """
+    first, *others = (shlex.split(words) for words in options)
+    return shlex.join(
+        word for word in first if all(word in other for other in others)
+    )
 
 
 def own_options(options, others):
@@ -113,7 +147,7 @@ def own_options(options, others):
     >>> own_options("--lr=0.1 --seeds=2", ["--lr=0.1 --seeds=2", "--lr=0.1"])
     '--seeds=2'
     """
-    common = set.intersection(*(set(shlex.split(other)) for other in others))
+    common = shlex.split(shared_options(others))
     return shlex.join(w for w in shlex.split(options) if w not in common)
 
 

@@ -8,7 +8,6 @@ holds its figures and needs no network.
 
 import argparse
 import pathlib
-import re
 import sys
 from collections import defaultdict
 
@@ -16,7 +15,7 @@ import jinja2
 import numpy as np
 import pandas as pd
 
-from benchmarks import alignments, comparison, curves
+from benchmarks import alignments, comparison, curves, trainings
 from benchmarks.commands import option
 from benchmarks.rows import load
 from speechbrain_ligru_fast.asr.results import name_test
@@ -92,12 +91,16 @@ def _part(name, rows, runs):
     for _, same in rows.groupby(comparison.GROUP, sort=False, dropna=False):
         row = same.iloc[0]
         test = name_test(row["split"], row["lm"], row["settings"])
-        folders = [run_folder(runs, row) for _, row in same.iterrows()]
-        texts = [f / f"texts_{test}.csv" for f in folders if f]
-        texts = next((path for path in texts if path.exists()), None)
-        if texts:
+        for _, row in same.iterrows():
+            folder = run_folder(runs, row)
+            texts = folder and folder / f"texts_{test}.csv"
+            if not texts or not texts.exists():
+                continue
             worst = alignments.worst(alignments.read_texts(texts), _WORST)
-            systems.append({"label": _label(row, rows), "worst": worst})
+            label = f"{_label(row, rows)}: seed {row['seed']}"
+            systems.append({"label": label, "worst": worst})
+            # One seed's utterances show what a system confuses.
+            break
     metric = "PER" if rows["wer"].isna().all() else "WER"
     figures = _figures(rows, runs, metric)
     return {"title": ", ".join(name), "figures": figures, "systems": systems}
@@ -133,17 +136,9 @@ def _figures(rows, runs, metric):
 
 
 def _training(row):
-    """What the trainings of a system that differ in their seed have in common.
-
-    Tests with a language model, or another search, are of one training.
-    """
-    folder = option(row["command"], "--output_folder") or ""
-    # As `python -m benchmarks.recipes` calls it.
-    name = re.fullmatch(
-        rf"(.+)-{row['seed']}(|-cuda)", pathlib.Path(folder).name
-    )
-    system = "".join(name.groups()) if name else row["settings"]
-    return "|".join([*(str(row[key]) for key in _TRAINED), system])
+    """What the trainings of a system that differ in their seed share."""
+    cells = [str(row[key]) for key in _TRAINED]
+    return "|".join([*cells, trainings.system(row)])
 
 
 def _log(folder):

@@ -1,5 +1,7 @@
 """Markdown tables of what trained systems reach and cost."""
 
+import pandas as pd
+
 from benchmarks import comparison
 from benchmarks.recipe_targets import MIN_SEEDS
 from benchmarks.rows import SCALING_KEY, newest, where
@@ -13,7 +15,40 @@ def systems(data):
     if data.recipes.empty:
         return NOTHING
     found = comparison.means(data.recipes)
-    return markdown(comparison.HEADER, comparison.cells(found))
+    cells = comparison.cells(found.assign(options=_own(found)))
+    return _shared(found) + markdown(comparison.HEADER, cells)
+
+
+def _corpora(found):
+    return found.groupby(["recipe", "corpus"], sort=False)
+
+
+def _own(found):
+    """The options of each system that others of its corpus lack."""
+    own = {}
+    for _, same in _corpora(found):
+        for at, options in same["options"].items():
+            own[at] = comparison.own_options(options, same["options"])
+    return pd.Series(own)
+
+
+def _shared(found):
+    """The options that `_own` left out, a line a recipe and corpus."""
+    lines = []
+    for (recipe, corpus), same in _corpora(found):
+        words = [comparison.shared_options(same["options"])]
+        named = same["speakers"][same["speakers"] != ""]
+        speakers = named.drop_duplicates().to_list()
+        everywhere = len(speakers) == 1 and len(named) == len(same)
+        parts = [" ".join(filter(None, words + speakers * everywhere))]
+        parts = [f"`{part}`" for part in parts if part]
+        if not everywhere:
+            # An older row's speakers are in lists of its corpus.
+            parts += [f"where given, `{part}`" for part in speakers]
+        if parts:
+            lines.append(f"- {recipe} on {corpus}: {'; '.join(parts)}")
+    head = "Options that all systems of a corpus were given:"
+    return "\n".join([head, "", *lines, "", ""]) if lines else ""
 
 
 _RATES = {"wer": "WER %", "per": "PER %"}
@@ -47,28 +82,25 @@ def results(data, prefix):
     newest = newest.drop_duplicates(_SHOWN, keep="last")
     found = found.loc[found.index.isin(newest.index)]
     rates = [rate for rate in _RATES if found[rate].notna().any()]
-    lines = []
-    for _, same in found.groupby(["recipe", "corpus", "split"], sort=False):
-        for _, row in same.iterrows():
-            options = comparison.own_options(row["options"], same["options"])
-            lines.append(
-                [
-                    *(row[key] for key in _SHOWN if key in _WORDS),
-                    f"`{options}`" if options else "",
-                    number(row["epochs"]),
-                    row["seeds"],
-                    *(
-                        comparison.spread(row[rate], row[f"{rate}_std"])
-                        for rate in rates
-                    ),
-                    number(row["epoch_s"]),
-                    number(row["params"], 9),
-                ]
-            )
+    lines = [
+        [
+            *(row[key] for key in _SHOWN if key in _WORDS),
+            f"`{row['own']}`" if row["own"] else "",
+            number(row["epochs"]),
+            row["seeds"],
+            *(
+                comparison.spread(row[rate], row[f"{rate}_std"])
+                for rate in rates
+            ),
+            number(row["epoch_s"]),
+            number(row["params"], 9),
+        ]
+        for _, row in found.assign(own=_own(found)).iterrows()
+    ]
     header = "recipe|corpus|layer|by|LM|options of its own|epochs|seeds"
     header = header.split("|") + [_RATES[rate] for rate in rates]
     header += ["s/epoch", "parameters"]
-    return markdown(header, lines)
+    return _shared(found) + markdown(header, lines)
 
 
 def recipes(data):

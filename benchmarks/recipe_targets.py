@@ -155,18 +155,31 @@ def _epoch(rows, device, theirs, bound, above):
     )
     if pairs.empty:
         return "no runs of both that differ in nothing else", "not measured", ""
-    _, last = max(
-        pairs.groupby(_PAIR, dropna=False), key=lambda pair: pair[1]["at"].max()
-    )
-    ours, other = (last[f"epoch_s{x}"].mean() for x in ("", "_theirs"))
+    found = [same for _, same in pairs.groupby(_PAIR, dropna=False)]
+    last = max(found, key=lambda same: same["at"].max())
+    ours, other = _seconds(last)
     one = last.iloc[0]
-    return (
-        f"{other / ours:.2f} ({other:.1f} s, ours {ours:.1f} s; "
+    text = (
+        f"{other / ours:.2f} ({other:.1f} s with {one['params_theirs']:.0f} "
+        f"parameters, ours {ours:.1f} s with {one['params']:.0f}; "
         f"{one['recipe']} on {one['corpus']}, seeds: {len(last)}, "
-        f"{comparison.machine(one)})",
+        f"{comparison.machine(one)})"
+    )
+    if len(found) > 1:
+        ratios = [theirs / mine for mine, theirs in map(_seconds, found)]
+        text += (
+            f"; the newest of {len(found)} comparisons, "
+            f"{min(ratios):.2f} to {max(ratios):.2f}"
+        )
+    return (
+        text,
         _met(other / ours > bound if above else other / ours >= bound),
         one["commit"],
     )
+
+
+def _seconds(pairs):
+    return [pairs[f"epoch_s{suffix}"].mean() for suffix in ("", "_theirs")]
 
 
 def table(data):

@@ -62,8 +62,8 @@ def test_a_run_its_row_its_page_and_no_second_run(
     assert first == row and other["settings"] != row["settings"]
     assert len(list(folder.glob("texts_test_*.csv"))) == 2
     html = (out / "report.html").read_text()
-    assert "<h4>LSTM, torch, --beam_size=3</h4>" in html
-    assert "<h4>LSTM, torch, no options</h4>" in html
+    assert "<h4>LSTM, torch, --beam_size=3: seed 3</h4>" in html
+    assert "<h4>LSTM, torch, no options: seed 3</h4>" in html
 
     def fail(*arguments, **options):
         raise AssertionError("trained again")
@@ -320,6 +320,89 @@ def test_means_over_seeds(tmp_path):
         "device": "CPU",
     }
     assert lstm[3:11] == ["LSTM", "numba", "none", "", "", "b", "1", "9.50"]
+
+
+TRAINED = "python train.py a.yaml --output_folder x/LiGRU-1f62221e-1"
+WITH_LM = f"{TRAINED} --test_only --lm_folder lm"
+
+
+def test_a_later_test_hides_nothing_that_was_measured(tmp_path):
+    path = rows_file(
+        tmp_path / "rows.csv",
+        **{"rnn": ["LiGRU"] * 2, "seed": [1] * 2, "settings": ["a"] * 2},
+        **{"wer": [9, 8], "peak_mb": [2195, ""], "command": [TRAINED] * 2},
+    )
+    (row,) = comparison.cells(comparison.means(load(path)))
+    assert dict(zip(comparison.HEADER, row))["peak MiB"] == "2195"
+    assert "8.00" in row
+
+
+def test_time_and_beginning_are_the_trainings(tmp_path):
+    path = rows_file(
+        tmp_path / "rows.csv",
+        rnn=["LiGRU"] * 5,
+        seed=[1, 1, 1, 2, 1],
+        settings=["1f62221e", "e77148e2", "0c911f14", "1f62221e", "1f62221e"],
+        lm=["none", "lm", "other", "none", "none"],
+        threads=[1, 1, 1, 1, 2],
+        epoch_s=[65, 69, "", 10, 5],
+        wer=[9, 8, 7, 6, 5],
+        # What a test alone was computed from is not what was trained from.
+        commit=["c1", "unknown..c2", "c3", "unknown..c4", "unknown..c5"],
+        command=[TRAINED, WITH_LM, WITH_LM, TRAINED[:-1] + "2", TRAINED],
+    )
+    rows = comparison.repetitions(load(path))
+    assert rows["epoch_s"].tolist() == [69, 69, 69, 10, 5]
+    commits = ["c1", "c1..c2", "c3", "unknown..c4", "unknown..c5"]
+    assert rows["commit"].tolist() == commits
+
+
+def test_two_beginnings_of_one_name_are_none(tmp_path):
+    path = rows_file(
+        tmp_path / "rows.csv",
+        **{"rnn": ["LiGRU"] * 3, "seed": [1] * 3, "settings": list("aab")},
+        **{"lm": ["none", "x", "y"], "epoch_s": [3] * 3, "wer": [9, 8, 7]},
+        commit=["c1", "c2..c3", "unknown..c4"],
+        command=[TRAINED, TRAINED, WITH_LM],
+    )
+    rows = comparison.repetitions(load(path))
+    assert rows["commit"].tolist() == ["c1", "c2..c3", "unknown..c4"]
+
+
+def test_options_of_all_systems_stand_above_them(tmp_path):
+    lists = "--dev_speakers A,B --test_speakers C"
+    every = f"python train.py a.yaml --corpus x --lr 0.1 {lists}"
+    path = rows_file(
+        tmp_path / "rows.csv",
+        **{"rnn": ["LiGRU", "GRU", "LSTM"], "seed": [1] * 3},
+        **{"corpus": ["x", "x", "y"], "wer": [7, 8, 9]},
+        command=[every, f"{every} --rnn_neurons=8", "python train.py a.yaml"],
+    )
+    data = SimpleNamespace(recipes=load(path))
+    text = recipe_tables.results(data, "r")
+    assert text.splitlines()[:3] == [
+        "Options that all systems of a corpus were given:",
+        "",
+        "- r on x: `--lr=0.1 --dev_speakers=A,B --test_speakers=C`",
+    ]
+    assert "LiGRU | numba | none |  |" in text
+    assert "GRU | numba | none | `--rnn_neurons=8` |" in text
+    text = recipe_tables.systems(data)
+    assert "- r on x: `--lr=0.1 --dev" in text and "| --rnn_neurons=8 |" in text
+    assert text.count("--lr=0.1") == text.count("A,B") == 1
+
+
+def test_speakers_are_no_systems_own(tmp_path):
+    every = "python train.py a.yaml --lr 0.1"
+    path = rows_file(
+        tmp_path / "rows.csv",
+        **{"rnn": ["LiGRU"] * 2, "seed": [1, 1234], "wer": [7, 9]},
+        command=[every, f"{every} --dev_speakers A,B"],
+    )
+    data = SimpleNamespace(recipes=load(path))
+    text = recipe_tables.results(data, "r")
+    assert "- r on AN4: `--lr=0.1 --dev_speakers=A,B`" in text
+    assert "|  |  | 2 | 8.00 ± 1.41 |" in text
 
 
 @pytest.mark.parametrize(

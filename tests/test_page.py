@@ -111,6 +111,7 @@ def test_page_shows_each_tests_own_utterances(tmp_path):
     html = out.read_text()
     assert re.findall("<h2>(.*)</h2>", html) == ["r, AN4, test, CPU"]
     heads = re.findall("<h4>(.*)</h4>", html)
+    assert all(head.endswith(": seed 1") for head in heads)
     for head, heard in zip(
         ("lm: none, no options", "lm: rnnlm, no options", "--beam_size=3"),
         texts.values(),
@@ -123,6 +124,20 @@ def test_page_shows_each_tests_own_utterances(tmp_path):
     for image in re.findall(r"base64,([^\"]+)", html):
         labels = re.findall(rb">(LiGRU[^<]*)<", base64.b64decode(image))
         assert len(labels) == 1 and b"no options" not in labels[0]
+
+
+def test_an_epochs_time_is_the_newest_of_its_training(tmp_path, monkeypatch):
+    command = "python train.py a.yaml --output_folder LiGRU-a-1"
+    path = rows_file(
+        tmp_path / "rows.csv",
+        **{"rnn": ["LiGRU"] * 2, "seed": [1, 1], "settings": ["a", "b"]},
+        **{"lm": ["none", "lm"], "wer": [9, 8], "epoch_s": [3, 4]},
+        command=[command, f"{command} --test_only --lm_folder lm"],
+    )
+    shown = []
+    monkeypatch.setattr(page.curves, "epoch_bars", shown.append)
+    page.write(path, tmp_path, tmp_path / "report.html")
+    assert shown == [{"LiGRU, numba": 4}]
 
 
 def test_seeds_of_a_system_in_folders_of_any_name(tmp_path, monkeypatch):

@@ -125,7 +125,8 @@ def test_epoch_times(judged):
     )
     of = "demo/timit on demo, seeds: {}, {}, 2 threads)"
     assert found[CPU_JIT] == (
-        f"1.40 (14.0 s, ours 10.0 s; {of.format(1, 'cpu')}",
+        "1.40 (14.0 s with 9 parameters, ours 10.0 s with 9; "
+        + of.format(1, "cpu"),
         "NO",
         "c1",
     )
@@ -162,6 +163,21 @@ def test_the_newest_comparison_counts(judged):
     rows += [*timit("numba", 10, commit="c2"), *timit("torch", 9, commit="c2")]
     found = judged(rows)[CPU_LSTM]
     assert found[1:] == ("NO", "c2") and found[0].startswith("0.90 ")
+
+
+def test_other_comparisons_are_not_kept_in_silence(judged):
+    rows = [*timit("numba", 10, corpus="A"), *timit("torch", 20, corpus="A")]
+    rows += [*timit("numba", 10), *timit("torch", 9)]
+    found = judged(rows)[CPU_LSTM][0]
+    assert found.startswith("0.90 ")
+    assert found.endswith("; the newest of 2 comparisons, 0.90 to 2.00")
+
+
+def test_an_epochs_ratio_says_how_large_both_are(judged):
+    rows = [*timit("numba", 10), *timit("torch", 20, params=23)]
+    assert (
+        "with 23 parameters, ours 10.0 s with 9;" in judged(rows)[CPU_LSTM][0]
+    )
 
 
 def test_without_rows(tmp_path):
