@@ -32,7 +32,7 @@ def shown(tmp_path):
         text = recognisers.table(SimpleNamespace(recipes=load(path)))
         if text == NOTHING:
             return []
-        _, _, *lines = text.splitlines()
+        lines = [line for line in text.splitlines() if line[:2] == "| "][2:]
         return [line[2:-2].split(" | ") for line in lines]
 
     return show
@@ -54,6 +54,24 @@ def test_best_first_with_what_a_language_model_gives(shown):
         ["LSTM", "torch", "1090", "3", "10.00 ± 1.00", ""],
         ["GRU", "torch", "1090", "1", "12.00", ""],
     ]
+
+
+def test_the_searches_of_both_columns_are_named(tmp_path):
+    path = tmp_path / "recipes.csv"
+    command = "python train.py a.yaml --lr 0.1"
+    more = "--beam_size=24 --lm_weight=0.8 --lm_folder lm --test_only"
+    for row in [
+        *rows("SLiGRU", [7], command=command),
+        *rows("SLiGRU", [6], command=f"{command} {more}", lm="lm"),
+        *rows("GRU", [9], command=command),
+    ]:
+        append_row(path, row)
+    text = recognisers.table(SimpleNamespace(recipes=load(path)))
+    # The recipe's own beam, where the command names none.
+    assert text.splitlines()[0] == (
+        "The columns differ in the search as well: without LM `beam_size=10`, "
+        "with LM `lm beam_size=24 lm_weight=0.8`."
+    )
 
 
 def test_settings_of_too_few_seeds_wait(shown):
