@@ -3,6 +3,7 @@
 import pandas as pd
 from matplotlib.figure import Figure
 
+from benchmarks import loss_curves
 from benchmarks.cases import LIGRU_MODELS
 from benchmarks.impls import STOCK, STOCK_JIT, TORCH
 from benchmarks.rows import (
@@ -31,13 +32,26 @@ def draw(data, folder):
     list
         The files written.
     """
-    if data.layers.empty:
-        return []
-    last = data.layers.iloc[-1]
-    rows = where(data.layers, **{key: last[key] for key in MACHINE})
-    caption = f"{last['device']}, {last['threads']} threads"
-    folder.mkdir(parents=True, exist_ok=True)
+    figures = _of_layers(data.layers)
+    if not data.convergence.empty:
+        figures["convergence"] = loss_curves.figure(data.convergence)
     written = []
+    for name, figure in figures.items():
+        folder.mkdir(parents=True, exist_ok=True)
+        written.append(folder / f"{name}.png")
+        # Without the version, equal rows give equal files.
+        figure.savefig(written[-1], dpi=120, metadata={"Software": None})
+    return written
+
+
+def _of_layers(layers):
+    """Name -> figure, of the machine measured last."""
+    if layers.empty:
+        return {}
+    last = layers.iloc[-1]
+    rows = where(layers, **{key: last[key] for key in MACHINE})
+    caption = f"{last['device']}, {last['threads']} threads"
+    figures = {}
     for name, plot in (
         ("speedup", _speedup),
         ("time_vs_steps", _time_vs_steps),
@@ -47,10 +61,8 @@ def draw(data, folder):
         axes = figure.subplots()
         if plot(rows, axes):
             axes.set_title(f"{axes.get_title()}\n{caption}", fontsize=10)
-            written.append(folder / f"{name}.png")
-            # Without the version, equal rows give equal files.
-            figure.savefig(written[-1], dpi=120, metadata={"Software": None})
-    return written
+            figures[name] = figure
+    return figures
 
 
 def _speedup(rows, axes):

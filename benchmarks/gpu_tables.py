@@ -1,5 +1,6 @@
 """Markdown tables of the GPU suite's rows."""
 
+from benchmarks import captions
 from benchmarks.gpu import table
 from benchmarks.rows import CASE, newest
 from benchmarks.tables import NOTHING, markdown, number
@@ -36,12 +37,11 @@ def _machines(frame, key):
     if frame.empty:
         return
     for (device, driver, torch), rows in frame.groupby(_MACHINE):
-        last = rows.iloc[-1]
+        shown = newest(rows, key)
         yield (
-            f"{device}, driver {driver}, torch {torch}; newest rows of "
-            f"{last['date']}, commit {last['commit']}, made by "
-            f"`{last['command']}`.",
-            newest(rows, key),
+            f"{device}, driver {driver}, torch {torch}; rows of these runs:\n\n"
+            f"{captions.of_runs(shown)}",
+            shown,
             rows,
         )
 

@@ -149,6 +149,23 @@ def ratio(ours, theirs, column):
     float | None
         None if no run holds both.
     """
+    pair = newest_pair(ours, theirs, column)
+    return None if pair is None else pair[column]
+
+
+def newest_pair(ours, theirs, column):
+    """What `ratio` gives, and the run that it is of.
+
+    Arguments
+    ---------
+    ours, theirs, column
+        See `ratio`.
+
+    Returns
+    -------
+    dict | None
+        The column -> the ratio, and ``run``.
+    """
     if ours.empty or theirs.empty:
         return None
     pairs = ours.merge(theirs, on="run", suffixes=("_ours", "_theirs"))
@@ -156,4 +173,5 @@ def ratio(ours, theirs, column):
     if pairs.empty:
         return None
     last = pairs.sort_values("date_ours", kind="stable").iloc[-1]
-    return last[f"{column}_theirs"] / last[f"{column}_ours"]
+    figure = last[f"{column}_theirs"] / last[f"{column}_ours"]
+    return {column: figure, "run": last["run"]}

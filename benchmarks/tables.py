@@ -4,6 +4,7 @@ from itertools import product
 
 import pandas as pd
 
+from benchmarks import captions
 from benchmarks.cases import LIGRU_MODELS, TORCH_MODELS
 from benchmarks.impls import RECOMPUTE, STOCK, STOCK_JIT, TORCH
 from benchmarks.rows import (
@@ -13,7 +14,7 @@ from benchmarks.rows import (
     MACHINE,
     PARITY_KEY,
     newest,
-    ratio,
+    newest_pair,
     where,
 )
 from benchmarks.targets import TARGETS, THREADS
@@ -67,35 +68,34 @@ def _sorted(frame):
     return frame.sort_values(_ORDER, key=key)
 
 
-def _machines(frame, **only):
-    """Each machine with its rows, under a caption that says where from."""
+def _per_machine(frame, make, **only):
+    """Each machine's table, under a caption that says where it is from.
+
+    ``make`` gives of a machine's rows the table and all rows shown in it.
+    """
     if frame.empty:
-        return
+        return NOTHING
+    parts = []
     for (device, threads), rows in where(frame, **only).groupby(
         MACHINE, sort=True
     ):
-        last = rows.iloc[-1]
-        yield (
-            f"{device}, {threads} threads, torch {last['torch']}; newest rows "
-            f"of {last['date']}, commit {last['commit']}, made by "
-            f"`{last['command']}`.",
-            rows,
-        )
-
-
-def _per_machine(frame, make, **only):
-    parts = [
-        f"{caption}\n\n{make(rows)}"
-        for caption, rows in _machines(frame, **only)
-    ]
+        table, shown = make(rows)
+        if shown.empty:
+            continue
+        caption = captions.of_machine(device, threads, shown)
+        parts.append(f"{caption}\n\n{table}")
     return "\n\n".join(parts) or NOTHING
+
+
+def _of(rows, runs):
+    return where(rows, run=lambda run: run in runs)
 
 
 def layers(data):
     """Milliseconds of the layer that `auto` picks, and what it wins."""
 
     def make(rows):
-        lines = []
+        lines, runs = [], set()
         ours = where(rows, op="layer", auto="yes")
         for _, last in _sorted(newest(ours, [*MACHINE, *CASE])).iterrows():
             if last["mode"] == "forward":
@@ -103,9 +103,15 @@ def layers(data):
             same = {key: last[key] for key in CASE}
             mine = where(ours, **same)
 
+            runs.add(last["run"])
+
             def against(model, impl, same=same, mine=mine):
                 cells = {**same, "model": model, "impl": impl}
-                return _times(ratio(mine, where(rows, **cells), "p50_ms"))
+                pair = newest_pair(mine, where(rows, **cells), "p50_ms")
+                if pair is None:
+                    return ""
+                runs.add(pair["run"])
+                return _times(pair["p50_ms"])
 
             lines.append(
                 [
@@ -126,7 +132,7 @@ def layers(data):
             "layer|H|T|type|mode|backend|ms|SpeechBrain|SpeechBrain jit|LSTM|"
             "GRU"
         )
-        return markdown(header.split("|"), lines)
+        return markdown(header.split("|"), lines), _of(rows, runs)
 
     return _per_machine(data.layers, make)
 
@@ -156,7 +162,7 @@ def headline(data):
     if rows.empty:
         return NOTHING
     rows = where(rows, device=rows["device"].iloc[-1])
-    lines = []
+    lines, runs = [], set()
     for model, (mode, hidden, steps) in product(LIGRU_MODELS, _HEADLINE):
         same = where(rows, mode=mode, hidden=hidden, steps=steps)
         # A run of ours alone has nothing to be compared with.
@@ -167,6 +173,7 @@ def headline(data):
         if ours.empty:
             continue
         last = ours.iloc[-1]
+        runs.add(last["run"])
         same = where(same, run=last["run"])
         stock = where(same, model=model, impl=STOCK)["p50_ms"]
         lstm = where(same, model="LSTM", impl=TORCH)["p50_ms"]
@@ -183,7 +190,8 @@ def headline(data):
         )
     caption = (
         f"Milliseconds, bidirectional, 8 utterances, float32, "
-        f"{rows['device'].iloc[-1]}, {THREADS} threads:"
+        f"{rows['device'].iloc[-1]}, {THREADS} threads; rows of these runs:\n\n"
+        f"{captions.of_runs(_of(rows, runs))}"
     )
     header = (
         "|this package|SpeechBrain's layer|torch.nn.LSTM|faster than "
@@ -197,7 +205,7 @@ def all_layers(data):
 
     def make(rows):
         rows = _sorted(newest(where(rows, op="layer"), LAYER_KEY))
-        return markdown(
+        table = markdown(
             "layer|impl|H|B|T|type|mode|p20 ms|p50 ms|p80 ms|peak MiB".split(
                 "|"
             ),
@@ -216,6 +224,7 @@ def all_layers(data):
                 for _, row in rows.iterrows()
             ],
         )
+        return table, rows
 
     return _per_machine(data.layers, make)
 
@@ -225,7 +234,7 @@ def scan(data):
 
     def make(rows):
         rows = _sorted(newest(where(rows, op="scan"), LAYER_KEY))
-        return markdown(
+        table = markdown(
             "impl|H|rows|mode|ms|GFLOP/s|GEMM GFLOP/s|share".split("|"),
             [
                 [
@@ -241,6 +250,7 @@ def scan(data):
                 for _, row in rows.iterrows()
             ],
         )
+        return table, rows
 
     return _per_machine(data.layers, make, op="scan")
 
@@ -254,7 +264,7 @@ def recompute(data):
     def make(rows):
         rows = where(rows, op="layer", mode="train")
         again = where(rows, impl=lambda impl: impl.endswith(RECOMPUTE))
-        lines = []
+        lines, runs = [], set()
         for _, last in _sorted(newest(again, LAYER_KEY)).iterrows():
             same = {key: last[key] for key in CASE}
             name = last["impl"].removesuffix(RECOMPUTE)
@@ -262,6 +272,7 @@ def recompute(data):
             if kept.empty:
                 continue
             kept = kept.iloc[-1]
+            runs.add(last["run"])
             lines.append(
                 [
                     last["model"],
@@ -282,7 +293,7 @@ def recompute(data):
             "layer|backend|H|B|T|directions|layers|type|kept ms|again ms|"
             "ratio|kept MiB|again MiB|ratio"
         )
-        return markdown(header.split("|"), lines)
+        return markdown(header.split("|"), lines), _of(rows, runs)
 
     return _per_machine(data.recompute, make)
 
@@ -353,9 +364,10 @@ def targets(data):
             # Losses are no times: they hold with any number of threads.
             "convergence": where(data.convergence, device=device),
         }
-        lines = []
+        lines, runs = [], set()
         for target in TARGETS:
-            figure = target.measure(sources[target.source])
+            figure, run = target.find(sources[target.source])
+            runs.add(run)
             missing = figure is None or pd.isna(figure)
             sign = "at most" if target.at_most else "at least"
             met = "" if missing else "yes" if target.met(figure) else "NO"
@@ -367,7 +379,8 @@ def targets(data):
                     met,
                 ]
             )
-        return markdown(["what", "target", "measured", "met"], lines)
+        shown = pd.concat([_of(found, runs) for found in sources.values()])
+        return markdown(["what", "target", "measured", "met"], lines), shown
 
     return _per_machine(data.layers, make, threads=THREADS)
 

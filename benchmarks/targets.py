@@ -7,7 +7,7 @@ run, two threads, float32 unless said otherwise, medians.
 from dataclasses import dataclass, field
 
 from benchmarks.impls import STOCK, TORCH, is_ours
-from benchmarks.rows import ratio, where
+from benchmarks.rows import newest_pair, where
 
 THREADS = 2
 GEMM_SHARE = 0.7
@@ -56,15 +56,34 @@ class Target:
         -------
         float | None
         """
+        return self.find(frame)[0]
+
+    def find(self, frame):
+        """The figure as `measure` gives it, and the run that it is of.
+
+        Arguments
+        ---------
+        frame : pandas.DataFrame
+
+        Returns
+        -------
+        figure : float | None
+        run : str | None
+        """
         ours = where(frame, **self.ours)
         if self.theirs:
-            found = ratio(ours, where(frame, **self.theirs), self.column)
-            return 1 / found if found and self.at_most else found
+            theirs = where(frame, **self.theirs)
+            pair = newest_pair(ours, theirs, self.column)
+            if pair is None:
+                return None, None
+            found = pair[self.column]
+            return 1 / found if found and self.at_most else found, pair["run"]
         if ours.empty:
-            return None
+            return None, None
         # All rows of the newest run count; the worst one is the figure.
-        figures = ours[ours["run"] == ours["run"].iloc[-1]][self.column]
-        return figures.max() if self.at_most else figures.min()
+        run = ours["run"].iloc[-1]
+        figures = ours[ours["run"] == run][self.column]
+        return figures.max() if self.at_most else figures.min(), run
 
     def met(self, figure):
         """Whether a figure reaches the bound."""

@@ -38,7 +38,8 @@ def test_ratios_are_of_the_same_device_and_shape():
     )
     text = gpu_tables.layers(types.SimpleNamespace(gpu=frame))
     first, other = text.split("GPU B, driver 1")
-    assert first.startswith("GPU A, driver 1, torch 2.11; newest rows of d")
+    assert first.startswith("GPU A, driver 1, torch 2.11; rows of these")
+    assert "- c, d: `python -m benchmarks.gpu`\n" in first
     lines = [
         dict(zip(HEADER, line.strip("| ").split(" | ")))
         for line in first.splitlines()

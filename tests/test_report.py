@@ -2,7 +2,7 @@
 
 import pytest
 
-from benchmarks import report
+from benchmarks import loss_curves, report
 from benchmarks.rows import load, ratio, where
 
 # Two runs on one machine; the second timed no LSTM and no eager layer at
@@ -48,6 +48,18 @@ d2,c2,CPU,NLTK,test,timit/small,LiGRU,numba,none,1,60,1234567,,,31.5,20,0.5,\
 """
 
 
+# The newest run, and one that is not to be seen.
+CONVERGENCE = """\
+date,commit,device,model,impl,dtype,step,stock_loss,loss,difference,steps,\
+threads,run,command
+d1,c1,CPU,LiGRU,numba,fp64,1,7,7,0,1,2,v1,python x
+d2,c2,CPU,LiGRU,numba,fp64,1,8,8,0,2,2,v2,python y
+d2,c2,CPU,LiGRU,numba,fp64,2,5,5.001,0.001,2,2,v2,python y
+d2,c2,CPU,LiGRU,numba,fp32,1,9,9.5,0.5,2,2,v2,python y
+d2,c2,CPU,LiGRU,numba,fp32,2,6,6.25,0.25,2,2,v2,python y
+"""
+
+
 @pytest.fixture
 def project(tmp_path):
     """A repository with result files and a document of every table."""
@@ -56,6 +68,7 @@ def project(tmp_path):
     for name in ("layers", "recompute"):
         (folder / f"{name}.csv").write_text(LAYERS)
     (folder / "recipes.csv").write_text(RECIPES)
+    (folder / "convergence.csv").write_text(CONVERGENCE)
     (tmp_path / "README.md").write_text(
         "# Fast\n\n"
         + "".join(
@@ -122,9 +135,47 @@ def test_report(project, capsys):
     timit = table(project, "results-timit")
     assert "PER %" in timit[1] and "31.50" in timit[3] and len(timit) == 4
     figures = sorted(path.name for path in project.glob("docs/figures/*"))
-    assert figures == ["gemm_ratio.png", "speedup.png", "time_vs_steps.png"]
+    names = ("convergence", "gemm_ratio", "speedup", "time_vs_steps")
+    assert figures == [f"{name}.png" for name in names]
     plain = (project / "docs" / "plain.md").read_text()
     assert plain == "No tables here.\n"
+
+
+def test_captions_name_the_runs_shown_and_no_other(project):
+    report.main(["--root", str(project)])
+    one, two, three = (
+        f"- c{i}, d{i}: `python {name}`" for i, name in enumerate("xyz", 1)
+    )
+    # The LSTM's ratio is of the first run, all else of the others.
+    shown = {
+        "headline": [two],
+        "layers": [one, two, three],
+        "layers-all": [one, two, three],
+        "scan": [one],
+        "recompute": [three],
+    }
+    for name, runs in shown.items():
+        lines = table(project, name)
+        assert [line for line in lines if line[:3] == "- c"] == runs, name
+
+
+def test_losses_of_two_trainings_are_drawn_by_step(project):
+    rows = load(project / "benchmarks" / "results" / "convergence.csv")
+    losses, apart = loss_curves.figure(rows).axes
+    drawn = {
+        line.get_label(): line.get_xydata().tolist()
+        for line in losses.get_lines()
+    }
+    assert drawn == {
+        "float32, speechbrain": [[1, 9], [2, 6]],
+        "float32, numba": [[1, 9.5], [2, 6.25]],
+        "float64, speechbrain": [[1, 8], [2, 5]],
+        "float64, numba": [[1, 8], [2, 5.001]],
+    }
+    single, double = (x.get_xydata().tolist() for x in apart.get_lines())
+    assert single == [[1, 0.5], [2, 0.25]]
+    assert double == [[1, 0], [2, 0.001]]
+    assert apart.get_yscale() == "symlog" and losses.get_yscale() == "linear"
 
 
 def test_a_ratio_needs_one_run(project):
