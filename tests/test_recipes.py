@@ -15,6 +15,7 @@ import pytest
 import soundfile
 import tiny_corpora
 import torch
+from speechbrain.decoders import ctc_greedy_decode
 from speechbrain.inference.ASR import EncoderDecoderASR
 from speechbrain.utils.checkpoints import Checkpointer
 
@@ -346,17 +347,29 @@ def test_streaming(recipe, timit, tmp_path, capsys):
     assert len(re.findall(r"^ +\d\.\d\d s  ", out, re.MULTILINE)) == chunks
     assert f"{chunks:.0f} chunks, " in err and "look-ahead 0.0" in err
 
-    # Its encoder gives that of the whole, the loudest part coming first.
+    # Its encoder gives that of the whole, the loudest part coming first, and
+    # before the end its text is CTC's of the frames so far. Trained for two
+    # epochs, CTC would say nothing yet.
     recognizer = transcribe.load_recognizer(folder)
+    blank = recognizer.hparams.blank_index
+    with torch.no_grad():
+        recognizer.mods.ctc_lin.w.bias[blank] -= 100
     wav = recognizer.load_audio(str(path)).unsqueeze(0)[:, 960:]
     wav = wav * torch.logspace(0, -1, wav.shape[1])
-    streaming = StreamingRecognizer(recognizer)
-    for start in range(0, wav.shape[1], 1000):
-        last = start + 1000 >= wav.shape[1]
-        streaming.feed(wav[0, start : start + 1000], last)
-    got = torch.cat(streaming._encoded, 1)
     with torch.no_grad():
         want = recognizer.encode_batch(wav, torch.ones(1))
+        p_ctc = recognizer.mods.ctc_lin(want)
+    streaming = StreamingRecognizer(recognizer)
+    texts = []
+    for start in range(0, wav.shape[1], 1000):
+        last = start + 1000 >= wav.shape[1]
+        texts.append(streaming.feed(wav[0, start : start + 1000], last))
+        frames = sum(part.shape[1] for part in streaming._encoded)
+        if frames and not last:
+            (ids,) = ctc_greedy_decode(p_ctc[:, :frames], torch.ones(1), blank)
+            assert texts[-1] == recognizer.tokenizer.decode_ids(ids) != ""
+    assert len(set(texts[:-1])) > 1
+    got = torch.cat(streaming._encoded, 1)
     assert torch.allclose(got, want, atol=1e-4)
 
     results = tmp_path / "streaming.csv"
