@@ -13,6 +13,10 @@ from torch import Tensor
 NONLINEARITIES = ("relu", "tanh", "sin", "leaky_relu")
 BACKENDS = ("auto", "cuda", "triton", "numba", "torchscript", "reference")
 
+# For torch.jit.script, which reads defaults but no global, and no ``in`` of
+# a tuple that has a name.
+_ALLOWED = ", ".join(NONLINEARITIES)
+
 # torch.nn.LeakyReLU's default, which is what SpeechBrain's layers use.
 LEAKY_SLOPE = 0.01
 
@@ -39,13 +43,10 @@ class ScanSpec:
     eps: float = 1e-5
 
 
-def check_nonlinearity(name):
+def check_nonlinearity(name: str, allowed: str = _ALLOWED):
     """Raises ValueError unless ``name`` is a known nonlinearity."""
-    if name not in NONLINEARITIES:
-        raise ValueError(
-            f"nonlinearity: got {name!r}, allowed are "
-            f"{', '.join(NONLINEARITIES)}"
-        )
+    if name not in allowed.split(", "):
+        raise ValueError(f"nonlinearity: got '{name}', allowed are {allowed}")
 
 
 def check_backend_name(name):
@@ -120,11 +121,7 @@ def check_scan(
     TypeError
         For a dtype that is not floating point (int64 for ``lengths``).
     """
-    if nonlinearity not in ("relu", "tanh", "sin", "leaky_relu"):
-        raise ValueError(
-            f"nonlinearity: got '{nonlinearity}', allowed are relu, tanh, "
-            "sin, leaky_relu"
-        )
+    check_nonlinearity(nonlinearity)
     if directions != 1 and directions != 2:
         raise ValueError(f"directions: got {directions}, allowed are 1 and 2")
     if w.dim() != 3:

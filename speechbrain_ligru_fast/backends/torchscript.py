@@ -17,6 +17,7 @@ from speechbrain_ligru_fast.rows import (
     split_directions,
     to_scan_order,
 )
+from speechbrain_ligru_fast.spec import LEAKY_SLOPE
 
 
 def unavailable(device_type, dtype, spec):
@@ -24,26 +25,29 @@ def unavailable(device_type, dtype, spec):
     return None
 
 
+# A compiled function reads no global, but a default.
 @torch.jit.script
-def _activation(name: str, a: Tensor) -> Tensor:
+def _activation(name: str, a: Tensor, slope: float = LEAKY_SLOPE) -> Tensor:
     if name == "relu":
         return torch.relu(a)
     if name == "tanh":
         return torch.tanh(a)
     if name == "sin":
         return torch.sin(a)
-    return torch.nn.functional.leaky_relu(a, 0.01)
+    return torch.nn.functional.leaky_relu(a, slope)
 
 
 @torch.jit.script
-def _activation_gradient(name: str, a: Tensor) -> Tensor:
+def _activation_gradient(
+    name: str, a: Tensor, slope: float = LEAKY_SLOPE
+) -> Tensor:
     if name == "relu":
         return (a > 0).to(a.dtype)
     if name == "tanh":
         return 1 - torch.tanh(a).square()
     if name == "sin":
         return torch.cos(a)
-    return (a > 0).to(a.dtype) * (1 - 0.01) + 0.01
+    return (a > 0).to(a.dtype) * (1 - slope) + slope
 
 
 @torch.jit.script
