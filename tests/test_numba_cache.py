@@ -30,6 +30,15 @@ def test_a_second_process_compiles_nothing(tmp_path):
     assert found[0] == found[1]
 
 
+def test_other_vectors_are_other_code(monkeypatch):
+    """A shared cache serves CPUs with AVX-512 and without."""
+    host = loops.source_hash()
+    assert loops.source_hash() == host
+    other = 32 if loops.vectors.VECTOR_BYTES != 32 else 64
+    monkeypatch.setattr(loops.vectors, "VECTOR_BYTES", other)
+    assert loops.source_hash() != host
+
+
 def test_no_folder_to_keep_it_in(monkeypatch, caplog):
     genuine = loops.cfunc
 

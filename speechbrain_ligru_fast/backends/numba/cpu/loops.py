@@ -7,7 +7,7 @@ from pathlib import Path
 from numba import carray, cfunc, types
 
 from speechbrain_ligru_fast import spec
-from speechbrain_ligru_fast.backends.numba.cpu import operands
+from speechbrain_ligru_fast.backends.numba.cpu import operands, vectors
 from speechbrain_ligru_fast.backends.numba.cpu.arguments import ARGUMENTS
 from speechbrain_ligru_fast.backends.numba.cpu.backward import (
     backward as backward_loop,
@@ -24,8 +24,10 @@ def source_hash():
 
     Numba looks at the file of the cached function alone; what it calls lives
     in the others of this folder, and what numbers the activations in spec.py.
+    Nor does it know the host's vectors, which NUMBA_CPU_NAME does not change:
+    machines of several kinds may share a cache under one name.
     """
-    digest = hashlib.sha256()
+    digest = hashlib.sha256(str(vectors.VECTOR_BYTES).encode())
     for path in (*sorted(Path(__file__).parent.glob("*.py")), spec.__file__):
         digest.update(Path(path).read_bytes())
     return digest.hexdigest()
