@@ -6,8 +6,10 @@
 Trains once without interruption and once killed with SIGKILL at random
 moments and started again each time, from the same seed. Each start must go on
 from the newest complete checkpoint, and the last epoch's losses and error rate
-and the exported weights must be equal. What is not named below is handed to
-the recipe's train.py. A row is appended to the result file.
+and the exported weights must be equal. A kill after which no start has gone on
+from a checkpoint, because there was none yet or because it was killed before
+it trained, is followed by one more. What is not named below is handed to the
+recipe's train.py. A row is appended to the result file.
 """
 
 import argparse
@@ -21,13 +23,27 @@ import sys
 import time
 
 import torch
+from ruamel.yaml.error import YAMLError
 from speechbrain.utils.distributed import infer_device
 
 from benchmarks.provenance import provenance
 from benchmarks.resumption import account, newest
+from speechbrain_ligru_fast.asr.config import parse
 from speechbrain_ligru_fast.asr.results import append_row
 
 RESULTS = pathlib.Path(__file__).parent / "results" / "kills.csv"
+# Kills to one that is followed by a resume, at most
+_TRIES = 10
+
+
+def arguments(args, rest, folder):
+    """Those of train.py for one start in a folder."""
+    command = [args.yaml.resolve()]
+    command += ["--data_folder", args.data_folder.resolve()]
+    command += ["--output_folder", folder.resolve()]
+    command += ["--ckpt_interval_minutes", "0"]
+    command += ["--ckpt_interval_steps", args.ckpt_interval_steps, *rest]
+    return list(map(str, command))
 
 
 def start(args, rest, folder):
@@ -37,14 +53,9 @@ def start(args, rest, folder):
     """
     folder.mkdir(parents=True, exist_ok=True)
     output = folder / f"output-{len(outputs(folder)):03}.txt"
-    command = [sys.executable, "train.py", args.yaml.resolve()]
-    command += ["--data_folder", args.data_folder.resolve()]
-    command += ["--output_folder", folder.resolve()]
-    command += ["--ckpt_interval_minutes", "0"]
-    command += ["--ckpt_interval_steps", args.ckpt_interval_steps, *rest]
     with open(output, "w", encoding="utf-8") as file:
         return subprocess.Popen(
-            list(map(str, command)),
+            [sys.executable, "train.py", *arguments(args, rest, folder)],
             cwd=args.recipe,
             stdout=file,
             stderr=subprocess.STDOUT,
@@ -97,7 +108,7 @@ def same_weights(folder, other):
 
 
 def kill_often(args, rest, folder, seconds):
-    """Kills the training again and again.
+    """Kills the training until enough kills were followed by a resume.
 
     Arguments
     ---------
@@ -121,8 +132,8 @@ def kill_often(args, rest, folder, seconds):
     begin, rest_of_it = seconds
     # On average two thirds of the training, so that all happen in it.
     longest = begin + 1.3 * rest_of_it / args.kills
-    moments, saved = [], [None]
-    for number in range(1, args.kills + 1):
+    moments, saved, resumes = [], [None], 0
+    while resumes < args.kills and len(moments) < _TRIES * args.kills:
         moment = dice.uniform(0, longest)
         process = start(args, rest, folder)
         try:
@@ -131,10 +142,17 @@ def kill_often(args, rest, folder, seconds):
             process.send_signal(signal.SIGKILL)
             process.wait()
             moments.append(round(moment, 2))
+            # The start after this kill resumes if there is a checkpoint, and
+            # is counted for good once it has come to train.
+            resumes = account(printed(folder), saved)["resumes"]
             saved.append(newest(folder))
-            print(f"kill {number}/{args.kills} after {moment:.1f} s")
+            resumes += saved[-1] is not None
+            print(
+                f"kill {len(moments)} after {moment:.1f} s, "
+                f"{resumes}/{args.kills} followed by a resume"
+            )
             continue
-        print(f"ended by itself before kill {number}")
+        print(f"ended by itself before kill {len(moments) + 1}")
         saved.append(newest(folder))
         break
     return moments, saved
@@ -166,7 +184,12 @@ def main(argv=None):
     parser.add_argument("yaml", type=pathlib.Path)
     parser.add_argument("--data_folder", type=pathlib.Path, required=True)
     parser.add_argument("--out", type=pathlib.Path, required=True)
-    parser.add_argument("--kills", type=int, default=10)
+    parser.add_argument(
+        "--kills",
+        type=int,
+        default=10,
+        help="that are followed by a resume from a checkpoint",
+    )
     parser.add_argument("--seed", type=int, default=0, help="of the moments")
     parser.add_argument("--ckpt_interval_steps", type=int, default=5)
     parser.add_argument("--results", type=pathlib.Path, default=RESULTS)
@@ -178,6 +201,11 @@ def main(argv=None):
     device = args.device.partition(":")[0]
     stamp = provenance("benchmarks.kills", argv, device)
     whole, broken = args.out / "whole", args.out / "broken"
+    try:
+        _check(args, rest, whole)
+    except (OSError, ValueError, KeyError, YAMLError) as error:
+        print(f"kills: {error}", file=sys.stderr)
+        return 1
     for folder in (whole, broken):
         shutil.rmtree(folder, ignore_errors=True)
     try:
@@ -212,7 +240,24 @@ def main(argv=None):
         print(f"{name}: {row[name]}")
     if not any(whole.glob("export/*.ckpt")):
         print("kills: no exported weights to compare", file=sys.stderr)
-    return 0 if equal and resumed and len(moments) == args.kills else 1
+    enough = found["resumes"] >= args.kills
+    if not enough:
+        print(
+            f"kills: {found['resumes']} of {args.kills} kills were followed "
+            "by a resume; give a longer training",
+            file=sys.stderr,
+        )
+    return 0 if equal and resumed and enough else 1
+
+
+def _check(args, rest, folder):
+    """Before the folders of the last call are removed."""
+    if args.kills < 1:
+        raise ValueError(f"--kills: got {args.kills}, expected 1 or more")
+    for path in (args.recipe / "train.py", args.data_folder):
+        if not path.exists():
+            raise FileNotFoundError(f"there is no {path}")
+    parse(arguments(args, rest, folder))
 
 
 if __name__ == "__main__":
