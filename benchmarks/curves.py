@@ -73,6 +73,12 @@ def error_by_time(logs, metric):
         An SVG image's data address.
     """
     figure, axes = _axes()
+    plot_error_by_time(axes, logs, metric)
+    return _image(figure)
+
+
+def plot_error_by_time(axes, logs, metric):
+    """What `error_by_time` shows, on axes of any figure."""
     column = f"valid {metric}"
     for colour, (label, frames) in enumerate(logs.items()):
         if not all(map(_timed, frames)):
@@ -88,7 +94,6 @@ def error_by_time(logs, metric):
     axes.set_ylabel(f"{metric} % of the development set")
     axes.set_ylim(bottom=0)
     axes.legend(fontsize=8)
-    return _image(figure)
 
 
 def losses(logs):

@@ -3,7 +3,7 @@
 import pandas as pd
 from matplotlib.figure import Figure
 
-from benchmarks import loss_curves
+from benchmarks import loss_curves, training_curves
 from benchmarks.cases import LIGRU_MODELS
 from benchmarks.impls import STOCK, STOCK_JIT, TORCH
 from benchmarks.rows import (
@@ -17,7 +17,7 @@ from benchmarks.rows import (
 from benchmarks.targets import GEMM_SHARE
 
 
-def draw(data, folder):
+def draw(data, folder, trainings):
     """Draws what the rows allow, of the machine measured last.
 
     Arguments
@@ -26,6 +26,8 @@ def draw(data, folder):
         The result rows.
     folder : pathlib.Path
         Where the PNG files go.
+    trainings : pathlib.Path
+        Logs of trainings, see `benchmarks.recipes.keep_log`.
 
     Returns
     -------
@@ -35,6 +37,7 @@ def draw(data, folder):
     figures = _of_layers(data.layers)
     if not data.convergence.empty:
         figures["convergence"] = loss_curves.figure(data.convergence)
+    figures |= training_curves.figures(data.recipes, trainings)
     written = []
     for name, figure in figures.items():
         folder.mkdir(parents=True, exist_ok=True)

@@ -85,7 +85,6 @@ def write(results_csv, runs, out):
 
 def _part(name, rows, runs):
     """What the page shows of one recipe's test set."""
-    rows = rows.assign(training=[_training(row) for _, row in rows.iterrows()])
     systems = []
     # An older file has rows without threads or epochs.
     for _, same in rows.groupby(comparison.GROUP, sort=False, dropna=False):
@@ -108,21 +107,16 @@ def _part(name, rows, runs):
 
 def _figures(rows, runs, metric):
     """Curves and bars: one a training, however often it was tested."""
-    first = rows.drop_duplicates("training").assign(lm="")
-    logs, seconds = defaultdict(list), defaultdict(list)
-    for training, same in rows.groupby("training", sort=False):
-        label = _label(first[first["training"] == training].iloc[0], first)
+    seconds = defaultdict(list)
+    for label, same in _trainings(rows):
         seconds[label] += list(same.drop_duplicates("seed")["epoch_s"])
-        folders = {run_folder(runs, row) for _, row in same.iterrows()}
-        frames = [_log(folder) for folder in sorted(filter(None, folders))]
-        logs[label] += [frame for frame in frames if len(frame)]
     # A test elsewhere than its training tells no time of an epoch.
     seconds = {
         label: np.nanmean(values)
         for label, values in seconds.items()
         if not np.isnan(values).all()
     }
-    logs = {label: frames for label, frames in logs.items() if frames}
+    logs = training_logs(rows, runs)
     figures = []
     if seconds:
         figures = [("Time of an epoch", curves.epoch_bars(seconds))]
@@ -133,6 +127,38 @@ def _figures(rows, runs, metric):
             *figures,
         ]
     return figures
+
+
+def training_logs(rows, runs):
+    """The logs of the trainings behind result rows.
+
+    Arguments
+    ---------
+    rows : pandas.DataFrame
+        `comparison.repetitions` of one recipe, corpus and device.
+    runs : pathlib.Path
+        Has a folder for each training, with its ``train_log.txt``.
+
+    Returns
+    -------
+    dict
+        Label of a system -> list of `curves.read_log`'s frames, one a seed;
+        of those that have a log.
+    """
+    logs = defaultdict(list)
+    for label, same in _trainings(rows):
+        folders = {run_folder(runs, row) for _, row in same.iterrows()}
+        frames = [_log(folder) for folder in sorted(filter(None, folders))]
+        logs[label] += [frame for frame in frames if len(frame)]
+    return {label: frames for label, frames in logs.items() if frames}
+
+
+def _trainings(rows):
+    """Label and rows of each system, however often it was tested."""
+    rows = rows.assign(training=[_training(row) for _, row in rows.iterrows()])
+    first = rows.drop_duplicates("training").assign(lm="")
+    for training, same in rows.groupby("training", sort=False):
+        yield _label(first[first["training"] == training].iloc[0], first), same
 
 
 def _training(row):

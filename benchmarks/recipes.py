@@ -22,6 +22,7 @@ exists there, and else one of the recipe's folder.
 
 import argparse
 import pathlib
+import shutil
 import subprocess
 import sys
 
@@ -48,6 +49,25 @@ def train(run, recipe, out):
         ).returncode
 
 
+def keep_log(folder, results):
+    """Copy a training's log to beside the result file, if that is elsewhere.
+
+    Curves can then be drawn where the rows are, without the trainings.
+
+    Arguments
+    ---------
+    folder : pathlib.Path
+        Of a training.
+    results : pathlib.Path
+        The result file; the copy is ``trainings/NAME/train_log.txt`` there.
+    """
+    log = folder / "train_log.txt"
+    kept = results.parent / "trainings" / folder.name / log.name
+    if log.exists() and results.parent.resolve() != folder.parent.resolve():
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(log, kept)
+
+
 def main(argv=None):
     """Runs the tool; returns the exit status."""
     args, rest = _parser().parse_known_args(argv)
@@ -70,6 +90,7 @@ def main(argv=None):
         what = "testing" if run.trained_as else "training"
         print(f"{start}: {what} in {args.out / run.name}", flush=True)
         status = train(run, args.recipe, args.out)
+        keep_log(args.out / run.name, args.results)
         if status or not finished(run, load(args.results)):
             failed.append(run)
             if not run.trained_as:

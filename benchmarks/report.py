@@ -162,7 +162,8 @@ def main(argv=None):
             path.write_text(new, encoding="utf-8")
             print(f"wrote {path}")
     if not args.check:
-        for path in figures.draw(data, args.root / "docs" / "figures"):
+        logs = args.root / "benchmarks" / "results" / "trainings"
+        for path in figures.draw(data, args.root / "docs" / "figures", logs):
             print(f"wrote {path}")
     return 1 if stale else 0
 
