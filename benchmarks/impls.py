@@ -14,6 +14,8 @@ STOCK = "speechbrain"
 STOCK_JIT = "speechbrain-jit"
 STOCK_PERTURBED = "speechbrain-perturbed"
 TORCH = "torch"
+# In a recogniser that does not tell it the lengths.
+TORCH_PADDED = "torch-padded"
 # The layer's own choice, which for a single step is no backend.
 AUTO = "auto"
 # After a backend's name: its backward computes the gates again.
@@ -55,7 +57,9 @@ def options(impl):
 
 def is_ours(impl):
     """Whether an implementation is one of this package's backends."""
-    return impl not in (STOCK, STOCK_JIT, STOCK_PERTURBED, TORCH)
+    return impl not in (
+        STOCK, STOCK_JIT, STOCK_PERTURBED, TORCH, TORCH_PADDED
+    )  # fmt: skip
 
 
 def check_names(chosen):

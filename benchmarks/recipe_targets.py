@@ -7,7 +7,7 @@ layer alone: same commit, device, threads, corpus, epochs, options and seeds.
 
 from benchmarks import comparison
 from benchmarks.commands import option, other_options
-from benchmarks.impls import STOCK_JIT, TORCH, is_ours
+from benchmarks.impls import STOCK_JIT, TORCH, TORCH_PADDED, is_ours
 from benchmarks.rows import newest, where
 from benchmarks.tables import NOTHING, markdown
 
@@ -16,6 +16,7 @@ PARAMETERS_WITHIN = 0.1
 AN4 = {"corpus": "AN4", "split": "test-an4", "recipe": "librispeech/an4"}
 _OURS = {"rnn": lambda name: name in ("LiGRU", "SLiGRU"), "impl": is_ours}
 _LSTM = {"rnn": "LSTM", "impl": TORCH}
+_LSTM_PADDED = {"rnn": "LSTM", "impl": TORCH_PADDED}
 _JIT = {"rnn": "LiGRU", "impl": STOCK_JIT}
 # An error rate depends neither on the machine nor on who computes a layer.
 _SYSTEM = ["rnn", "lm", "epochs", "settings", "params"]
@@ -26,7 +27,8 @@ _PAIR = (
 # whether more than that is asked for.
 _EPOCHS = (
     ("cpu", "SpeechBrain's with --jit", _JIT, 1.5, False),
-    ("cpu", "the LSTM", _LSTM, 1.0, True),
+    ("cpu", "the LSTM, packed by lengths,", _LSTM, 1.0, True),
+    ("cpu", "the LSTM over padding", _LSTM_PADDED, 1.0, True),
     ("cuda", "SpeechBrain's with --jit", _JIT, 2.0, False),
     ("cuda", "the LSTM", _LSTM, 1.0, False),
 )

@@ -17,12 +17,15 @@ from speechbrain_ligru_fast.asr.results import describe_device, name_lm
 from speechbrain_ligru_fast.asr.settings import fingerprint
 
 _FAST, _STOCK = "speechbrain_ligru_fast", "speechbrain.nnet.RNN"
+_PADDED = f"{_FAST}.asr.padded"
 # Name on the command line -> the layer, and more arguments.
 SYSTEMS = {
     "LiGRU": (f"{_FAST}.LiGRU",),
     "SLiGRU": (f"{_FAST}.SLiGRU",),
     "LSTM": (f"{_STOCK}.LSTM",),
     "GRU": (f"{_STOCK}.GRU",),
+    "LSTM-padded": (f"{_PADDED}.LSTM",),
+    "GRU-padded": (f"{_PADDED}.GRU",),
     "stock-LiGRU": (f"{_STOCK}.LiGRU",),
     "stock-SLiGRU": (f"{_STOCK}.SLiGRU",),
     "stock-LiGRU-jit": (f"{_STOCK}.LiGRU", "--jit"),

@@ -8,7 +8,9 @@ from benchmarks import recipe_targets
 from benchmarks.rows import load
 from speechbrain_ligru_fast.asr.results import append_row
 
-WITHOUT_LM, WITH_LM, LSTM, CPU_JIT, CPU_LSTM, GPU_JIT, GPU_LSTM = range(7)
+WITHOUT_LM, WITH_LM, LSTM, CPU_JIT, CPU_LSTM, CPU_PADDED, GPU_JIT, GPU_LSTM = (
+    range(8)
+)
 
 
 @pytest.fixture
@@ -23,7 +25,7 @@ def judged(tmp_path):
         data = SimpleNamespace(recipes=load(path))
         _, _, *lines = recipe_targets.table(data).splitlines()
         cells = [line.strip("| ").split(" | ") for line in lines]
-        assert len(cells) == 7 and all(len(line) >= 4 for line in cells)
+        assert len(cells) == 8 and all(len(line) >= 4 for line in cells)
         return [(*line[2:], "")[:3] for line in cells]
 
     return judge
@@ -102,7 +104,7 @@ def test_settings_are_not_chosen_on_the_test_set(judged):
 
 def timit(impl, seconds, device="cpu", seeds=(1,), options="", **cells):
     """Rows of the TIMIT recipe's epoch time."""
-    rnn = "LSTM" if impl == "torch" else "LiGRU"
+    rnn = "LSTM" if impl.startswith("torch") else "LiGRU"
     base = {"date": "d", "device": device, "threads": 2, "corpus": "demo"}
     base |= {"recipe": "demo/timit", "split": "test", "lm": "none"}
     base |= {"epochs": 12, "precision": "fp32", "commit": "c1", "wer": ""}
@@ -163,6 +165,15 @@ def test_the_newest_comparison_counts(judged):
     rows += [*timit("numba", 10, commit="c2"), *timit("torch", 9, commit="c2")]
     found = judged(rows)[CPU_LSTM]
     assert found[1:] == ("NO", "c2") and found[0].startswith("0.90 ")
+
+
+def test_an_lstm_over_padding_has_a_line_of_its_own(judged):
+    rows = [*timit("numba", 10), *timit("torch", 20)]
+    found = judged([*rows, *timit("torch-padded", 9)])
+    assert found[CPU_LSTM][0].startswith("2.00 ")
+    assert found[CPU_PADDED][0].startswith("0.90 ")
+    assert found[CPU_PADDED][1] == "NO"
+    assert judged(rows)[CPU_PADDED][1] == "not measured"
 
 
 def test_other_comparisons_are_not_kept_in_silence(judged):

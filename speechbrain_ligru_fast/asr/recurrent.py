@@ -1,5 +1,7 @@
 """Which recurrent layer an experiment runs, and by what."""
 
+import inspect
+
 import torch
 
 from speechbrain_ligru_fast.backends import choose
@@ -62,6 +64,8 @@ def describe_recurrent(encoder, device_type, precision="fp32", scripted=False):
     >>> encoder = CRDNN(input_shape=[2, 15, 60], rnn_class=LSTM, rnn_neurons=4)
     >>> describe_recurrent(encoder, "cpu")
     {'rnn': 'LSTM', 'impl': 'torch'}
+
+    Of one that is not told the lengths, ``impl`` is ``torch-padded``.
     """
     rnn = find_recurrent(encoder)
     if isinstance(rnn, (LiGRU, SLiGRU)):
@@ -75,5 +79,6 @@ def describe_recurrent(encoder, device_type, precision="fp32", scripted=False):
         impl = "speechbrain-jit" if scripted else "speechbrain"
     else:
         # SpeechBrain's other layers wrap torch's.
-        impl = "torch"
+        told = "lengths" in inspect.signature(rnn.forward).parameters
+        impl = "torch" if told else "torch-padded"
     return {"rnn": type(rnn).__name__, "impl": impl}
