@@ -26,6 +26,7 @@ from benchmarks import (
     recognisers,
     tables,
     technology,
+    upstream_tables,
 )
 from benchmarks.rows import load
 
@@ -38,8 +39,10 @@ TABLES = {
     **equivalence.TABLES,
     **gpu_tables.TABLES,
     **technology.TABLES,
+    **upstream_tables.TABLES,
 }
 
+_DOCUMENTS = ("*.md", "docs/*.md", "recipes/*/README.md", "upstream/*/*.md")
 _TABLE = re.compile(
     r"^<!-- table:(?P<name>\S+) -->\n(?P<body>.*?)^<!-- /table -->$",
     re.MULTILINE | re.DOTALL,
@@ -61,6 +64,8 @@ class Data:
         Of trained systems, oldest row first.
     gpu, micro : pandas.DataFrame
         Of the GPU suite, oldest row first.
+    upstream : pandas.DataFrame
+        Of SpeechBrain's layers before and after a proposed change.
     """
 
     layers: pd.DataFrame
@@ -73,6 +78,7 @@ class Data:
     streaming: pd.DataFrame
     gpu: pd.DataFrame
     micro: pd.DataFrame
+    upstream: pd.DataFrame
 
 
 def read(root):
@@ -85,11 +91,7 @@ def read(root):
 
 def documents(root):
     """Markdown files that may hold tables."""
-    return sorted(
-        path
-        for pattern in ("*.md", "docs/*.md", "recipes/*/README.md")
-        for path in root.glob(pattern)
-    )
+    return sorted(path for pattern in _DOCUMENTS for path in root.glob(pattern))
 
 
 def fill(text, data, path):

@@ -56,6 +56,8 @@ _NUMBERS = {
     "step_s",
     "us_per_step",
     "value",
+    "before_p50_ms",
+    "after_p50_ms",
 }
 
 

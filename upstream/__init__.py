@@ -1,0 +1,1 @@
+"""Pull requests for SpeechBrain: what they change, and what checks them."""
