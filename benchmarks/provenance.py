@@ -5,7 +5,11 @@ import uuid
 
 import torch
 
-from speechbrain_ligru_fast.asr import results
+from speechbrain_ligru_fast.asr.provenance import (
+    describe_command,
+    describe_commit,
+    describe_device,
+)
 
 
 def provenance(tool, argv, device="cpu"):
@@ -35,10 +39,10 @@ def provenance(tool, argv, device="cpu"):
     now = datetime.datetime.now(datetime.UTC)
     return {
         "date": now.isoformat(timespec="seconds"),
-        "commit": results.describe_commit(),
-        "device": results.describe_device(device),
+        "commit": describe_commit(),
+        "device": describe_device(device),
         "torch": torch.__version__,
         "run": uuid.uuid4().hex[:12],
         "threads": torch.get_num_threads(),
-        "command": results.describe_command(["-m", tool, *argv]),
+        "command": describe_command(["-m", tool, *argv]),
     }

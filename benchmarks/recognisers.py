@@ -9,7 +9,7 @@ from benchmarks import comparison
 from benchmarks.recipe_targets import AN4, MIN_SEEDS, is_lm, systems
 from benchmarks.rows import where
 from benchmarks.tables import NOTHING, markdown
-from speechbrain_ligru_fast.asr.config import compose
+from speechbrain_ligru_fast.asr.yaml_files import compose
 
 _HPARAMS = pathlib.Path(__file__).resolve().parent.parent / "hparams"
 _HEADER = "encoder|computed by|parameters|seeds|WER %|WER % with LM"

@@ -13,7 +13,8 @@ from benchmarks.commands import option
 from benchmarks.rows import where
 from speechbrain_ligru_fast.asr.config import parse
 from speechbrain_ligru_fast.asr.corpora.manifest import as_list
-from speechbrain_ligru_fast.asr.results import describe_device, name_lm
+from speechbrain_ligru_fast.asr.provenance import describe_device
+from speechbrain_ligru_fast.asr.results import name_lm
 from speechbrain_ligru_fast.asr.settings import fingerprint
 
 _FAST, _STOCK = "speechbrain_ligru_fast", "speechbrain.nnet.RNN"

@@ -14,13 +14,9 @@ import speechbrain as sb
 import torch
 from hyperpyyaml import load_hyperpyyaml, resolve_references
 
-from speechbrain_ligru_fast.asr.config import (
-    compose,
-    load_experiment,
-    parse,
-    resolved,
-)
+from speechbrain_ligru_fast.asr.config import load_experiment, parse
 from speechbrain_ligru_fast.asr.export import export
+from speechbrain_ligru_fast.asr.yaml_files import compose, resolved
 
 ROOT = Path(__file__).parent.parent
 HPARAMS = ROOT / "hparams"

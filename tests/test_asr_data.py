@@ -14,10 +14,11 @@ from speechbrain_ligru_fast.asr import experiment
 from speechbrain_ligru_fast.asr.brain import ASR
 from speechbrain_ligru_fast.asr.corpora.librispeech import prepare_librispeech
 from speechbrain_ligru_fast.asr.data import loader_options, make_dataset
-from speechbrain_ligru_fast.asr.text import prepare_tokenizer, read_texts
+from speechbrain_ligru_fast.asr.text import read_texts
 from speechbrain_ligru_fast.asr.tokenizer import (
     LabelTokenizer,
     phone_tokenizer,
+    prepare_tokenizer,
 )
 
 TRAIN, VALID, TEST = sb.Stage.TRAIN, sb.Stage.VALID, sb.Stage.TEST

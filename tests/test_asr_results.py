@@ -7,7 +7,6 @@ import pytest
 from speechbrain_ligru_fast.asr import report
 from speechbrain_ligru_fast.asr.results import (
     append_row,
-    describe_command,
     name_lm,
     read_rows,
 )
@@ -70,14 +69,6 @@ def test_a_column_named_twice_is_refused(tmp_path):
         with pytest.raises(ValueError, match=words):
             append_row(path, row)
     assert path.read_text() == "wer,seed,wer\n9.1,1,8.0\n"
-
-
-def test_command_without_machine_paths(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    command = describe_command(
-        ["train.py", f"--a={tmp_path}/x y", "--b", f"{tmp_path}/z", "--c=!n:p"]
-    )
-    assert command == "python train.py '--a=x y' --b z '--c=!n:p'"
 
 
 def test_report(tmp_path, capsys):

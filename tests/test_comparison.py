@@ -14,12 +14,11 @@ from result_rows import rows_file
 from benchmarks import commands, comparison, page, recipe_tables, recipes
 from benchmarks.rows import load
 from benchmarks.runs import finished, plan
-from speechbrain_ligru_fast.asr.results import (
-    append_row,
+from speechbrain_ligru_fast.asr.provenance import (
     describe_command,
     describe_device,
-    read_rows,
 )
+from speechbrain_ligru_fast.asr.results import append_row, read_rows
 
 ROOT = Path(__file__).parent.parent
 YAML = ROOT / "tests" / "hparams" / "tiny_timit.yaml"

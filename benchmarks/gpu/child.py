@@ -12,6 +12,7 @@ import traceback
 from benchmarks.gpu.job import ABSENT, Job, note
 from benchmarks.gpu.presence import Absent
 from speechbrain_ligru_fast.asr import results
+from speechbrain_ligru_fast.asr.provenance import describe_device
 
 
 class Child:
@@ -46,7 +47,7 @@ class Child:
         """
         stamp = dict(self.job.stamp)
         # The suite itself never calls CUDA, which alone tells the name.
-        stamp["device"] = results.describe_device(self.job.device)
+        stamp["device"] = describe_device(self.job.device)
         results.append_row(self.job.folder / name, {**stamp, **cells})
 
 

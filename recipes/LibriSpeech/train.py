@@ -15,7 +15,7 @@ from speechbrain_ligru_fast.asr.config import load_experiment
 from speechbrain_ligru_fast.asr.corpora.librispeech import prepare_librispeech
 from speechbrain_ligru_fast.asr.corpora.manifest import as_list
 from speechbrain_ligru_fast.asr.experiment import run
-from speechbrain_ligru_fast.asr.text import prepare_tokenizer
+from speechbrain_ligru_fast.asr.tokenizer import prepare_tokenizer
 
 if __name__ == "__main__":
     hparams, run_opts = load_experiment()

@@ -12,9 +12,9 @@ from torch.nn.parallel import DistributedDataParallel
 
 from speechbrain_ligru_fast.asr.metrics import ErrorRate
 from speechbrain_ligru_fast.asr.process_group import count_processes
+from speechbrain_ligru_fast.asr.provenance import describe_device
 from speechbrain_ligru_fast.asr.randomness import Randomness
 from speechbrain_ligru_fast.asr.recurrent import describe_recurrent
-from speechbrain_ligru_fast.asr.results import describe_device
 from speechbrain_ligru_fast.asr.timing import EpochTimer, peak_rss_mb
 
 logger = logging.getLogger(__name__)

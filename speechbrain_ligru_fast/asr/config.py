@@ -1,20 +1,5 @@
-"""Reads an experiment's YAML: HyperPyYAML, and one file on top of another.
+"""Sets an experiment up: its command line, its YAML, its folder."""
 
-A file whose root carries HyperPyYAML's own ``!include:`` tag is the included
-file with the keys below changed or added, so that a variant holds only what
-differs:
-
-    --- !include:ligru_fast.yaml
-    rnn_neurons: 256
-
-Further files after a ``+`` change the first one as this one does, in order:
-
-    --- !include:ligru_fast.yaml+../common/sincnet.yaml
-
-Command-line overrides come last and must name a key that exists.
-"""
-
-import copy
 import io
 import os
 import shutil
@@ -23,90 +8,17 @@ from pathlib import Path
 
 import ruamel.yaml
 import speechbrain as sb
-from hyperpyyaml import load_hyperpyyaml, resolve_references
-from ruamel.yaml.comments import TaggedScalar
+from hyperpyyaml import load_hyperpyyaml
 from speechbrain.utils.distributed import run_on_main
 
 from speechbrain_ligru_fast.asr.lock import lock_folder
 from speechbrain_ligru_fast.asr.options import check_options
 from speechbrain_ligru_fast.asr.origin import check_origin, check_test
 from speechbrain_ligru_fast.asr.process_group import join_process_group
-from speechbrain_ligru_fast.asr.results import (
-    describe_commit,
-    name_lm,
-    read_rows,
-)
+from speechbrain_ligru_fast.asr.provenance import describe_commit
+from speechbrain_ligru_fast.asr.results import name_lm, read_rows
 from speechbrain_ligru_fast.asr.settings import fingerprint, settings
-
-_INCLUDE = "!include:"
-
-
-def compose(path):
-    """Resolve the chain of included files.
-
-    Arguments
-    ---------
-    path : path-like
-        The YAML file of an experiment.
-
-    Returns
-    -------
-    str
-        One HyperPyYAML document with every key.
-
-    Raises
-    ------
-    FileNotFoundError
-        If a file of the chain is missing.
-
-    Example
-    -------
-    >>> folder = getfixture("tmp_path")
-    >>> _ = (folder / "full.yaml").write_text("units: 512\\nlayers: 4\\n")
-    >>> _ = (folder / "small.yaml").write_text(
-    ...     "--- !include:full.yaml\\nunits: 8\\n"
-    ... )
-    >>> print(compose(folder / "small.yaml"))
-    units: 8
-    layers: 4
-    <BLANKLINE>
-    """
-    stream = io.StringIO()
-    ruamel.yaml.YAML().dump(_tree(Path(path), ()), stream)
-    return stream.getvalue()
-
-
-def _tree(path, chain):
-    if not path.is_file():
-        by = f", included by {chain[-1]}" if chain else ""
-        raise FileNotFoundError(f"no such YAML file: {path}{by}")
-    if path.resolve() in chain:
-        raise ValueError(f"{path} includes itself")
-    tree = ruamel.yaml.YAML().load(path.read_text(encoding="utf-8"))
-    if not isinstance(tree, dict):
-        raise ValueError(f"{path} is not a YAML mapping")
-    tag = tree.tag.value or ""
-    if not tag.startswith(_INCLUDE):
-        return tree
-    base, *changes = (
-        _tree(path.parent / name, (*chain, path.resolve()))
-        for name in tag[len(_INCLUDE) :].split("+")
-    )
-    for change in (*changes, tree):
-        _change(base, change)
-    return base
-
-
-def _change(base, tree):
-    # HyperPyYAML resolves references from top to bottom: a new key goes where
-    # the key after it is, counted from the end to keep the order of several.
-    position = len(base)
-    for key, value in reversed(list(tree.items())):
-        if key in base:
-            base[key] = value
-            position = list(base).index(key)
-        else:
-            base.insert(position, key, value)
+from speechbrain_ligru_fast.asr.yaml_files import compose, resolved
 
 
 def parse(arguments):
@@ -121,7 +33,7 @@ def parse(arguments):
     path : str
         The YAML.
     document : str
-        See `compose`.
+        See `yaml_files.compose`.
     run_opts : speechbrain.utils.run_opts.RunOptions
     overrides : str
         For HyperPyYAML.
@@ -224,51 +136,6 @@ def _record_folder(hparams, run_opts):
     """A folder of its own for what two batches of --debug have made."""
     folder = Path(hparams["output_folder"])
     return folder / "debug" if _is_passing(run_opts) else folder
-
-
-def resolved(document, overrides):
-    """The document without references, to be kept and loaded again.
-
-    Arguments
-    ---------
-    document : str
-        See `compose`.
-    overrides : str | dict
-        For HyperPyYAML.
-
-    Returns
-    -------
-    str
-        Resolving it once more changes nothing.
-
-    Example
-    -------
-    >>> resolved("a: (1, 2)\\nb: !ref <a>\\n", {})
-    'a: (1, 2)\\nb: (1, 2)\\n'
-    """
-    yaml = ruamel.yaml.YAML()
-    tree = yaml.load(resolve_references(document, overrides).read())
-    stream = io.StringIO()
-    yaml.dump(_part_tuples(tree), stream)
-    return stream.getvalue()
-
-
-def _part_tuples(node):
-    """The node with a copy of a tuple wherever there was a reference to it.
-
-    Where HyperPyYAML has loaded anything, a tuple referred to gets an anchor.
-    In another process it is a string, which keeps its anchor while all others
-    are numbered anew: two nodes with one name, a key with the other's value.
-    """
-    if isinstance(node, dict):
-        for key, value in node.items():
-            node[key] = _part_tuples(value)
-    elif isinstance(node, list):
-        for i, value in enumerate(node):
-            node[i] = _part_tuples(value)
-    elif isinstance(node, TaggedScalar) and node.tag.value == "!tuple":
-        return copy.copy(node)
-    return node
 
 
 def _stream(document, path):

@@ -7,7 +7,8 @@ import torch
 from speechbrain.dataio.dataset import DynamicItemDataset
 from speechbrain.dataio.sampler import DynamicBatchSampler
 
-from speechbrain_ligru_fast.asr.text import check_tokens, few, read_texts
+from speechbrain_ligru_fast.asr.text import few, read_texts
+from speechbrain_ligru_fast.asr.tokenizer import check_tokens
 
 logger = logging.getLogger(__name__)
 

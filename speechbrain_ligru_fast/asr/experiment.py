@@ -12,12 +12,8 @@ from speechbrain_ligru_fast.asr.data import loader_options, make_dataset
 from speechbrain_ligru_fast.asr.export import export
 from speechbrain_ligru_fast.asr.lm import check_tokenizer
 from speechbrain_ligru_fast.asr.process_group import leave_process_group
-from speechbrain_ligru_fast.asr.results import (
-    append_row,
-    describe_run,
-    name_lm,
-    name_test,
-)
+from speechbrain_ligru_fast.asr.provenance import describe_run
+from speechbrain_ligru_fast.asr.results import append_row, name_lm, name_test
 from speechbrain_ligru_fast.asr.shortest import shortest_input
 
 logger = logging.getLogger(__name__)

@@ -12,7 +12,8 @@ from speechbrain.dataio.dataset import DynamicItemDataset
 from speechbrain.utils.distributed import run_on_main
 
 from speechbrain_ligru_fast.asr.process_group import leave_process_group
-from speechbrain_ligru_fast.asr.text import check_tokens, read_texts
+from speechbrain_ligru_fast.asr.text import read_texts
+from speechbrain_ligru_fast.asr.tokenizer import check_tokens
 
 # What a trained language model's folder holds for others.
 _FILES = ("lm.yaml", "lm.ckpt", "tokenizer.model")

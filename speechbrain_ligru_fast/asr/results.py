@@ -1,20 +1,10 @@
 """One row for each run and test set, in a CSV that only grows."""
 
 import csv
-import datetime
 import fcntl
 import os
-import platform
-import shlex
-import subprocess
-import sys
 from contextlib import contextmanager
-from importlib.metadata import version
 from pathlib import Path
-
-import torch
-
-from speechbrain_ligru_fast.asr.process_group import count_processes
 
 
 def append_row(path, row):
@@ -168,122 +158,6 @@ def name_test(split, lm, settings):
     'test_lm_e77148e2'
     """
     return "_".join([split, *([] if lm == "none" else [lm]), settings])
-
-
-def describe_run(hparams, device_type, first_commit):
-    """The cells of a row that do not depend on the test set.
-
-    Arguments
-    ---------
-    hparams : dict
-        Of the experiment.
-    device_type : str
-        ``cpu`` or ``cuda``.
-    first_commit : str | None
-        What the training began with; None if that is not known.
-
-    Returns
-    -------
-    dict
-    """
-    first, last = first_commit or "unknown", hparams["commit"]
-    return {
-        "date": datetime.date.today().isoformat(),
-        "commit": last if first == last else f"{first}..{last}",
-        "device": describe_device(device_type),
-        "corpus": hparams["corpus"],
-        "recipe": hparams["recipe"],
-        "seed": hparams["seed"],
-        "settings": hparams["settings"],
-        "command": describe_command(sys.argv),
-        "backend": hparams["backend"],
-        "threads": torch.get_num_threads(),
-        "torch": torch.__version__,
-        "speechbrain": version("speechbrain"),
-    }
-
-
-def describe_device(device_type):
-    """Name of the processor.
-
-    Example
-    -------
-    >>> describe_device("cpu") != ""
-    True
-    """
-    if device_type == "cuda":
-        return torch.cuda.get_device_name()
-    cpuinfo = Path("/proc/cpuinfo")
-    if cpuinfo.exists():
-        for line in cpuinfo.read_text().splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    return platform.processor() or platform.machine()
-
-
-def describe_commit():
-    """Commit of this package's repository, with + if files were changed.
-
-    Rows appended to the benchmarks' result files are no change.
-    """
-    folder = Path(__file__).parent
-
-    def git(*arguments):
-        return subprocess.run(
-            ["git", *arguments],
-            cwd=folder,
-            capture_output=True,
-            text=True,
-            check=True,
-        ).stdout.strip()
-
-    try:
-        changed = git(
-            "status",
-            "--porcelain",
-            "--untracked-files=no",
-            ":(top)",
-            ":(top,exclude)benchmarks/results",
-        )
-        return git("rev-parse", "--short", "HEAD") + ("+" if changed else "")
-    except (OSError, subprocess.CalledProcessError):
-        return "unknown"
-
-
-def describe_command(arguments):
-    """A command line that names no machine's folders.
-
-    Example
-    -------
-    >>> describe_command(["train.py", "--data_folder", "../data"])
-    'python train.py --data_folder ../data'
-
-    One of several processes that torchrun has started:
-
-    >>> patch = getfixture("monkeypatch")
-    >>> patch.setenv("WORLD_SIZE", "8")
-    >>> describe_command(["train.py", "a.yaml"])
-    'torchrun --nproc_per_node=8 train.py a.yaml'
-    """
-
-    def shorten(argument):
-        key, equals, value = argument.rpartition("=")
-        if os.path.isabs(value):
-            value = os.path.relpath(value)
-        return key + equals + value
-
-    return shlex.join([*_launcher(), *map(shorten, arguments)])
-
-
-def _launcher():
-    """What started this process."""
-    processes = count_processes()
-    if processes == 1:
-        return ["python"]
-    on_each = int(os.environ.get("LOCAL_WORLD_SIZE", processes))
-    machines = processes // on_each
-    nodes = [f"--nnodes={machines}"] if machines > 1 else []
-    return ["torchrun", *nodes, f"--nproc_per_node={on_each}"]
 
 
 @contextmanager

@@ -31,7 +31,7 @@ def fingerprint(document, overrides="", run_opts=None):
     Arguments
     ---------
     document : str
-        HyperPyYAML, see speechbrain_ligru_fast.asr.config.compose.
+        HyperPyYAML, see speechbrain_ligru_fast.asr.yaml_files.compose.
     overrides : str | dict
         Keys changed on the command line, as ``sb.parse_arguments`` gives
         them.

@@ -1,5 +1,7 @@
 """From text to tokens and back."""
 
+import hashlib
+import json
 import logging
 from pathlib import Path
 
@@ -9,6 +11,7 @@ from speechbrain_ligru_fast.asr.corpora.timit_phones import (
     LABELS_61,
     fold_phones,
 )
+from speechbrain_ligru_fast.asr.text import few, read_texts
 
 logger = logging.getLogger(__name__)
 
@@ -165,3 +168,104 @@ def unknown_pieces(tokenizer, text):
     """
     pieces = tokenizer.encode_as_pieces(text)
     return [p for p in pieces if tokenizer.piece_to_id(p) == tokenizer.unk_id()]
+
+
+def check_tokens(tokenizer, texts, source, fatal=True):
+    """Tell which transcripts the tokenizer can't spell.
+
+    Arguments
+    ---------
+    tokenizer : LabelTokenizer | SentencePieceProcessor
+    texts : dict
+        Utterance id -> transcript.
+    source : path-like
+        Where they are from, for the message.
+    fatal : bool
+        Raise, or warn: at test time an unknown character is but an error of
+        the recogniser.
+
+    Raises
+    ------
+    ValueError
+        Naming the characters or labels and the utterances.
+    """
+    bad, unknown = [], set()
+    for name, text in texts.items():
+        strange = unknown_pieces(tokenizer, text)
+        if strange:
+            bad.append(name)
+            unknown.update(strange)
+    if not bad:
+        return
+    message = (
+        f"{source}: the tokenizer does not know "
+        f"{sorted(unknown)}, which is in {few(bad)}"
+    )
+    if fatal:
+        raise ValueError(message)
+    logger.warning(message)
+
+
+def prepare_tokenizer(hparams):
+    """Train the sub-word units of an experiment, unless that was done.
+
+    What a tokenizer among the checkpoints was trained from is kept beside it:
+    an earlier start, of other transcripts say, may have left it.
+
+    Arguments
+    ---------
+    hparams : dict
+        Of the experiment: train_annotation, text, save_folder,
+        tokenizer_file, output_neurons, token_type, the special ids, seed,
+        trains_in_folder.
+
+    Raises
+    ------
+    ValueError
+        If there are checkpoints of another tokenizer.
+    """
+    texts = list(
+        read_texts(hparams["train_annotation"], hparams["text"]).values()
+    )
+    options = {
+        "vocab_size": hparams["output_neurons"],
+        "model_type": hparams["token_type"],
+        "blank": hparams["blank_index"],
+        "bos": hparams["bos_index"],
+        "eos": hparams["eos_index"],
+        "seed": hparams["seed"],
+    }
+    model, folder = (
+        Path(hparams["tokenizer_file"]),
+        Path(hparams["save_folder"]),
+    )
+    if model.resolve().parent == folder.resolve():
+        words = hashlib.sha256(repr(texts).encode()).hexdigest()
+        origin = {**options, "transcripts": words}
+        _keep_origin(model, origin, hparams["trains_in_folder"])
+    train_sentencepiece(texts, model, **options)
+
+
+def _keep_origin(model, origin, trains):
+    """Removes a tokenizer of another origin, or refuses to.
+
+    Unless something is trained with it, what is trained keeps its own.
+    """
+    record = model.with_suffix(".json")
+    if model.exists():
+        # One without a record is of an older version.
+        begun = json.loads(record.read_text()) if record.exists() else origin
+        if begun == origin:
+            return
+        if any(model.parent.glob("CKPT*")):
+            if not trains:
+                return
+            changed = sorted(k for k in origin if begun.get(k) != origin[k])
+            raise ValueError(
+                f"{model} was trained with other {', '.join(changed)}, and "
+                "the checkpoints beside it with that tokenizer. Give another "
+                "output_folder"
+            )
+        model.unlink()
+    record.parent.mkdir(parents=True, exist_ok=True)
+    record.write_text(json.dumps(origin, indent=1))

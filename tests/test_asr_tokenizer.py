@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from speechbrain_ligru_fast.asr.text import prepare_tokenizer
+from speechbrain_ligru_fast.asr.tokenizer import prepare_tokenizer
 
 
 @pytest.fixture
