@@ -49,15 +49,13 @@ def git(folder, *words):
 
 
 @contextmanager
-def work_tree(checkout, branch):
-    """A new branch of a checkout in a folder of its own, while it is used.
+def work_tree(checkout):
+    """A checkout's commit in a folder of its own, while it is used.
 
     Arguments
     ---------
     checkout : pathlib.Path
         A git repository.
-    branch : str
-        Must not exist.
 
     Yields
     ------
@@ -65,14 +63,11 @@ def work_tree(checkout, branch):
     """
     with tempfile.TemporaryDirectory() as folder:
         tree = pathlib.Path(folder) / "speechbrain"
-        git(checkout, "worktree", "add", "-q", "-b", branch, str(tree), "HEAD")
+        git(checkout, "worktree", "add", "-q", "--detach", str(tree), "HEAD")
         try:
             yield tree
-        except BaseException:
+        finally:
             git(checkout, "worktree", "remove", "--force", str(tree))
-            git(checkout, "branch", "-q", "-D", branch)
-            raise
-        git(checkout, "worktree", "remove", "--force", str(tree))
 
 
 def run(tree, *words):
@@ -145,10 +140,13 @@ def inspect(tree, proposal):
         yield f"ruff {' '.join(words)}", done.returncode == 0, done.stdout
 
 
-def commit(tree, proposal):
-    """Commits what a proposal changed, its text as the message."""
+def keep_branch(tree, proposal):
+    """Makes what a proposal changed a branch, its text the message."""
     git(tree, "add", "--", *proposal.changed_files)
     git(tree, "commit", "-q", "-m", proposal.title, "-m", proposal.body)
+    branch = BRANCH + proposal.name
+    git(tree, "branch", branch)
+    print(f"{proposal.name}: branch {branch}")
 
 
 def check(checkout, proposal, keep):
@@ -168,9 +166,7 @@ def check(checkout, proposal, keep):
     bool
         Whether all is well.
     """
-    branch = BRANCH + proposal.name
-    kept = False
-    with work_tree(checkout, branch) as tree:
+    with work_tree(checkout) as tree:
         good = True
         for what, ok, details in inspect(tree, proposal):
             print(f"{proposal.name}: {what}: {'yes' if ok else 'NO'}")
@@ -178,11 +174,7 @@ def check(checkout, proposal, keep):
                 print(details)
                 good = False
         if good and keep:
-            commit(tree, proposal)
-            kept = True
-            print(f"{proposal.name}: branch {branch}")
-    if not kept:
-        git(checkout, "branch", "-q", "-D", branch)
+            keep_branch(tree, proposal)
     return good
 
 

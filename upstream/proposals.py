@@ -105,7 +105,8 @@ class Proposal:
         path = self.folder / EDITS
         if not path.exists():
             return ()
-        return tuple(Edit(**edit) for edit in yaml.safe_load(path.read_text()))
+        edits = yaml.safe_load(path.read_text("utf-8"))
+        return tuple(Edit(**edit) for edit in edits)
 
     @property
     def new_files(self):
