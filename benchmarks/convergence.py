@@ -24,6 +24,7 @@ import speechbrain as sb
 import torch
 from speechbrain.dataio.batch import PaddedData
 
+from benchmarks.arguments import refuse_below
 from benchmarks.impls import STOCK_PERTURBED
 from benchmarks.outputs import FOLDER
 from benchmarks.provenance import provenance
@@ -182,11 +183,7 @@ def main(argv=None):
         default=FOLDER / "convergence.csv",
     )
     args, options = parser.parse_known_args(argv)
-    for name in ("steps", "threads"):
-        if getattr(args, name) < 1:
-            parser.error(
-                f"--{name}: got {getattr(args, name)}, allowed are 1 and more"
-            )
+    refuse_below(parser, args, steps=1, threads=1)
     if args.out.exists():
         results.read_rows(args.out)
     torch.set_num_threads(args.threads)

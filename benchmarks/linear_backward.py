@@ -20,6 +20,7 @@ import torch
 from speechbrain.nnet import RNN
 
 from benchmarks import timing
+from benchmarks.arguments import refuse_below
 from benchmarks.outputs import FOLDER
 from benchmarks.provenance import provenance
 from speechbrain_ligru_fast.asr import results
@@ -91,8 +92,17 @@ class Step:
         return [output, *(p.grad for p in self.layer.parameters())]
 
 
-def measure(model, hidden, steps, rounds):
+def measure(modules, model, hidden, steps, rounds):
     """Compares, then times a layer before and after the edit.
+
+    Arguments
+    ---------
+    modules : dict
+        before, after -> module with the layers.
+    model, hidden, steps
+        See `Step`.
+    rounds : int
+        Calls of each that are timed.
 
     Returns
     -------
@@ -106,7 +116,7 @@ def measure(model, hidden, steps, rounds):
     """
     both = {
         name: Step(module, model, hidden, steps)
-        for name, module in (("before", RNN), ("after", edited()))
+        for name, module in modules.items()
     }
     for old, new in zip(*(step.numbers() for step in both.values())):
         if not torch.equal(old, new):
@@ -143,18 +153,19 @@ def main(argv=None):
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--out", type=pathlib.Path, default=OUT)
     args = parser.parse_args(argv)
-    for name in ("hidden", "steps", "threads", "rounds"):
-        least = min(torch.tensor(getattr(args, name)).reshape(-1).tolist())
-        if least < 1:
-            parser.error(f"--{name}: got {least}, allowed are 1 and more")
+    refuse_below(parser, args, hidden=1, steps=1, threads=1, rounds=1)
+    if args.out.exists():
+        # Of an older version: refused before any work.
+        results.read_rows(args.out)
     torch.set_num_threads(args.threads)
     found = provenance(
         "benchmarks.linear_backward", sys.argv[1:] if argv is None else argv
     )
     found["speechbrain"] = version("speechbrain")
+    modules = {"before": RNN, "after": edited()}
     for model, steps in product(("LiGRU", "SLiGRU"), args.steps):
         try:
-            row = measure(model, args.hidden, steps, args.rounds)
+            row = measure(modules, model, args.hidden, steps, args.rounds)
         except ArithmeticError as error:
             print(f"{error}: nothing is timed")
             return 1

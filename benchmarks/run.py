@@ -26,6 +26,7 @@ from importlib.metadata import version
 import torch
 
 from benchmarks import impls, memory, timing, verify
+from benchmarks.arguments import refuse_below
 from benchmarks.cases import (
     DEEP_CASES,
     LIGRU_MODELS,
@@ -88,12 +89,7 @@ def _parse(argv):
         args.rounds = 3 if args.quick else 5
     if args.min_seconds is None:
         args.min_seconds = 0.0 if args.quick else 5.0
-    for name, least in (("threads", 1), ("rounds", 1), ("min_seconds", 0)):
-        if getattr(args, name) < least:
-            parser.error(
-                f"--{name.replace('_', '-')}: got {getattr(args, name)}, "
-                f"allowed are {least} and more"
-            )
+    refuse_below(parser, args, threads=1, rounds=1, min_seconds=0)
     try:
         if args.quick and args.cases is None and not args.deep:
             args.cases = list(QUICK_TIMING_CASES)

@@ -58,3 +58,16 @@ def test_bad_sizes_are_refused(capsys):
     with pytest.raises(SystemExit):
         linear_backward.main(["--steps", "5", "0"])
     assert "--steps: got 0" in capsys.readouterr().err
+
+
+def test_an_unreadable_result_file_is_refused_before_any_work(
+    tmp_path, monkeypatch
+):
+    path = tmp_path / "upstream.csv"
+    path.write_text("date,date\n1,2\n")
+    monkeypatch.setattr(
+        linear_backward, "measure", lambda *_: pytest.fail("was measured")
+    )
+    with pytest.raises(ValueError, match="date"):
+        linear_backward.main([*SMALL, "--out", str(path)])
+    assert path.read_text() == "date,date\n1,2\n"
