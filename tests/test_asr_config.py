@@ -334,7 +334,11 @@ def test_full_size_settings():
         "rnn_layers": "4",
         "rnn_bidirectional": "true",
         "output_neurons": "1000",
-        "dynamic_batching": "true",
+        # An epoch's steps at a learning rate are SpeechBrain's.
+        "dynamic_batching": "false",
+        "batch_size": "24",
+        "sorting": "ascending",
+        "lr": "1.0",
         "lm_folder": "",
         "beam_size": "80",
         "train_splits": "[train-clean-100, train-clean-360, train-other-500]",

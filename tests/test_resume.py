@@ -4,8 +4,12 @@ test_recipes.py kills one for good; `python -m benchmarks.kills` ten times.
 """
 
 import json
+import os
+import pickle
+import random
 import re
 
+import numpy
 import pytest
 import torch
 
@@ -151,3 +155,44 @@ def test_other_processes_draw_other_numbers(monkeypatch, tmp_path):
         randomness.load(path, end_of_epoch=True)
         drawn.append(float(torch.rand(())))
     assert len(set(drawn)) == 3
+
+
+def draw():
+    return float(torch.rand(())), random.random(), numpy.random.rand()
+
+
+def test_what_is_saved_is_numbers_alone(tmp_path):
+    path = tmp_path / "state"
+    Randomness().save(path)
+    drawn = draw()
+    torch.load(path, weights_only=True)
+    Randomness().load(path, end_of_epoch=True)
+    assert draw() == drawn
+
+
+def test_an_older_state_is_read(tmp_path):
+    path = tmp_path / "state"
+    state = {
+        "torch": torch.get_rng_state(),
+        "python": random.getstate(),
+        "numpy": numpy.random.get_state(),
+    }
+    torch.save(state, path)
+    drawn = draw()
+    Randomness().load(path, end_of_epoch=True)
+    assert draw() == drawn
+
+
+class Code:
+    """Calls a function when it is unpickled."""
+
+    def __reduce__(self):
+        return os.mkdir, ("called",)
+
+
+def test_loading_a_state_runs_no_code(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    torch.save({"torch": torch.get_rng_state(), "python": Code()}, "state")
+    with pytest.raises(pickle.UnpicklingError, match="mkdir"):
+        Randomness().load("state", end_of_epoch=True)
+    assert not (tmp_path / "called").exists()

@@ -90,3 +90,16 @@ def test_the_package_does_not_import_its_users():
     for path in PACKAGE.rglob("*.py"):
         for name in imports(path):
             assert name.split(".")[0] not in ("benchmarks", "tests", "recipes")
+
+
+# What runs code that a file names.
+UNSAFE = ("pickle", "cPickle", "dill", "shelve", "marshal", "joblib")
+
+
+def test_nothing_unpickles():
+    for path in PACKAGE.rglob("*.py"):
+        text = path.read_text("utf-8")
+        for words in ("weights_only=False", "allow_pickle=True"):
+            assert words not in text, path
+        for name in imports(path):
+            assert name.split(".")[0] not in UNSAFE, path

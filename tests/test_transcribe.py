@@ -5,13 +5,20 @@ import sys
 from pathlib import Path
 from types import SimpleNamespace
 
+import numpy
 import pytest
 import soundfile
 
 from speechbrain_ligru_fast.asr import transcribe
 from speechbrain_ligru_fast.asr.transcribe import main
 
-SCRIPT = Path(__file__).parent.parent / "transcribe.py"
+ROOT = Path(__file__).parent.parent
+SCRIPT = ROOT / "transcribe.py"
+SCRIPTS = [
+    ".".join(path.relative_to(ROOT).with_suffix("").parts)
+    for path in sorted(ROOT.glob("speechbrain_ligru_fast/asr/**/*.py"))
+    if "\ndef main(" in path.read_text("utf-8")
+]
 
 
 @pytest.fixture
@@ -41,6 +48,29 @@ def test_bad_audio(tmp_path, audio, capsys):
     out, err = capsys.readouterr()
     assert out == "" and audio not in err
     assert all(str(path) in err for path in bad)
+
+
+@pytest.mark.parametrize("sample", ["nan", "inf", "-inf", "1e30", "1e300"])
+def test_what_is_no_sound(tmp_path, audio, sample, capsys):
+    path = tmp_path / "float.wav"
+    samples = numpy.zeros((40000, 2))
+    samples[30000, 1] = float(sample)
+    soundfile.write(path, samples, 16000, subtype="DOUBLE")
+    assert main(["none", audio, str(path)]) == 1
+    err = capsys.readouterr().err
+    assert f"{path}: a sample within 0.00 to 2.50 s is NaN" in err
+    samples[30000, 1] = 2.0**31
+    soundfile.write(path, samples, 16000, subtype="FLOAT")
+    transcribe.check_audio([audio, path])
+
+
+def test_a_file_cut_in_its_middle(tmp_path, capsys):
+    path = tmp_path / "cut.flac"
+    noise = numpy.random.default_rng(0).normal(size=80000) / 9
+    soundfile.write(path, noise, 16000)
+    path.write_bytes(path.read_bytes()[:40000])
+    assert main(["none", str(path)]) == 1
+    assert "can't read" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("chunk", ["0", "-1", "inf", "nan", "long"])
@@ -103,6 +133,17 @@ def test_help_names_what_streaming_needs(capsys):
         main(["--help"])
     out = " ".join(capsys.readouterr().out.split())
     assert "--norm_type global --rnn_bidirectional False" in out
+
+
+@pytest.mark.parametrize("name", SCRIPTS)
+def test_a_module_with_a_command_line_is_one(name, monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", [name, "--nonsense"])
+    # It is imported already, by tests.
+    monkeypatch.delitem(sys.modules, name, raising=False)
+    with pytest.raises(SystemExit) as stop:
+        runpy.run_module(name, run_name="__main__")
+    assert stop.value.code == 2
+    assert "usage: " in capsys.readouterr().err
 
 
 def test_script(monkeypatch, capsys):

@@ -12,6 +12,21 @@ from speechbrain.utils.checkpoints import (
 )
 from speechbrain.utils.distributed import get_rank, if_main_process
 
+# Until 0.1.0 NumPy's key was saved as an array. What makes arrays of numbers
+# runs nothing else.
+_OF_OLDER_STATES = [
+    numpy.ndarray,
+    numpy.dtype,
+    type(numpy.dtype("uint32")),
+    *(
+        (
+            numpy.zeros(1).__reduce__()[0],
+            f"numpy.{core}.multiarray._reconstruct",
+        )
+        for core in ("core", "_core")
+    ),
+]
+
 # Every process has states to save.
 _register = functools.partial(
     register_checkpoint_hooks, save_on_main_only=False
@@ -41,7 +56,7 @@ class Randomness:
         state = {
             "torch": torch.get_rng_state(),
             "python": random.getstate(),
-            "numpy": numpy.random.get_state(),
+            "numpy": _plain(numpy.random.get_state()),
         }
         if torch.cuda.is_initialized():
             state["cuda"] = torch.cuda.get_rng_state()
@@ -59,8 +74,8 @@ class Randomness:
         Those of a checkpoint within an epoch once more by `resume`, for a
         data loader draws a number when it starts, also in the middle.
         """
-        # Tuples of numbers, written by `save`.
-        state = torch.load(path, weights_only=False)
+        with torch.serialization.safe_globals(_OF_OLDER_STATES):
+            state = torch.load(path, weights_only=True)
         self._set(state)
         self._within_epoch = None if end_of_epoch else state
 
@@ -78,7 +93,8 @@ class Randomness:
             state, rank = others[rank - 1], 0
         torch.set_rng_state(state["torch"])
         random.setstate(state["python"])
-        numpy.random.set_state(state["numpy"])
+        name, key, *rest = state["numpy"]
+        numpy.random.set_state((name, numpy.array(key, "uint32"), *rest))
         if "cuda" in state and torch.cuda.is_available():
             torch.cuda.set_rng_state(state["cuda"])
         # Fewer processes saved theirs; what the first draws no other may.
@@ -87,3 +103,9 @@ class Randomness:
             torch.manual_seed(seed)
             random.seed(seed)
             numpy.random.seed(seed % 2**32)
+
+
+def _plain(state):
+    """NumPy's state with a list for its array: loading runs no code."""
+    name, key, *rest = state
+    return (name, key.tolist(), *rest)

@@ -12,6 +12,9 @@ from speechbrain.inference.ASR import EncoderDecoderASR
 from speechbrain_ligru_fast.asr.shortest import shortest_input
 from speechbrain_ligru_fast.asr.streaming import StreamingRecognizer
 
+_BLOCK = 2**18
+_LOUDEST = 2.0**40  # integers of 32 bits saved as floats are below
+
 
 def load_recognizer(experiment, device="cpu"):
     """Load a trained experiment.
@@ -65,7 +68,7 @@ def _check_device(device):
 
 
 def check_audio(paths):
-    """Check that every file can be read.
+    """Check that every file can be read to its end and holds sound.
 
     Arguments
     ---------
@@ -79,14 +82,32 @@ def check_audio(paths):
     bad = []
     for path in paths:
         try:
-            if soundfile.info(path).frames == 0:
-                bad.append(f"{path}: no samples in it")
+            reason = _what_is_wrong(path)
         except (OSError, RuntimeError) as error:
-            bad.append(
-                str(error) if str(path) in str(error) else f"{path}: {error}"
-            )
+            reason = str(error).removeprefix(f"{path}: ")
+        if reason:
+            bad.append(reason if str(path) in reason else f"{path}: {reason}")
     if bad:
         raise ValueError("can't read " + "; ".join(bad))
+
+
+def _what_is_wrong(path):
+    """Why an audio file can't be recognised; None if it can."""
+    read = 0
+    with soundfile.SoundFile(path) as file:
+        for block in file.blocks(_BLOCK, dtype="float32", always_2d=True):
+            # NaN fails this too. What a features' square would overflow with
+            # is no sound either.
+            if not (abs(block) < _LOUDEST).all():
+                return (
+                    f"a sample within {read / file.samplerate:.2f} to "
+                    f"{(read + len(block)) / file.samplerate:.2f} s is NaN, "
+                    "infinite or far too large"
+                )
+            read += len(block)
+        if read < file.frames:
+            return f"truncated: {read} of {file.frames} frames"
+    return None if read else "no samples in it"
 
 
 def check_durations(recognizer, paths):
@@ -272,3 +293,7 @@ def _summarize(figures):
 
 def _partial(seconds, text):
     print(f"{seconds:7.2f} s  {text}", flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
