@@ -1,20 +1,34 @@
-"""One process to an output folder."""
+"""Locks among processes, where the file system has them.
 
+Lustre without ``flock`` and NFS without its lock daemon have none, and a full
+disk or a file of somebody else's takes no lock file: then there is a warning
+and no lock, for a missing lock harms two runs at once and nobody else.
+
+The locks are the operating system's, and so end with the process that holds
+them, however it ends. Libraries that put a file in a lock's place, where there
+are none, leave it behind when a run is killed, and the next one waits for it.
+"""
+
+import contextlib
 import fcntl
+import logging
 import os
 import platform
 from pathlib import Path
 
+logger = logging.getLogger(__name__)
+
 _NAME = ".lock"
 _held = {}
+_unlocked = set()
 
 
 def lock_folder(folder):
     """Keep other processes from a folder until this one ends.
 
-    However it ends: the lock is the operating system's. It is lockf's, for
-    flock's is inherited by data loading processes, which outlive a killed
-    training for seconds, and a process may then not take it twice.
+    It is lockf's lock, for flock's is inherited by data loading processes,
+    which outlive a killed training for seconds, and a process may then not
+    take it twice.
 
     Arguments
     ---------
@@ -37,7 +51,11 @@ def lock_folder(folder):
     # A second handle's end would release the first one's lock.
     if folder in _held:
         return
-    file = open(folder / _NAME, "a+", encoding="utf-8")
+    try:
+        file = open(folder / _NAME, "a+", encoding="utf-8", errors="replace")
+    except OSError as error:
+        _go_on_without(folder, error)
+        return
     try:
         fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except (BlockingIOError, PermissionError) as error:
@@ -49,7 +67,63 @@ def lock_folder(folder):
             "in it would delete each other's checkpoints. Wait until it has "
             "ended, end it, or give another output_folder"
         ) from error
-    file.truncate(0)
-    file.write(f"process {os.getpid()} on {platform.node()}\n")
-    file.flush()
+    except OSError as error:
+        file.close()
+        _go_on_without(folder, error)
+        return
     _held[folder] = file
+    # On a full disk the lock holds, without a name in it.
+    with contextlib.suppress(OSError):
+        os.truncate(file.fileno(), 0)
+        owner = f"process {os.getpid()} on {platform.node()}\n"
+        os.write(file.fileno(), owner.encode())
+
+
+@contextlib.contextmanager
+def locked(path):
+    """One process, or thread, at a time in the block.
+
+    The file itself is locked, open for writing: NFS locks no folder and
+    nothing that is only read. Whoever waited for a file that was replaced
+    meanwhile waits for the new one.
+
+    Arguments
+    ---------
+    path : path-like
+        A file, made if absent; the block may replace it.
+
+    Example
+    -------
+    >>> path = getfixture("tmp_path") / "rows.csv"
+    >>> with locked(path):
+    ...     _ = path.write_text("mine")
+    """
+    while True:
+        with open(path, "ab") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX)
+            except OSError as error:
+                _go_on_without(path, error)
+            if _is_still(path, file):
+                yield
+                return
+
+
+def _is_still(path, file):
+    """Whether a path names the file that is open."""
+    try:
+        return os.path.samestat(os.stat(path), os.fstat(file.fileno()))
+    except FileNotFoundError:
+        return False
+
+
+def _go_on_without(path, error):
+    if path in _unlocked:
+        return
+    _unlocked.add(path)
+    logger.warning(
+        "%s can't be locked here (%s): going on without a lock. Let no "
+        "second run write there at the same time.",
+        path,
+        error,
+    )

@@ -1,10 +1,11 @@
 """One row for each run and test set, in a CSV that only grows."""
 
 import csv
-import fcntl
+import io
 import os
-from contextlib import contextmanager
 from pathlib import Path
+
+from speechbrain_ligru_fast.asr.lock import locked
 
 
 def append_row(path, row):
@@ -38,28 +39,48 @@ def append_row(path, row):
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    with _lock(path.parent):
-        columns, rows = read_rows(path) if path.exists() else ([], [])
+    with locked(path):
+        columns, rows = read_rows(path)
         new = [name for name in row if name not in columns]
         if new:
-            unfinished = path.with_name(f".{path.name}.{os.getpid()}")
-            try:
-                with open(unfinished, "w", newline="", encoding="utf-8") as to:
-                    writer = csv.DictWriter(
-                        to, columns + new, restval="", lineterminator="\n"
-                    )
-                    writer.writeheader()
-                    writer.writerows(rows + [row])
-                unfinished.replace(path)
-            finally:
-                unfinished.unlink(missing_ok=True)
-            return
-        with open(path, "a", newline="", encoding="utf-8") as file:
-            if not path.read_bytes().endswith(b"\n"):
-                file.write("\n")
-            csv.DictWriter(
+            _rewrite(path, columns + new, rows + [row])
+        else:
+            _append(path, columns, row)
+
+
+def _rewrite(path, columns, rows):
+    """Replaces the file at once: a reader sees the old one or the new one."""
+    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        with open(unfinished, "w", newline="", encoding="utf-8") as file:
+            writer = csv.DictWriter(
                 file, columns, restval="", lineterminator="\n"
-            ).writerow(row)
+            )
+            writer.writeheader()
+            writer.writerows(rows)
+        unfinished.replace(path)
+    finally:
+        unfinished.unlink(missing_ok=True)
+
+
+def _append(path, columns, row):
+    line = io.StringIO()
+    writer = csv.DictWriter(line, columns, restval="", lineterminator="\n")
+    writer.writerow(row)
+    data = line.getvalue().encode()
+    before = path.read_bytes()
+    if not before.endswith(b"\n"):
+        data = b"\n" + data
+    with open(path, "ab", buffering=0) as file:
+        try:
+            while data:
+                data = data[file.write(data) :]
+            # A network's disk says only then that it is full.
+            os.fsync(file.fileno())
+        except OSError:
+            # Half a row would make the file unreadable.
+            file.truncate(len(before))
+            raise
 
 
 def read_rows(path):
@@ -158,14 +179,3 @@ def name_test(split, lm, settings):
     'test_lm_e77148e2'
     """
     return "_".join([split, *([] if lm == "none" else [lm]), settings])
-
-
-@contextmanager
-def _lock(folder):
-    """Exclusive among processes; the folder itself is what is locked."""
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(handle)
