@@ -7,14 +7,14 @@ docs/differences.md.
 
 import logging
 import math
-from typing import List, Optional, Tuple
+from typing import Optional, Tuple
 
 import torch
 from speechbrain.nnet.RNN import rnn_init
 from torch import Tensor, nn
 
 from speechbrain_ligru_fast.light_gru_layer import LightGRULayer
-from speechbrain_ligru_fast.rows import valid_frames
+from speechbrain_ligru_fast.rows import count_frames, valid_frames
 from speechbrain_ligru_fast.spec import (
     check_backend_name,
     check_nonlinearity,
@@ -203,7 +203,7 @@ class _LightGRU(nn.Module):
         self._check(x, hx)
         frames: Optional[Tensor] = None
         if lengths is not None:
-            frames = self._frames(lengths, x)
+            frames = count_frames(lengths, x)
             # Whatever is there, NaN too, must not reach W's gradient.
             padding = ~valid_frames(frames, x.size(1))
             x = x.masked_fill(padding.unsqueeze(2), 0.0)
@@ -300,30 +300,6 @@ class _LightGRU(nn.Module):
                         f"hx: got dtype {hx.dtype}, expected that of the "
                         f"parameters, {weight.dtype}"
                     )
-
-    def _frames(self, lengths: Tensor, x: Tensor) -> Tensor:
-        """Relative lengths (B,) -> int64 frames (B,)."""
-        if not torch.jit.is_scripting():
-            _check_tensor("lengths", lengths)
-        if list(lengths.shape) != [x.size(0)]:
-            raise ValueError(
-                f"lengths: got shape {list(lengths.shape)}, expected "
-                f"[{x.size(0)}] (batch)"
-            )
-        # Reading values would break a compiled graph or stall a GPU.
-        readable = lengths.device.type == "cpu"
-        if not torch.jit.is_scripting():
-            readable = readable and not torch.compiler.is_compiling()
-        if readable and not bool(((lengths > 0) & (lengths <= 1)).all()):
-            values: List[float] = lengths.double().tolist()
-            raise ValueError(
-                f"lengths: got {values}, expected relative lengths in (0, 1]"
-            )
-        if lengths.dtype != torch.float64:
-            # 16 bits don't count 1001 frames.
-            lengths = lengths.float()
-        frames = torch.round(lengths.to(x.device) * x.size(1))
-        return frames.clamp(1, max(x.size(1), 1)).to(torch.int64)
 
 
 class LiGRU(_LightGRU):
