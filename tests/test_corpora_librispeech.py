@@ -103,6 +103,84 @@ def test_second_call_does_nothing_until_an_argument_changes(prepare):
     assert len(prepare(train_splits="train-a")["train"]) == 4
 
 
+def mend(path):
+    soundfile.write(path, np.zeros(3200, np.int16), 16000)
+
+
+def edit(old, new):
+    return lambda path: path.write_text(path.read_text().replace(old, new))
+
+
+def add(path):
+    edit("1-7-0003", "1-7-0009 E\n1-7-0003")(path.with_name("1-7.trans.txt"))
+    mend(path.with_name("1-7-0009.flac"))
+
+
+def remove(path):
+    edit("1-7-0002 IT'S C\n", "")(path.with_name("1-7.trans.txt"))
+    path.unlink()
+
+
+CHANGES = {
+    "longer": ("flac", mend, 8),
+    "another transcript": ("txt", edit("IT'S C", "IT'S X"), 8),
+    "removed": ("flac", remove, 7),
+    "added": ("flac", add, 9),
+}
+
+
+@pytest.mark.parametrize("kind", CHANGES)
+def test_what_changes_in_the_corpus_is_prepared_anew(prepare, corpus, kind):
+    before = prepare()["train"]
+    extension, change, size = CHANGES[kind]
+    change(damaged(corpus, extension))
+    after = prepare()["train"]
+    assert len(after) == size and after != before
+
+
+def test_what_was_skipped_is_looked_at_again(prepare, corpus, caplog):
+    path = damaged(corpus)
+    whole = path.read_bytes()
+    path.write_bytes(b"")
+    options = {"max_bad_fraction": 0.125}
+    for _ in range(2):
+        caplog.clear()
+        assert len(prepare(**options)["train"]) == 7
+        assert "skipping 1-7-0002" in caplog.text
+    path.write_bytes(whole)
+    assert len(prepare(**options)["train"]) == 8
+
+
+def test_linked_speakers_and_chapters(prepare, corpus, tmp_path):
+    want = prepare()
+    store = tmp_path / "store"
+    (corpus / "train-a" / "0").rename(store)
+    (corpus / "train-a" / "0").symlink_to(store)
+    (corpus / "test-x" / "3" / "7").rename(tmp_path / "chapter")
+    (corpus / "test-x" / "3" / "7").symlink_to(tmp_path / "chapter")
+    assert prepare() == want
+
+
+def test_files_of_desktops_and_network_disks(prepare, corpus):
+    want = prepare()
+    for path in list(corpus.rglob("*-*-*.*")):
+        double = b"\x00\x05\x16\x07\x00\x02\x00\x00Mac OS X" + bytes(90)
+        (path.parent / f"._{path.name}").write_bytes(double)
+        (path.parent / "@eaDir" / path.name).mkdir(parents=True)
+    copy = corpus / "test-x" / "3" / "7" / ".ipynb_checkpoints"
+    copy.mkdir()
+    text = copy.parent / "3-7.trans.txt"
+    (copy / "3-7-checkpoint.trans.txt").write_bytes(text.read_bytes())
+    assert prepare() == want
+
+
+def test_byte_order_mark(prepare, corpus):
+    want = prepare()
+    for path in corpus.rglob("*.trans.txt"):
+        path.write_bytes("\ufeff".encode() + path.read_bytes())
+    assert prepare() == want
+
+
 def test_missing_split_is_named_with_those_found(prepare):
     with pytest.raises(FileNotFoundError) as err:
         prepare(test_splits=["test-x", "test-z"])
@@ -151,10 +229,6 @@ def test_utterance_in_two_splits(prepare, corpus):
     copy.write_bytes(damaged(corpus).read_bytes())
     with pytest.raises(ValueError, match="1-7-0002 is twice"):
         prepare()
-
-
-def edit(old, new):
-    return lambda path: path.write_text(path.read_text().replace(old, new))
 
 
 def truncate(path):

@@ -1,22 +1,23 @@
 """Data augmentation of waveforms."""
 
 import csv
-import logging
 from pathlib import Path
 
-import soundfile
 import torch
 from speechbrain.augment.augmenter import Augmenter
 from speechbrain.augment.time_domain import AddNoise
-from speechbrain.dataio.dataio import read_audio
 from speechbrain.utils.data_utils import batch_pad_right
 from speechbrain.utils.distributed import run_on_main
 
+from speechbrain_ligru_fast.asr.audio import (
+    AudioReader,
+    BadAudio,
+    audio_info,
+)
+from speechbrain_ligru_fast.asr.files import find_files
 from speechbrain_ligru_fast.asr.text import few
 
-logger = logging.getLogger(__name__)
-
-_AUDIO = {".wav", ".flac"}
+_AUDIO = (".wav", ".flac")
 
 
 def build_augmenter(
@@ -37,6 +38,7 @@ def build_augmenter(
     sample_rate : int
     noise_folder : path-like, optional
         Noise recordings (.wav, .flac), searched for in sub-folders too.
+        Brought to `sample_rate` and mono, see AudioReader.
     noise_csv : path-like, optional
         Where to write their list.
     snr_low, snr_high : float
@@ -53,7 +55,7 @@ def build_augmenter(
     FileNotFoundError
         If `noise_folder` holds no audio.
     ValueError
-        If some of it is not mono, or of another sample rate.
+        If some of it can't be read.
 
     Example
     -------
@@ -62,9 +64,9 @@ def build_augmenter(
     """
     augmentations = list(augmentations or [])
     if noise_folder:
-        files = _find_noise(noise_folder, sample_rate)
+        files = _find_noise(noise_folder)
         run_on_main(_list_noise, args=(files, noise_csv))
-        noise = DrawnNoise(files, noise_csv, snr_low, snr_high)
+        noise = DrawnNoise(files, noise_csv, snr_low, snr_high, sample_rate)
         augmentations.insert(0, noise)
     if not augmentations:
         return None
@@ -85,46 +87,43 @@ class DrawnNoise(AddNoise):
     Arguments
     ---------
     files : iterable of path-like
-        Mono recordings at the speech's sample rate.
+        Recordings.
     csv_file : path-like
         Their list.
     snr_low, snr_high : float
         Signal to noise ratio in dB.
+    sample_rate : int
+        The speech's.
     """
 
-    def __init__(self, files, csv_file, snr_low, snr_high):
+    def __init__(self, files, csv_file, snr_low, snr_high, sample_rate):
         super().__init__(csv_file, snr_low=snr_low, snr_high=snr_high)
         self.files = list(files)
+        self.read = AudioReader(sample_rate)
         self.data_loader = None  # it makes none of its own
 
     def _load_noise_batch_of_size(self, batch_size):
         chosen = torch.randint(len(self.files), (batch_size,)).tolist()
-        waves = [read_audio(str(self.files[i])) for i in chosen]
+        waves = [self.read(self.files[i]) for i in chosen]
         batch, lengths = batch_pad_right(waves)
         return batch, torch.as_tensor(lengths)
 
 
-def _find_noise(folder, sample_rate):
-    """Its files -> what soundfile says of them."""
-    paths = sorted(
-        p for p in Path(folder).rglob("*") if p.suffix.lower() in _AUDIO
-    )
+def _find_noise(folder):
+    """Its files -> what is in them."""
+    paths = find_files(folder, *_AUDIO) if Path(folder).is_dir() else []
     if not paths:
         raise FileNotFoundError(
             f"noise_folder={str(folder)!r} holds no .wav or .flac file"
         )
-    found = {path: soundfile.info(path) for path in paths}
-    # Stereo would fail in the first batch, another rate play at another speed.
-    bad = [
-        f"{path} ({info.channels} channels, {info.samplerate} Hz)"
-        for path, info in found.items()
-        if (info.channels, info.samplerate) != (1, sample_rate)
-    ]
+    found, bad = {}, []
+    for path in paths:
+        try:
+            found[path] = audio_info(path)
+        except BadAudio as error:
+            bad.append(str(error))
     if bad:
-        raise ValueError(
-            f"noise_folder={str(folder)!r}: expected mono at {sample_rate} "
-            f"Hz, got {few(bad)}"
-        )
+        raise ValueError(f"noise_folder={str(folder)!r}: {few(bad)}")
     return found
 
 

@@ -8,9 +8,12 @@ from pathlib import Path
 
 import soundfile
 
+from speechbrain_ligru_fast.asr.audio import BadAudio
+from speechbrain_ligru_fast.asr.files import is_foreign
+
 from .build import build_once
 from .librispeech import find_utterances, read_utterance
-from .manifest import check_fraction, collect
+from .manifest import SAMPLE_RATE, check_fraction, collect
 from .timit import read_segments
 from .timit_layout import write_speaker_lists, write_utterance
 
@@ -57,7 +60,9 @@ def an4_to_timit(an4, out, max_bad_fraction=0.05):
         )
     speakers = {
         split: sorted(
-            path.name for path in (an4 / split).iterdir() if path.is_dir()
+            path.name
+            for path in (an4 / split).iterdir()
+            if not is_foreign(path.name) and path.is_dir()
         )
         for split in _SPLITS
     }
@@ -77,8 +82,11 @@ def an4_to_timit(an4, out, max_bad_fraction=0.05):
 
 def _convert_split(an4, split, out, max_bad_fraction):
     def convert(utterance):
-        entry = read_utterance(*utterance, an4)
+        entry, audio = read_utterance(*utterance, an4)
         wav = utterance[0]
+        if (audio.sample_rate, audio.channels) != (SAMPLE_RATE, 1):
+            # TIMIT's labels count samples.
+            raise BadAudio(f"{wav} is {audio.format}, not {SAMPLE_RATE} Hz")
         labels = an4 / "phones" / split / wav.stem
         phones = read_segments(labels.with_suffix(".PHN"))
         words = read_segments(labels.with_suffix(".WRD"))
@@ -93,7 +101,7 @@ def _convert_split(an4, split, out, max_bad_fraction):
             words,
             entry["wrd"],
         )
-        return entry
+        return entry, audio
 
     utterances = find_utterances([an4 / split])
     tested = split == "test-an4"

@@ -4,21 +4,19 @@ import string
 from collections import Counter
 from pathlib import Path
 
-from speechbrain.utils.logger import get_logger
+from speechbrain_ligru_fast.asr.audio import audio_info
+from speechbrain_ligru_fast.asr.files import find_files, read_lines
 
 from .manifest import (
     BadUtterance,
+    Part,
     as_list,
-    audio_duration,
     check_fraction,
-    collect,
-    is_prepared,
+    prepare_parts,
     subfolders,
-    write_manifests,
 )
 
-logger = get_logger(__name__)
-
+_AUDIO, _TEXT = ".flac", ".trans.txt"
 _ALPHABET = set(string.ascii_uppercase + "' ")
 
 
@@ -37,7 +35,8 @@ def prepare_librispeech(
     ``<speaker>-<chapter>.trans.txt`` a chapter. Written to `save_folder`:
     ``train.json`` (all training splits), ``valid.json`` (all development
     splits) and one ``<split>.json`` for each test split; none for an empty
-    list. A second call with the same arguments does nothing.
+    list. A second call with the same arguments does nothing, unless a file of
+    the corpus has changed since or an utterance was skipped.
 
     Arguments
     ---------
@@ -72,33 +71,33 @@ def prepare_librispeech(
     data_folder = Path(data_folder)
     root = _find_root(data_folder, sum(sets.values(), []))
 
-    paths = {name: Path(save_folder, f"{name}.json") for name in sets}
-    marker = Path(save_folder, "librispeech_prepared.json")
-    arguments = {
-        "data_folder": str(data_folder.resolve()),
-        "sets": sets,
-        "max_bad_fraction": max_bad_fraction,
-        # What an earlier version has prepared may lack utterances.
-        "whole_test_sets": True,
+    arguments = {"data_folder": str(data_folder.resolve()), "sets": sets}
+    files = {
+        name: _find([root / split for split in splits])
+        for name, splits in sets.items()
     }
-    if is_prepared(marker, arguments, paths.values()):
-        logger.info("Skipping preparation, completed in a previous run.")
-        return
+    parts = [
+        Part(
+            path=Path(save_folder, f"{name}.json"),
+            name=f"LibriSpeech {name}",
+            utterances=_pair(found),
+            tested=name not in ("train", "valid"),
+        )
+        for name, found in files.items()
+    ]
 
     def read(utterance):
         return read_utterance(*utterance, data_folder)
 
-    manifests = {
-        paths[name]: collect(
-            f"LibriSpeech {name}",
-            find_utterances([root / split for split in splits]),
-            read,
-            max_bad_fraction,
-            tested=name not in ("train", "valid"),
-        )
-        for name, splits in sets.items()
-    }
-    write_manifests(manifests, marker, arguments)
+    marker = Path(save_folder, "librispeech_prepared.json")
+    prepare_parts(
+        marker,
+        arguments,
+        sum(files.values(), []),
+        parts,
+        read,
+        max_bad_fraction,
+    )
 
 
 def _sets(train_splits, dev_splits, test_splits):
@@ -174,16 +173,26 @@ def find_utterances(folders):
     ValueError
         If an utterance is there twice.
     """
+    return _pair(_find(folders))
+
+
+def _find(folders):
+    return [
+        path for folder in folders for path in find_files(folder, _AUDIO, _TEXT)
+    ]
+
+
+def _pair(files):
     texts, audio = {}, {}
-    for folder in folders:
-        for path in sorted(folder.rglob("*.trans.txt")):
-            lines = path.read_text("utf-8", errors="replace").splitlines()
-            for line in lines:
-                key, _, text = line.strip().partition(" ")
-                if key:
-                    _add(texts, key, text.strip(), path)
-        for path in sorted(folder.rglob("*.flac")):
+    for path in files:
+        if path.name.lower().endswith(_AUDIO):
             _add(audio, path.stem, path, path)
+            continue
+        # A line that is no text makes one utterance unusable.
+        for line in read_lines(path, errors="replace"):
+            key, _, text = line.strip().partition(" ")
+            if key:
+                _add(texts, key, text.strip(), path)
     return {
         key: (
             audio[key][0] if key in audio else None,
@@ -216,16 +225,19 @@ def read_utterance(wav, text, data_folder):
 
     Returns
     -------
-    dict
+    entry : dict
+    audio : AudioInfo
 
     Raises
     ------
     BadUtterance
         If either is missing or unusable.
+    BadAudio
+        For a file that can't be read.
     """
     if wav is None:
         raise BadUtterance("transcript without a .flac file")
-    duration = audio_duration(wav)
+    audio = audio_info(wav)
     if not text:
         kind = "no" if text is None else "empty"
         raise BadUtterance(f"{kind} transcript of {wav} in a .trans.txt file")
@@ -237,7 +249,7 @@ def read_utterance(wav, text, data_folder):
         )
     return {
         "wav": f"{{data_root}}/{wav.relative_to(data_folder).as_posix()}",
-        "duration": duration,
+        "duration": audio.duration,
         "spk_id": wav.stem.split("-")[0],
         "wrd": " ".join(text.split()),
-    }
+    }, audio

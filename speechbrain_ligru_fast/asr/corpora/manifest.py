@@ -4,9 +4,12 @@ import json
 import os
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import NamedTuple
 
-import soundfile
 from speechbrain.utils.logger import get_logger
+
+from speechbrain_ligru_fast.asr.audio import BadAudio, summarize_formats
+from speechbrain_ligru_fast.asr.files import is_foreign, stamp
 
 logger = get_logger(__name__)
 
@@ -16,6 +19,19 @@ _LISTED = 20
 
 class BadUtterance(Exception):
     """An utterance that cannot be used; the message says why."""
+
+
+class Part(NamedTuple):
+    """What becomes one manifest."""
+
+    path: Path
+    # For messages
+    name: str
+    # Utterance id -> whatever its preparation reads
+    utterances: dict
+    # A test set must be whole: an error rate over fewer utterances looks like
+    # one over all.
+    tested: bool
 
 
 def as_list(value):
@@ -43,52 +59,6 @@ def as_list(value):
     return [name for name in names if name]
 
 
-def audio_duration(path):
-    """Length of a 16 kHz mono file, in seconds.
-
-    Only the header and the last frame are decoded: that finds truncated
-    files and costs the same for short and long ones.
-
-    Arguments
-    ---------
-    path : path-like
-        Any format that libsndfile reads (RIFF, SPHERE, FLAC, ...).
-
-    Returns
-    -------
-    float
-
-    Raises
-    ------
-    BadUtterance
-        If the file is missing, unreadable, empty, truncated, or not 16 kHz
-        mono.
-    """
-    if not Path(path).is_file():
-        raise BadUtterance(f"no audio file {path}")
-    try:
-        with soundfile.SoundFile(path) as audio:
-            frames, rate, channels = (
-                audio.frames,
-                audio.samplerate,
-                audio.channels,
-            )
-            if frames == 0:
-                raise BadUtterance(f"empty audio file {path}")
-            audio.seek(frames - 1)
-            whole = len(audio.read(1)) == 1
-    except (OSError, RuntimeError) as err:
-        raise BadUtterance(f"unreadable audio file {path}: {err}") from err
-    if not whole:
-        raise BadUtterance(f"truncated audio file {path}")
-    if (rate, channels) != (SAMPLE_RATE, 1):
-        raise BadUtterance(
-            f"{path} has {rate} Hz and {channels} channel(s), "
-            f"wanted {SAMPLE_RATE} Hz mono"
-        )
-    return frames / SAMPLE_RATE
-
-
 def subfolders(folder):
     """Name the folders in a folder, for messages.
 
@@ -103,7 +73,11 @@ def subfolders(folder):
     """
     if not folder.is_dir():
         return "none"
-    names = sorted(path.name for path in folder.iterdir() if path.is_dir())
+    names = sorted(
+        path.name
+        for path in folder.iterdir()
+        if not is_foreign(path.name) and path.is_dir()
+    )
     return ", ".join(names) or "none"
 
 
@@ -131,12 +105,12 @@ def collect(name, utterances, read, max_bad_fraction, tested=False):
     utterances : dict
         Utterance id -> whatever `read` takes.
     read : callable
-        Returns the manifest entry of an utterance, or raises BadUtterance.
+        Returns the manifest entry of an utterance and the AudioInfo of its
+        file, or raises BadUtterance or BadAudio.
     max_bad_fraction : float
         Largest share of bad utterances to accept.
     tested : bool
-        Whether it is a test set, which must be whole: an error rate over
-        fewer utterances looks like one over all.
+        Whether it is a test set, of which none may be bad.
 
     Returns
     -------
@@ -154,19 +128,19 @@ def collect(name, utterances, read, max_bad_fraction, tested=False):
         key, utterance = item
         try:
             return key, read(utterance), None
-        except (BadUtterance, OSError) as err:
+        except (BadUtterance, BadAudio, OSError) as err:
             return key, None, str(err)
 
     with ThreadPoolExecutor() as pool:
         results = list(pool.map(attempt, utterances.items()))
-    entries = {key: entry for key, entry, reason in results if reason is None}
+    good = {key: read for key, read, reason in results if reason is None}
     bad = [f"{key}: {reason}" for key, _, reason in results if reason]
     for line in bad:
         logger.warning("%s: skipping %s", name, line)
     if not results:
         raise ValueError(f"{name}: no utterance found")
     allowed = 0 if tested else max_bad_fraction * len(results)
-    if not entries or len(bad) > allowed:
+    if not good or len(bad) > allowed:
         listed = "".join(f"\n  {line}" for line in bad[:_LISTED])
         if len(bad) > _LISTED:
             listed += f"\n  and {len(bad) - _LISTED} more, see the log"
@@ -182,7 +156,9 @@ def collect(name, utterances, read, max_bad_fraction, tested=False):
         )
     if bad:
         logger.warning("%s: skipped %d of %d", name, len(bad), len(results))
-    return entries
+    formats = summarize_formats(audio for _, audio in good.values())
+    logger.info("%s: %s", name, formats)
+    return {key: entry for key, (entry, _) in good.items()}
 
 
 def write_atomically(path, text):
@@ -205,42 +181,44 @@ def write_atomically(path, text):
         part.unlink(missing_ok=True)
 
 
-def is_prepared(marker, arguments, paths):
-    """Whether the same preparation has already finished.
+def prepare_parts(marker, arguments, files, parts, read, max_bad_fraction):
+    """Write the manifests of a corpus, unless that was done.
+
+    It is done again where an argument or a file has changed since, and where
+    utterances were skipped, which may have been mended.
 
     Arguments
     ---------
     marker : path-like
-        The file that `write_manifests` leaves.
+        A file that says what is prepared; written last, removed first.
     arguments : dict
         What the preparation depends on; must survive JSON.
-    paths : iterable of path-like
-        The manifests.
+    files : iterable of path-like
+        All files that it reads.
+    parts : list of Part
+    read : callable
+        See `collect`.
+    max_bad_fraction : float
 
-    Returns
-    -------
-    bool
+    Raises
+    ------
+    ValueError
+        For too many bad utterances. No manifest is touched.
     """
-    if not all(Path(path).is_file() for path in (marker, *paths)):
-        return False
-    try:
-        return json.loads(Path(marker).read_text("utf-8")) == arguments
-    except ValueError:
-        return False
-
-
-def write_manifests(manifests, marker, arguments):
-    """Write finished manifests, then the marker that says so.
-
-    Arguments
-    ---------
-    manifests : dict
-        Path -> manifest.
-    marker : path-like
-        Written last, removed first.
-    arguments : dict
-        Content of the marker, see `is_prepared`.
-    """
+    arguments = {
+        **arguments,
+        "max_bad_fraction": max_bad_fraction,
+        "files": stamp(files),
+    }
+    if _is_prepared(marker, arguments, [part.path for part in parts]):
+        logger.info("Skipping preparation, completed in a previous run.")
+        return
+    manifests = {
+        part.path: collect(
+            part.name, part.utterances, read, max_bad_fraction, part.tested
+        )
+        for part in parts
+    }
     Path(marker).unlink(missing_ok=True)
     for path, manifest in manifests.items():
         write_atomically(path, json.dumps(manifest, indent=2) + "\n")
@@ -251,4 +229,14 @@ def write_manifests(manifests, marker, arguments):
             len(manifest),
             seconds / 60,
         )
-    write_atomically(marker, json.dumps(arguments, indent=2) + "\n")
+    if all(len(manifests[p.path]) == len(p.utterances) for p in parts):
+        write_atomically(marker, json.dumps(arguments, indent=2) + "\n")
+
+
+def _is_prepared(marker, arguments, paths):
+    if not all(Path(path).is_file() for path in (marker, *paths)):
+        return False
+    try:
+        return json.loads(Path(marker).read_text("utf-8")) == arguments
+    except ValueError:
+        return False

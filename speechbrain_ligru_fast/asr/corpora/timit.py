@@ -2,21 +2,18 @@
 
 from pathlib import Path
 
-from speechbrain.utils.logger import get_logger
+from speechbrain_ligru_fast.asr.audio import audio_info
+from speechbrain_ligru_fast.asr.files import find_files, read_lines
 
 from .manifest import (
     BadUtterance,
+    Part,
     as_list,
-    audio_duration,
     check_fraction,
-    collect,
-    is_prepared,
+    prepare_parts,
     subfolders,
-    write_manifests,
 )
 from .timit_phones import LABELS_61, PHN_SETS, fold_phones
-
-logger = get_logger(__name__)
 
 # A corpus in TIMIT's layout may name its own splits, one speaker a line.
 DEV_LIST = "dev_spk.list"
@@ -34,6 +31,8 @@ _TIMIT_TEST = (
     "fdhc0 felc0 fjlm0 fmgd0 fmld0 fnlp0 fpas0 fpkt0 mbpm0 mcmj0 mdab0 mgrt0 "
     "mjdh0 mjln0 mjmp0 mklt0 mlll0 mlnt0 mnjm0 mpam0 mtas1 mtls0 mwbt0 mwew0"
 ).split()
+
+_DEPTH = 3  # a split's <region>/<speaker>/<utterance>
 
 # Read by every speaker, so of no use to train or to test on.
 _SHARED_SENTENCES = {"sa1", "sa2"}
@@ -57,7 +56,8 @@ def prepare_timit(
     extensions WAV (RIFF or SPHERE), PHN and WRD, in either case. SA1 and SA2
     are left out. Development and test speakers are taken wherever they are;
     the training set is everybody else under TRAIN. A second call with the
-    same arguments does nothing.
+    same arguments does nothing, unless a file of the corpus has changed since
+    or an utterance was skipped.
 
     Arguments
     ---------
@@ -119,15 +119,12 @@ def prepare_timit(
         "phn_set": phn_set,
         "dev_speakers": sorted(dev),
         "test_speakers": sorted(test),
-        "max_bad_fraction": max_bad_fraction,
-        # What an earlier version has prepared may lack utterances.
-        "whole_test_sets": True,
     }
-    if is_prepared(marker, arguments, paths):
-        logger.info("Skipping preparation, completed in a previous run.")
-        return
-
-    train, everything = _find_utterances(folders)
+    files = {
+        split: find_files(folder, ".wav", ".phn", ".wrd")
+        for split, folder in folders.items()
+    }
+    train, everything = _find_utterances(folders, files)
     _check_speakers("dev_speakers", dev, everything, folders)
     _check_speakers("test_speakers", test, everything, folders)
     sets = {
@@ -135,25 +132,31 @@ def prepare_timit(
         "valid": {s: everything[s] for s in sorted(dev)},
         "test": {s: everything[s] for s in sorted(test)},
     }
+    parts = [
+        Part(
+            path=path,
+            name=f"TIMIT {name}",
+            utterances={
+                f"{stem.parent.name}_{stem.name}": stem
+                for stems in speakers.values()
+                for stem in stems
+            },
+            tested=name == "test",
+        )
+        for path, (name, speakers) in zip(paths, sets.items(), strict=True)
+    ]
 
     def read(stem):
         return _read_utterance(stem, data_folder, phn_set)
 
-    manifests = {}
-    for path, (name, speakers) in zip(paths, sets.items(), strict=True):
-        utterances = {
-            f"{stem.parent.name}_{stem.name}": stem
-            for stems in speakers.values()
-            for stem in stems
-        }
-        manifests[path] = collect(
-            f"TIMIT {name}",
-            utterances,
-            read,
-            max_bad_fraction,
-            tested=name == "test",
-        )
-    write_manifests(manifests, marker, arguments)
+    prepare_parts(
+        marker,
+        arguments,
+        sum(files.values(), []),
+        parts,
+        read,
+        max_bad_fraction,
+    )
 
 
 def read_segments(path):
@@ -177,7 +180,7 @@ def read_segments(path):
     if not path.is_file():
         raise BadUtterance(f"no transcript {path}")
     segments = []
-    for line in path.read_text("utf-8", errors="replace").splitlines():
+    for line in read_lines(path, errors="replace"):
         if not line.strip():
             continue
         try:
@@ -227,7 +230,7 @@ def _speakers(option, value, folders, list_name, default):
     if value is not None:
         names = as_list(value)
     elif list_file.is_file():
-        names = list_file.read_text("utf-8").split()
+        names = " ".join(read_lines(list_file)).split()
     else:
         names = default
     if not names:
@@ -235,7 +238,7 @@ def _speakers(option, value, folders, list_name, default):
     return {name.lower() for name in names}
 
 
-def _find_utterances(folders):
+def _find_utterances(folders, files):
     """List utterances as paths without extension, by lower-case speaker.
 
     Returns those under TRAIN, and all.
@@ -245,9 +248,10 @@ def _find_utterances(folders):
     for split, folder in folders.items():
         stems = {
             path.with_suffix("")
-            for path in folder.glob("*/*/*")
+            for path in files[split]
+            if len(path.relative_to(folder).parts) == _DEPTH
             # One dot: some copies hold SA1.WAV.wav beside SA1.WAV.
-            if path.suffix.lower() in (".wav", ".phn")
+            and path.suffix.lower() in (".wav", ".phn")
             and path.name.count(".") == 1
             and path.stem.lower() not in _SHARED_SENTENCES
         }
@@ -281,7 +285,7 @@ def _companion(stem, kind):
 
 def _read_utterance(stem, data_folder, phn_set):
     wav = _companion(stem, "wav")
-    duration = audio_duration(wav)
+    audio = audio_info(wav)
     segments = read_segments(_companion(stem, "phn"))
     unknown = {label for *_, label in segments} - set(LABELS_61)
     if unknown:
@@ -293,9 +297,9 @@ def _read_utterance(stem, data_folder, phn_set):
     phones, ends = fold_phones(segments, phn_set)
     return {
         "wav": f"{{data_root}}/{wav.relative_to(data_folder).as_posix()}",
-        "duration": duration,
+        "duration": audio.duration,
         "spk_id": stem.parent.name,
         "phn": " ".join(phones),
         "wrd": " ".join(word for *_, word in words),
         "ground_truth_phn_ends": " ".join(map(str, ends)),
-    }
+    }, audio

@@ -1,0 +1,178 @@
+"""Find files below a folder, and read text files, without losing any."""
+
+import hashlib
+import io
+import os
+from pathlib import Path
+
+# What desktops, network disks, notebooks and archives leave beside a corpus;
+# and whatever is hidden, as macOS's "._NAME" beside NAME on foreign disks.
+_FOREIGN = {
+    *("@eadir", "@tmp", "#recycle", "#snapshot", "@recycle", "@sharebin"),
+    *("__macosx", "__pycache__", "thumbs.db", "ehthumbs.db", "desktop.ini"),
+    *("$recycle.bin", "system volume information", "lost+found"),
+}
+
+
+def find_files(folder, *suffixes):
+    """The files below a folder whose names end so, links followed.
+
+    Hidden and foreign files and folders are left out. A folder that a link
+    leads back into is not entered again.
+
+    Arguments
+    ---------
+    folder : path-like
+    *suffixes : str
+        In lower case; the names' case does not matter. None for all files.
+
+    Returns
+    -------
+    list of Path
+        In alphabetical order of their parts. A link of such a name to nothing
+        is one of them.
+
+    Raises
+    ------
+    OSError
+        For a folder that may not be read or another link to nothing, which
+        may have been a folder: what is in it would be missing silently.
+
+    Example
+    -------
+    >>> folder = getfixture("tmp_path")
+    >>> for name in ("b.WAV", "a.wav", "._a.wav", "a.txt"):
+    ...     (folder / name).touch()
+    >>> [path.name for path in find_files(folder, ".wav")]
+    ['a.wav', 'b.WAV']
+    """
+    return list(_walk(Path(folder), suffixes, ()))
+
+
+def is_foreign(name):
+    """Whether a file or folder of that name belongs to no corpus.
+
+    Example
+    -------
+    >>> is_foreign("._a.wav"), is_foreign("@eaDir"), is_foreign("a.wav")
+    (True, True, False)
+    """
+    return name.startswith(".") or name.lower() in _FOREIGN
+
+
+def _walk(folder, suffixes, above):
+    status = os.stat(folder)
+    above = (*above, (status.st_dev, status.st_ino))
+    with os.scandir(folder) as found:
+        entries = sorted(found, key=lambda entry: entry.name)
+    for entry in entries:
+        if is_foreign(entry.name):
+            continue
+        path = folder / entry.name
+        # Raises, as scandir does, where that can't be told.
+        if entry.is_dir():
+            status = os.stat(path)
+            if (status.st_dev, status.st_ino) not in above:
+                yield from _walk(path, suffixes, above)
+        elif not suffixes or entry.name.lower().endswith(suffixes):
+            yield path
+        elif entry.is_symlink() and not path.exists():
+            raise FileNotFoundError(
+                f"{path} is a link to {os.readlink(path)}, which is not "
+                "there: mount it, or remove the link"
+            )
+
+
+def stamp(paths):
+    """A name for the state of some files: mended, it is another.
+
+    Arguments
+    ---------
+    paths : iterable of path-like
+        Files, which need not be there.
+
+    Returns
+    -------
+    str
+        Of their paths, sizes and times of change.
+    """
+    digest = hashlib.sha256()
+    for path in paths:
+        try:
+            status = os.stat(path)
+            state = (status.st_size, status.st_mtime_ns)
+        except OSError as error:
+            state = (error.errno,)
+        digest.update(repr((os.fspath(path), state)).encode())
+    return digest.hexdigest()
+
+
+def read_lines(path, errors="strict"):
+    """The lines of a UTF-8 text file, with or without byte order marks.
+
+    Only line feeds and carriage returns end a line.
+
+    Arguments
+    ---------
+    path : path-like
+    errors : str
+        What to do with bytes that are no text: "strict" or "replace".
+
+    Returns
+    -------
+    list of str
+
+    Raises
+    ------
+    ValueError
+        Naming the file and the line of such bytes.
+
+    Example
+    -------
+    >>> path = getfixture("tmp_path") / "text"
+    >>> _ = path.write_bytes("\\ufeffone\\r\\ntwo\\n".encode())
+    >>> read_lines(path)
+    ['one', 'two']
+    """
+    data = Path(path).read_bytes()
+    if data[:2] in (b"\xff\xfe", b"\xfe\xff"):
+        raise ValueError(f"{path} is UTF-16, wanted UTF-8: convert it")
+    # As a file does it: str.splitlines knows many more ends.
+    lines = io.BytesIO(data.replace(b"\r\n", b"\n").replace(b"\r", b"\n"))
+    return [
+        decode_line(line, path, number, errors)
+        for number, line in enumerate(lines, 1)
+    ]
+
+
+def decode_line(line, path, number, errors="strict"):
+    """One line of a text file, without its end.
+
+    Arguments
+    ---------
+    line : bytes
+    path : path-like
+        The file, for the message.
+    number : int
+        The line's, from 1.
+    errors : str
+        See `read_lines`.
+
+    Returns
+    -------
+    str
+
+    Raises
+    ------
+    ValueError
+        For bytes that are no UTF-8.
+    """
+    try:
+        text = line.decode("utf-8", errors)
+    except UnicodeDecodeError as error:
+        raise ValueError(
+            f"{path}, line {number}: {error.object[error.start :][:8]!r} is "
+            "no UTF-8 text"
+        ) from None
+    # Files that were joined have marks in the middle, too.
+    return text.rstrip("\r\n").removeprefix("\ufeff")
