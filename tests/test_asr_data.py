@@ -2,15 +2,19 @@
 
 import json
 import logging
+import pickle
 
 import pytest
 import sentencepiece
+import soundfile
 import speechbrain as sb
 import tiny_corpora
 import torch
 from speechbrain.dataio.dataloader import make_dataloader
+from speechbrain.dataio.preprocess import AudioNormalizer
 
 from speechbrain_ligru_fast.asr import experiment
+from speechbrain_ligru_fast.asr.audio import AudioReader
 from speechbrain_ligru_fast.asr.brain import ASR
 from speechbrain_ligru_fast.asr.corpora.librispeech import prepare_librispeech
 from speechbrain_ligru_fast.asr.data import loader_options, make_dataset
@@ -230,10 +234,55 @@ def test_unknown_sorting(hparams, prepared):
         make_dataset(prepared / "train.json", hparams, TRAIN)
 
 
-def test_another_sample_rate(hparams, prepared):
+def test_another_sample_rate(hparams, prepared, caplog):
+    want = make_dataset(prepared / "train.json", hparams, TRAIN)[0]["sig"]
+    assert "resampled" not in caplog.text
     hparams["sample_rate"] = 8000
-    with pytest.raises(ValueError, match="16000 samples.*sample_rate is 8000"):
-        make_dataset(prepared / "train.json", hparams, TRAIN)
+    got = make_dataset(prepared / "train.json", hparams, TRAIN)[0]["sig"]
+    assert "is 16000 Hz mono: what is not 8000 Hz mono is res" in caplog.text
+    assert len(got) == len(want) // 2
+
+
+def test_any_rate_and_channels_as_inference_reads_them(tmp_path):
+    noise = 0.1 * torch.randn(9600, 2, generator=torch.manual_seed(1))
+    path = str(tmp_path / "a.wav")
+    soundfile.write(path, noise.numpy(), 48000, "FLOAT")
+    got = AudioReader(16000)(path)
+    # What an export transcribes a file by.
+    want = AudioNormalizer(16000)(noise, 48000)
+    assert got.shape == (3200,) and torch.equal(got, want)
+    part = {"file": path, "start": 300, "stop": 900, "channel": 1}
+    want = AudioNormalizer(16000)(noise[300:900, 1], 48000)
+    assert torch.equal(AudioReader(16000)(part), want)
+
+
+def test_braces_and_marks_in_a_manifest(hparams, prepared, tmp_path):
+    def change(items):
+        items["1-1-0003"]["wrd"] = "{root} {"
+
+    path = changed(prepared, tmp_path, change)
+    path.write_bytes("\ufeff".encode() + path.read_bytes())
+    dataset = make_dataset(path, hparams, TEST)
+    (item,) = [i for i in dataset if i["id"] == "1-1-0003"]
+    assert item["text"] == "{root} {"
+
+
+@pytest.mark.parametrize("dynamic", [False, True])
+def test_data_loading_processes_need_not_be_forked(hparams, prepared, dynamic):
+    hparams |= {"dynamic_batching": dynamic, "sorting": "random"}
+    dataset = make_dataset(prepared / "train.json", hparams, TRAIN)
+    pickle.dumps(loader_options(dataset, hparams, TRAIN))
+    again = pickle.loads(pickle.dumps(dataset))
+    for name in ("sig", "tokens", "tokens_bos", "tokens_eos"):
+        assert torch.equal(again[0][name], dataset[0][name])
+
+
+def test_a_spawned_process_loads_data(hparams, prepared):
+    dataset = make_dataset(prepared / "train.json", hparams, TEST)
+    spawned = {"num_workers": 1, "multiprocessing_context": "spawn"}
+    batches = make_dataloader(dataset, batch_size=6, **spawned)
+    seen = [name for batch in batches for name in batch.id]
+    assert seen == dataset.data_ids
 
 
 def test_phones():

@@ -48,8 +48,19 @@ def test_what_an_earlier_start_left_is_trained_anew(prepare):
 
 def test_a_tokenizer_from_elsewhere_is_kept(prepare, tmp_path):
     elsewhere = tmp_path / "elsewhere" / "tokenizer.model"
-    trained = prepare(["AB BA", "CAB"], elsewhere).read_bytes()
+    elsewhere.parent.mkdir()
+    trained = prepare(["AB BA", "CAB"]).read_bytes()
+    elsewhere.write_bytes(trained)
     assert prepare(["DE ED", "FED"], elsewhere).read_bytes() == trained
+
+
+def test_a_mistyped_tokenizer_is_not_trained(prepare, tmp_path):
+    typo = tmp_path / "tokenisers" / "char.model"
+    with pytest.raises(
+        FileNotFoundError, match="tokenizer_file: no file .*sav"
+    ):
+        prepare(["AB BA", "CAB"], typo)
+    assert not typo.parent.exists()
 
 
 def test_a_tokenizer_of_an_older_version_is_kept(prepare):

@@ -1,5 +1,6 @@
 """From JSON manifests to batches of audio and tokens."""
 
+import functools
 import logging
 
 import speechbrain as sb
@@ -7,7 +8,8 @@ import torch
 from speechbrain.dataio.dataset import DynamicItemDataset
 from speechbrain.dataio.sampler import DynamicBatchSampler
 
-from speechbrain_ligru_fast.asr.text import few, read_texts
+from speechbrain_ligru_fast.asr.audio import AudioReader, audio_info
+from speechbrain_ligru_fast.asr.text import few, read_manifest, read_texts
 from speechbrain_ligru_fast.asr.tokenizer import check_tokens
 
 logger = logging.getLogger(__name__)
@@ -44,9 +46,7 @@ def make_dataset(manifest, hparams, stage, shortest=0.0):
     tokenizer = hparams["tokenizer"]
     check_tokens(tokenizer, texts, manifest, fatal=stage != sb.Stage.TEST)
 
-    dataset = DynamicItemDataset.from_json(
-        manifest, replacements={"data_root": hparams["data_folder"]}
-    )
+    dataset = DynamicItemDataset(_items(manifest, hparams["data_folder"]))
     if stage == sb.Stage.TRAIN:
         dataset = _select(dataset, manifest, hparams, shortest)
     else:
@@ -58,30 +58,52 @@ def make_dataset(manifest, hparams, stage, shortest=0.0):
             )
         # Long ones first: memory runs out at once or not at all.
         dataset = dataset.filtered_sorted(sort_key="duration", reverse=True)
-    _check_audio(dataset, hparams["sample_rate"])
-
-    @sb.utils.data_pipeline.takes("wav")
-    @sb.utils.data_pipeline.provides("sig")
-    def audio_pipeline(wav):
-        return sb.dataio.dataio.read_audio(wav)
-
-    @sb.utils.data_pipeline.takes(key)
-    @sb.utils.data_pipeline.provides(
-        "text", "tokens_bos", "tokens_eos", "tokens"
+    _tell_format(dataset, hparams["sample_rate"])
+    # What is here must pickle: data loading processes may be spawned.
+    dataset.add_dynamic_item(AudioReader(hparams["sample_rate"]), "wav", "sig")
+    dataset.add_dynamic_item(
+        functools.partial(
+            _text_items, tokenizer, hparams["bos_index"], hparams["eos_index"]
+        ),
+        key,
+        ["text", "tokens_bos", "tokens_eos", "tokens"],
     )
-    def text_pipeline(text):
-        yield text
-        tokens = tokenizer.encode_as_ids(text)
-        yield torch.LongTensor([hparams["bos_index"], *tokens])
-        yield torch.LongTensor([*tokens, hparams["eos_index"]])
-        yield torch.LongTensor(tokens)
-
-    dataset.add_dynamic_item(audio_pipeline)
-    dataset.add_dynamic_item(text_pipeline)
     dataset.set_output_keys(
         ["id", "sig", "text", "tokens_bos", "tokens_eos", "tokens"]
     )
     return dataset
+
+
+def _items(manifest, data_folder):
+    """A manifest's items with what ``{data_root}`` stands for.
+
+    In audio paths only: a transcript may hold braces.
+    """
+    items = read_manifest(manifest)
+    for item in items.values():
+        wav = item["wav"]
+        if isinstance(wav, dict):
+            path = _path(wav["file"], data_folder)
+            item["wav"] = {**wav, "file": path}
+        else:
+            item["wav"] = _path(wav, data_folder)
+    return items
+
+
+def _path(wav, data_folder):
+    return wav.replace("{data_root}", str(data_folder))
+
+
+def _text_items(tokenizer, bos, eos, text):
+    yield text
+    tokens = tokenizer.encode_as_ids(text)
+    yield torch.LongTensor([bos, *tokens])
+    yield torch.LongTensor([*tokens, eos])
+    yield torch.LongTensor(tokens)
+
+
+def _frames(hop, item):
+    return item["duration"] / hop
 
 
 def loader_options(dataset, hparams, stage):
@@ -107,7 +129,7 @@ def loader_options(dataset, hparams, stage):
         return options | {"shuffle": hparams["sorting"] == "random"}
     sampler = DynamicBatchSampler(
         dataset,
-        length_func=lambda item: item["duration"] / hparams["feats_hop_size"],
+        length_func=functools.partial(_frames, hparams["feats_hop_size"]),
         **hparams["dynamic_batch_sampler"],
     )
     options.pop("batch_size", None)
@@ -180,13 +202,16 @@ def _leave_out(found, count, manifest, max_bad_fraction):
         logger.warning("Left out of training: %s", what)
 
 
-def _check_audio(dataset, sample_rate):
-    """Check one file's rate; the preparation has read them all."""
-    with dataset.output_keys_as(["wav"]):
-        path = dataset[0]["wav"]
-    found = sb.dataio.dataio.read_audio_info(path).sample_rate
-    if found != sample_rate:
-        raise ValueError(
-            f"{path} has {found} samples a second, but sample_rate is "
-            f"{sample_rate}"
+def _tell_format(dataset, sample_rate):
+    """Say of one file what the preparation has said of all."""
+    wav = dataset.data[dataset.data_ids[0]]["wav"]
+    path = wav["file"] if isinstance(wav, dict) else wav
+    info = audio_info(path)
+    if info.sample_rate != sample_rate or info.channels != 1:
+        logger.warning(
+            "%s is %s: what is not %d Hz mono is resampled, and the mean of "
+            "its channels taken, when it is read",
+            path,
+            info.format,
+            sample_rate,
         )

@@ -4,6 +4,40 @@ import json
 from pathlib import Path
 
 
+def read_manifest(manifest):
+    """The utterances of a manifest.
+
+    Arguments
+    ---------
+    manifest : path-like
+        JSON, utterance id -> its items.
+
+    Returns
+    -------
+    dict
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such file.
+    ValueError
+        If it holds no utterance.
+    """
+    manifest = Path(manifest)
+    if not manifest.is_file():
+        raise FileNotFoundError(
+            f"no manifest {manifest}: prepare the corpus first (skip_prep "
+            "must be False unless that was done)"
+        )
+    try:
+        items = json.loads(manifest.read_text("utf-8-sig"))
+    except ValueError as error:
+        raise ValueError(f"manifest {manifest} is no JSON: {error}") from error
+    if not items:
+        raise ValueError(f"manifest {manifest} holds no utterance")
+    return items
+
+
 def read_texts(manifest, key):
     """The transcripts of a manifest.
 
@@ -26,15 +60,7 @@ def read_texts(manifest, key):
     ValueError
         If it is empty, lacks `key` or has an empty transcript.
     """
-    manifest = Path(manifest)
-    if not manifest.is_file():
-        raise FileNotFoundError(
-            f"no manifest {manifest}: prepare the corpus first (skip_prep "
-            "must be False unless that was done)"
-        )
-    items = json.loads(manifest.read_text(encoding="utf-8"))
-    if not items:
-        raise ValueError(f"manifest {manifest} holds no utterance")
+    items = read_manifest(manifest)
     lacking = [name for name, item in items.items() if key not in item]
     if lacking:
         raise ValueError(f"manifest {manifest}: no {key!r} for {few(lacking)}")

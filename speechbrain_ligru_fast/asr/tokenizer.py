@@ -209,7 +209,8 @@ def check_tokens(tokenizer, texts, source, fatal=True):
 def prepare_tokenizer(hparams):
     """Train the sub-word units of an experiment, unless that was done.
 
-    What a tokenizer among the checkpoints was trained from is kept beside it:
+    One that lies elsewhere than in `save_folder` must be there. What a
+    tokenizer among the checkpoints was trained from is kept beside it:
     an earlier start, of other transcripts say, may have left it.
 
     Arguments
@@ -221,9 +222,22 @@ def prepare_tokenizer(hparams):
 
     Raises
     ------
+    FileNotFoundError
+        If there is no tokenizer where one is said to be.
     ValueError
         If there are checkpoints of another tokenizer.
     """
+    model, folder = (
+        Path(hparams["tokenizer_file"]),
+        Path(hparams["save_folder"]),
+    )
+    if model.resolve().parent != folder.resolve():
+        if not model.is_file():
+            raise FileNotFoundError(
+                f"tokenizer_file: no file {model}. One is trained only in "
+                f"save_folder, {folder}"
+            )
+        return
     texts = list(
         read_texts(hparams["train_annotation"], hparams["text"]).values()
     )
@@ -235,14 +249,9 @@ def prepare_tokenizer(hparams):
         "eos": hparams["eos_index"],
         "seed": hparams["seed"],
     }
-    model, folder = (
-        Path(hparams["tokenizer_file"]),
-        Path(hparams["save_folder"]),
-    )
-    if model.resolve().parent == folder.resolve():
-        words = hashlib.sha256(repr(texts).encode()).hexdigest()
-        origin = {**options, "transcripts": words}
-        _keep_origin(model, origin, hparams["trains_in_folder"])
+    words = hashlib.sha256(repr(texts).encode()).hexdigest()
+    origin = {**options, "transcripts": words}
+    _keep_origin(model, origin, hparams["trains_in_folder"])
     train_sentencepiece(texts, model, **options)
 
 
