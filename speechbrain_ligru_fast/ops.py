@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from speechbrain_ligru_fast import backends, single, unrolled
+from speechbrain_ligru_fast.custom_op import custom_op
 from speechbrain_ligru_fast.products import recurrent_weight_gradient
 from speechbrain_ligru_fast.recompute import saved_values
 from speechbrain_ligru_fast.rows import accumulate_dtype, previous_hidden
@@ -28,7 +29,7 @@ def _precision(w: Tensor, u: Tensor) -> torch.dtype:
     return torch.float64 if w.dtype == torch.float64 else u.dtype
 
 
-@torch.library.custom_op(f"{NAMESPACE}::scan", mutates_args=())
+@custom_op(f"{NAMESPACE}::scan")
 def scan(
     w: Tensor,
     u: Tensor,
@@ -58,7 +59,7 @@ def scan(
     )  # fmt: skip
 
 
-@scan.register_fake
+@torch.library.register_fake(scan)
 def _(
     w, u, h0, mask, lengths, ln_weight, ln_bias,
     nonlinearity, directions, layernorm, eps, backend, save, recompute=False,
@@ -78,7 +79,7 @@ def _(
     )
 
 
-@torch.library.custom_op(f"{NAMESPACE}::scan_backward", mutates_args=())
+@custom_op(f"{NAMESPACE}::scan_backward")
 def scan_backward(
     grad: Tensor,
     output: Tensor,
@@ -129,7 +130,7 @@ def scan_backward(
     return dw.to(grad.dtype), du.to(u.dtype), dh0, dln_weight, dln_bias
 
 
-@scan_backward.register_fake
+@torch.library.register_fake(scan_backward)
 def _(
     grad, output, gates, normed, rstd, u, h0, mask, lengths, ln_weight,
     affine, nonlinearity, directions, layernorm, eps, backend, w=None,
@@ -195,8 +196,8 @@ def _no_double_backward(ctx, *grads):
     )
 
 
-scan.register_autograd(_backward, setup_context=_setup_context)
-scan_backward.register_autograd(_no_double_backward)
+torch.library.register_autograd(scan, _backward, setup_context=_setup_context)
+torch.library.register_autograd(scan_backward, _no_double_backward)
 
 
 def _autocast(device_type, keyset):

@@ -16,8 +16,6 @@ from speechbrain_ligru_fast.spec import bounded_frames
 _TRANSFORMS = (TransformType.Grad, TransformType.Jvp)
 
 
-# What a compiler traces under transforms, it guards by them itself.
-@torch.compiler.assume_constant_result
 def needed():
     """Whether derivatives are asked for other than by a plain backward.
 
@@ -36,6 +34,12 @@ def needed():
         return True
     stack = get_interpreter_stack()
     return stack is not None and any(i.key() in _TRANSFORMS for i in stack)
+
+
+# What a compiler traces under transforms, it guards by them itself. This is
+# all that torch.compiler.assume_constant_result does, once it has imported
+# torch._dynamo.
+needed._dynamo_marked_constant = True
 
 
 def scan(spec, w, u, h0, mask, lengths, ln_weight, ln_bias):

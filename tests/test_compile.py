@@ -133,3 +133,23 @@ def test_inductor_compiles_crdnn_for_all_sizes():
     ):
         for batch, steps in SIZES:
             assert_same_step(compiled, model, batch, steps)
+
+
+def test_a_call_between_graphs_is_not_traced():
+    """dynamo sees no kernel of an operator that is called eagerly."""
+    graphs = []
+
+    def compiler(graph, inputs):
+        graphs.append(graph)
+        return graph.forward
+
+    w, u = torch.randn(2, 3, 8), torch.randn(8, 4)
+    rest = (None,) * 5 + ("relu", 1, False, 1e-5, "reference", False)
+
+    @torch.compiler.disable(recursive=False)
+    def eager(w):
+        return torch.ops.speechbrain_ligru_fast.scan(w, u, *rest)[0]
+
+    with torch.no_grad():
+        torch.compile(lambda w: eager(w) + 1, backend=compiler)(w)
+    assert len(graphs) == 1

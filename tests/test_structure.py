@@ -33,6 +33,25 @@ def test_importing_the_package_imports_nothing_else():
     assert not {"torch", "speechbrain", *OPTIONAL} & set(loaded.split())
 
 
+def test_an_eager_layer_imports_no_more_than_speechbrain_s():
+    """No compiler: torch._dynamo and sympy take as long as torch itself."""
+    imported, forward = run(
+        "import sys, torch, speechbrain.nnet.RNN\n"
+        "before = set(sys.modules)\n"
+        "from speechbrain_ligru_fast import LiGRU\n"
+        "print(*set(sys.modules) - before)\n"
+        "before = set(sys.modules)\n"
+        "LiGRU(4, (2, 9, 3))(torch.randn(2, 9, 3))\n"
+        "print(*set(sys.modules) - before)"
+    ).splitlines()
+    assert {name.split(".")[0] for name in imported.split()} == {
+        "speechbrain_ligru_fast"
+    }
+    compilers = ("torch._dynamo", "torch._inductor", "sympy", "triton", "cuda")
+    assert "speechbrain_ligru_fast.backends.order" in imported.split()
+    assert not set(compilers) & set(forward.split())
+
+
 @pytest.mark.parametrize("absent", ["numba", "jiwer"])
 def test_layers_work_without_optional_libraries(absent):
     result = run(
@@ -61,7 +80,7 @@ def imports(path):
 FLOORS = (
     ("matrix_unit", "spec", "rows", "products", "recompute", "wrapped"),
     ("backends",),
-    ("ops", "single", "unrolled", "norm", "cnn"),
+    ("ops", "custom_op", "single", "unrolled", "norm", "cnn"),
     ("light_gru_layer",),
     ("layers",),
     ("lobe", "pytorch_kaldi"),

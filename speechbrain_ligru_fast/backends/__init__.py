@@ -160,11 +160,14 @@ def _by_speed(device_type, dtype, spec, short):
             torch.cuda.get_device_name(), dtype, spec.layernorm
         )
     for candidate in candidates:
-        reason = _reason(candidate, device_type, dtype, spec)
-        if candidate == "numba" and device_type == "cpu" and short:
+        if device_type == "cpu" and candidate in ("cuda", "triton"):
+            # Not even asked: importing Triton takes a second. Its interpreter
+            # is for tests only.
+            reason = "it runs on a GPU"
+        elif device_type == "cpu" and candidate == "numba" and short:
             reason = f"fewer than {_SHORT} steps don't repay packing"
-        if candidate == "triton" and device_type == "cpu" and reason is None:
-            reason = "its interpreter is for tests only"
+        else:
+            reason = _reason(candidate, device_type, dtype, spec)
         yield candidate, reason
 
 

@@ -1,0 +1,60 @@
+"""Operators of torch whose first call in eager mode imports no compiler."""
+
+import functools
+import sys
+
+import torch
+
+
+def custom_op(name):
+    """Registers a function as an operator of torch.
+
+    ``torch.library.custom_op`` does the same, but its operators import
+    ``torch._dynamo``, and with it sympy and Triton, when they are first
+    called: about as long as importing torch itself, in every process.
+
+    Arguments
+    ---------
+    name : str
+        ``namespace::name``. The function changes none of its arguments, and
+        its annotations are the operator's schema.
+
+    Returns
+    -------
+    Callable
+        A decorator, which returns the operator as torch.ops has it.
+
+    Example
+    -------
+    >>> @custom_op("speechbrain_ligru_fast::doubled")
+    ... def doubled(x: torch.Tensor) -> torch.Tensor:
+    ...     return 2 * x
+    >>> doubled(torch.ones(2))
+    tensor([2., 2.])
+    """
+
+    def register(function):
+        schema = torch.library.infer_schema(function, mutates_args=())
+        torch.library.define(name, schema, tags=(torch.Tag.pt2_compliant_tag,))
+        torch.library.impl(name, "default", _kernel(function))
+        namespace, _, short = name.partition("::")
+        return getattr(getattr(torch.ops, namespace), short).default
+
+    return register
+
+
+def _kernel(function):
+    """The function, hidden from a compiler that is loaded."""
+    hidden = None
+
+    @functools.wraps(function)
+    def kernel(*arguments):
+        nonlocal hidden
+        if hidden is None:
+            if "torch._dynamo" not in sys.modules:
+                return function(*arguments)
+            # Next to a break in a compiled graph it would trace our kernels.
+            hidden = torch.compiler.disable(function)
+        return hidden(*arguments)
+
+    return kernel
