@@ -49,12 +49,14 @@ class _Patch:
 
 @pytest.fixture(autouse=True)
 def exact_interpreter(monkeypatch):
-    """bfloat16 rounded to nearest and multiplied as such.
+    """bfloat16 rounded to nearest and multiplied as such, masks of bools.
 
     The interpreter holds bfloat16 as integers, truncates when it converts
-    and multiplies the integers.
+    and multiplies the integers. A comparison of two numbers it spreads over
+    a block as int32, and Triton 3.9 refuses the mask that becomes of it.
     """
     convert, dot = BUILDER.cast_impl, BUILDER.create_dot
+    splat = BUILDER.create_splat
 
     def cast_impl(source, target):
         kinds = source.dtype.scalar, target.scalar
@@ -71,6 +73,13 @@ def exact_interpreter(monkeypatch):
             )
         return dot(a, b, *rest)
 
+    def create_splat(kind, value):
+        if value.data.dtype == bool:
+            spread = numpy.full(kind.shape, value.data)
+            return interpreter.TensorHandle(spread, tl.int1)
+        return splat(kind, value)
+
+    monkeypatch.setattr(BUILDER, "create_splat", create_splat)
     monkeypatch.setattr(BUILDER, "cast_impl", cast_impl)
     monkeypatch.setattr(BUILDER, "create_fp_trunc", cast_impl)
     monkeypatch.setattr(BUILDER, "create_dot", create_dot)
