@@ -5,6 +5,7 @@ import re
 
 import cuda_shim
 import pytest
+import test_empty
 import torch
 import twins
 from test_scan import arguments, run
@@ -152,17 +153,18 @@ def test_planned_kernels_equal_the_reference():
 
 
 def test_nothing_to_do():
-    """No frames at all, and utterances without frames."""
+    """Every size of 0, and utterances without frames."""
     shim = cuda_shim.Shim(plans=KERNELS["cluster-fp32"][2])
     with cuda_shim.installed(shim):
-        given = drawn(25, torch.float32, steps=0)
-        assert ligru_scan(**given, backend="cuda").shape == (3, 0, 25)
+        sizes = [size for size in test_empty.SIZES if 0 in size[:3]]
+        test_empty.check("cuda", torch.float32, sizes=sizes)
         assert shim.used == []
-        given = drawn(25, torch.float32, directions=2)
-        given["lengths"] = torch.tensor([0, 4, 2])
-        got = run(ligru_scan, given, backend="cuda")
-    want = run(ligru_scan, given, backend="reference")
-    compare(got, want, torch.float32)
+        for lengths in ([0, 4, 2], [0, 0, 0]):
+            given = drawn(25, torch.float32, directions=2)
+            given["lengths"] = torch.tensor(lengths)
+            got = run(ligru_scan, given, backend="cuda")
+            want = run(ligru_scan, given, backend="reference")
+            compare(got, want, torch.float32)
 
 
 def test_auto_goes_on_where_a_size_does_not_fit(caplog):

@@ -5,6 +5,7 @@ import itertools
 
 import pytest
 import scans
+import test_empty
 import torch
 import twins
 from fake_graphs import FakeCuda, Kernel
@@ -134,14 +135,8 @@ def test_tanh_is_accurate_near_zero():
 
 
 def test_nothing_to_do():
-    for shape in ((0, 4), (3, 0)):
-        spec, given = scans.scan(*shape, layernorm=True, directions=2)
-        got, want = scans.forward(spec, given)
-        for name in want:
-            assert got[name].shape == want[name].shape
-        got, want = scans.backward(spec, given, want)
-        for name in want:
-            assert torch.equal(got[name], want[name])
+    options = test_empty.OPTIONS[::3]
+    test_empty.check("triton", torch.float32, options=options)
 
 
 @pytest.mark.parametrize("layernorm", [False, True])

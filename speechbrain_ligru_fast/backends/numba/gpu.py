@@ -313,7 +313,7 @@ def scan_forward(spec, w, u, h0, mask, lengths, ln_weight, ln_bias, save):
         NONLINEARITIES.index(spec.nonlinearity), spec.layernorm,
         _real(dtype)(spec.eps),
     )  # fmt: skip
-    if batch * steps > 0:
+    if output.numel() > 0:
         _launch(
             _kernels(_real(dtype))[0], _padded(rows) // ROWS * hidden, device,
             arguments,
@@ -363,7 +363,7 @@ def scan_backward(
         torch.zeros(2, _padded(rows), width, **like), rows,
         NONLINEARITIES.index(spec.nonlinearity), spec.layernorm,
     )  # fmt: skip
-    if batch * steps > 0:
+    if dgates.numel() > 0:
         _launch(
             _kernels(_real(dtype))[1], _padded(rows) // ROWS * hidden, device,
             arguments,

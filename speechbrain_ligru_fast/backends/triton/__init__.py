@@ -293,7 +293,7 @@ def scan_forward(
         products=products,
         moments=moments,
     )
-    if batch * steps > 0:
+    if output.numel() > 0:
         with _guard(device):
             _run(
                 forward_kernel, spec, arguments,
@@ -348,7 +348,7 @@ def scan_backward(
         exchange=exchange,
         moments=moments,
     )
-    if batch * steps > 0:
+    if dgates.numel() > 0:
         with _guard(device):
             _run(
                 backward_kernel, spec, arguments,

@@ -130,6 +130,8 @@ def plan(device, hidden, rows, itemsize, steps, backward=False):
     >>> plan(Device(), hidden=512, rows=16, itemsize=2, steps=1).persistent
     False
     """
+    # Nothing to compute is launched by nobody, but has a plan.
+    hidden = max(hidden, 1)
     width, gates = (2 * hidden, 1) if backward else (hidden, 2)
     share = _share(width)
     found = []

@@ -184,7 +184,7 @@ def scan_forward(spec, w, u, h0, mask, lengths, ln_weight, ln_bias, save):
             if ln_bias is None
             else fit(ln_bias)
         )
-    if batch * steps > 0:
+    if output.numel() > 0:
         _run(
             "forward", dtype, words, spec, batch, steps, padded, hidden,
             tensors,
@@ -241,7 +241,7 @@ def scan_backward(
         tensors["ln_weight"] = (
             ones(2 * padded) if ln_weight is None else fit(ln_weight)
         )
-    if batch * steps > 0:
+    if dgates.numel() > 0:
         _run(
             "backward", dtype, words, spec, batch, steps, padded, hidden,
             tensors,

@@ -61,8 +61,16 @@ def run(address, arguments, threads):
     arguments : int
         Address handed to it.
     threads : int
-        Size of the team. OpenMP may give fewer.
+        Size of the team, 1 or more. OpenMP may give fewer.
+
+    Raises
+    ------
+    ValueError
+        For less than one thread: OpenMP would start as many as it likes,
+        and there is memory for none.
     """
+    if threads < 1:
+        raise ValueError(f"threads: got {threads}, allowed are 1 and more")
     if threads == 1:
         _FUNCTION(address)(arguments)
         return
