@@ -1,5 +1,6 @@
 """jiwer's rates are SpeechBrain's."""
 
+import itertools
 import math
 
 import pytest
@@ -7,6 +8,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from speechbrain.utils.metric_stats import ErrorRateStats
 
+from speechbrain_ligru_fast.asr.corpora.timit_phones import (
+    LABELS_61,
+    PhoneScoring,
+    fold_phones,
+)
 from speechbrain_ligru_fast.asr.metrics import ErrorRate
 
 WORD = st.text("ab'é", min_size=1, max_size=4)
@@ -56,3 +62,38 @@ def test_write(tmp_path):
     metric.write(tmp_path / "wer.txt")
     text = (tmp_path / "wer.txt").read_text()
     assert "50.00 %" in text and "utt-7" in text and "REF: ONE TWO" in text
+
+
+@pytest.mark.parametrize("phn_set", [48, 61])
+def test_phones_are_scored_on_39(phn_set, tmp_path):
+    reference, hypothesis = (
+        [(0, 0, label) for label in text.split()]
+        for text in ("h# q ix tcl t pau", "h# epi iy ih pcl h# t pau q h#")
+    )
+
+    def rate(trained, scoring=None):
+        metric = ErrorRate("word", scoring)
+        texts = (
+            [" ".join(fold_phones(segments, trained)[0])]
+            for segments in (reference, hypothesis)
+        )
+        metric.append(["a"], *texts)
+        metric.write(tmp_path / "per.txt")
+        return metric.summarize()
+
+    folded = rate(39)
+    assert rate(phn_set) != folded
+    assert rate(phn_set, PhoneScoring(phn_set)) == folded
+    text = (tmp_path / "per.txt").read_text()
+    assert text.startswith(f"word error rate {folded:.2f} %, scored on 39 phon")
+    assert rate(39, PhoneScoring(39)) == folded
+
+
+def test_whatever_is_trained_is_folded_as_the_39_are_prepared():
+    pairs = itertools.product(LABELS_61, repeat=2)
+    for labels in pairs:
+        segments = [(0, 0, label) for label in ("aa", *labels, "h#")]
+        want = fold_phones(segments)[0]
+        for phn_set in (48, 61):
+            text = " ".join(fold_phones(segments, phn_set)[0])
+            assert PhoneScoring(phn_set)(text).split() == want

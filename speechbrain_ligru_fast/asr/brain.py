@@ -148,7 +148,8 @@ class ASR(sb.Brain):
             self.timer.start(complete=self.step == 0, place=self.place())
             return
         self.decode_s = self.audio_s = 0.0
-        self.metrics = {self.hparams.metric: ErrorRate("word")}
+        rate = ErrorRate("word", self.hparams.scoring)
+        self.metrics = {self.hparams.metric: rate}
         if self.hparams.metric == "WER":
             self.metrics["CER"] = ErrorRate("char")
 

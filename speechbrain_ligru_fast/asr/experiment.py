@@ -149,6 +149,7 @@ def _row(brain, hparams, split):
         "wer": _rounded(rates.get("wer")),
         "cer": _rounded(rates.get("cer")),
         "per": _rounded(rates.get("per")),
+        "scored": str(hparams["scoring"] or ""),
         "epoch_s": _rounded(
             brain.timer.median(last=max(joint, 1), place=brain.place())
         ),

@@ -13,6 +13,9 @@ class ErrorRate:
     unit : {"word", "char"}
         What is counted. Phones are words of their transcript; a character
         error rate counts the spaces too, as SpeechBrain's does.
+    scoring : callable, optional
+        What is scored of a text, a reference or hypothesis; its str() says
+        so. Default: the text.
 
     Example
     -------
@@ -22,11 +25,12 @@ class ErrorRate:
     33.33
     """
 
-    def __init__(self, unit="word"):
+    def __init__(self, unit="word", scoring=None):
         units = {"word": jiwer.process_words, "char": jiwer.process_characters}
         if unit not in units:
             raise ValueError(f"unit must be word or char, got {unit!r}")
         self.unit = unit
+        self.scoring = scoring
         self._process = units[unit]
         self.clear()
 
@@ -43,8 +47,13 @@ class ErrorRate:
             One of each an utterance.
         """
         self.ids += ids
-        self.references += [" ".join(text.split()) for text in references]
-        self.hypotheses += [" ".join(text.split()) for text in hypotheses]
+        self.references += map(self._scored, references)
+        self.hypotheses += map(self._scored, hypotheses)
+
+    def _scored(self, text):
+        if self.scoring is not None:
+            text = self.scoring(text)
+        return " ".join(text.split())
 
     def summarize(self):
         """The error rate in percent; nan without any utterance."""
@@ -64,7 +73,10 @@ class ErrorRate:
         """
         output = self._process(self.references, self.hypotheses)
         with open(path, "w", encoding="utf-8") as file:
-            file.write(f"{self.unit} error rate {self.summarize():.2f} %\n")
+            scored = f", scored on {self.scoring}" if self.scoring else ""
+            file.write(
+                f"{self.unit} error rate {self.summarize():.2f} %{scored}\n"
+            )
             for i, name in enumerate(self.ids, 1):
                 file.write(f"sentence {i}: {name}\n")
             file.write(jiwer.visualize_alignment(output))

@@ -92,3 +92,38 @@ def fold_phones(segments, phn_set=39):
         phones.append(phone)
         ends.append(end)
     return phones, ends
+
+
+class PhoneScoring:
+    """Folds what is scored to 39 phones, as the literature has it.
+
+    Arguments
+    ---------
+    phn_set : {39, 48, 61}
+        The phones that are recognised. Those of 39 are left as they are.
+
+    Example
+    -------
+    >>> scoring = PhoneScoring(61)
+    >>> scoring("h# pau ix q tcl"), str(scoring)
+    ('sil ih sil', '39 phones')
+    """
+
+    def __init__(self, phn_set):
+        self.fold = {39: None, 48: _48_TO_39, 61: FOLD_39}[phn_set]
+
+    def __call__(self, text):
+        """Fold a transcript."""
+        if self.fold is None:
+            return text
+        phones = []
+        for label in text.split():
+            phone = self.fold.get(label, label)
+            # As `fold_phones` prepares the 39.
+            again = phone == "sil" and phones[-1:] == ["sil"]
+            if phone and not again:
+                phones.append(phone)
+        return " ".join(phones)
+
+    def __str__(self):
+        return "39 phones"
