@@ -18,6 +18,8 @@ from speechbrain_ligru_fast import backends
 from speechbrain_ligru_fast.backends import cuda
 from speechbrain_ligru_fast.backends.cuda import build
 from speechbrain_ligru_fast.backends.cuda.plan import Limits, Plan, plan
+from speechbrain_ligru_fast.backends.failures import CannotRun
+from speechbrain_ligru_fast.spec import BACKENDS
 
 SIMT = pathlib.Path(__file__).parent / "simt"
 # These only choose a branch: one compiled kernel serves all their values.
@@ -105,7 +107,7 @@ class Shim:
                 hidden, rows, operand, self.limits, backward, layernorm
             )
             if chosen is None:
-                raise backends.CannotRun(f"H={hidden} fits no kernel here")
+                raise CannotRun(f"H={hidden} fits no kernel here")
         else:
             fields = {"held": 0, "kept": 0, **self.plans}
             fields.setdefault("group", -(-hidden // fields["units"]))
@@ -156,8 +158,10 @@ def installed(shim, precision="ieee"):
     """
     matmul = torch.backends.cuda.matmul
     before = matmul.fp32_precision
-    with unittest.mock.patch.multiple(
-        cuda, unavailable=lambda *_: None, launch=shim
+    patch = unittest.mock.patch
+    with (
+        patch.multiple(cuda, unavailable=lambda *_: None, launch=shim),
+        patch.dict(backends.CANDIDATES, cpu=BACKENDS[1:]),
     ):
         backends._choose.cache_clear()
         matmul.fp32_precision = precision

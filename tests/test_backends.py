@@ -2,6 +2,8 @@
 
 import logging
 import re
+import subprocess
+import sys
 import types
 
 import pytest
@@ -10,20 +12,34 @@ import twins
 
 import speechbrain_ligru_fast as fast
 from speechbrain_ligru_fast import backends
+from speechbrain_ligru_fast.backends.failures import (
+    Broken,
+    Refused,
+)
 from speechbrain_ligru_fast.spec import BACKENDS, ScanSpec
 
 CPU = ("cpu", torch.float32, ScanSpec())
 
 
 @pytest.fixture(autouse=True)
-def fresh_choice():
-    backends._choose.cache_clear()
+def fresh_choice(monkeypatch):
+    monkeypatch.setattr(backends, "_refused", Refused())
+    for function in (backends._choose, backends._warn):
+        function.cache_clear()
     yield
     backends._choose.cache_clear()
 
 
 def name_of(module):
     return module.__name__.rsplit(".", 1)[1]
+
+
+def replace(monkeypatch, **others):
+    """Backends, or reasons why there are none, in the place of ours."""
+    working = backends._load
+    monkeypatch.setattr(
+        backends, "_load", lambda name: others.get(name) or working(name)
+    )
 
 
 def test_every_backend_has_a_state():
@@ -63,24 +79,69 @@ def test_the_error_names_a_backend_that_can_run():
         assert backends.choose(instead, device, dtype, ScanSpec(), steps=100)
 
 
-def test_auto_falls_through_a_broken_library_and_says_so(monkeypatch, caplog):
-    working = backends._load
-
-    def load(name):
-        if name in ("cuda", "triton", "numba"):
-            return f"its library can't be imported: no {name}"
-        return working(name)
-
-    monkeypatch.setattr(backends, "_load", load)
+def test_auto_falls_through_and_says_so(monkeypatch, caplog):
+    """What is not there by choice is said at INFO, once."""
+    replace(monkeypatch, numba="no FMA here")
     with caplog.at_level(logging.INFO, "speechbrain_ligru_fast"):
         ours = fast.LiGRU(4, (2, 9, 3))
         ours(torch.randn(2, 9, 3))
         ours(torch.randn(2, 9, 3))
-    lines = [r.getMessage() for r in caplog.records if "backend" in r.message]
-    assert len(lines) == 1
-    assert "torchscript; not cuda: " in lines[0] and "no numba" in lines[0]
-    with pytest.raises(RuntimeError, match="no numba"):
+    (record,) = caplog.records
+    assert "torchscript; not numba: no FMA here" in record.getMessage()
+    assert record.levelno == logging.INFO
+    with pytest.raises(RuntimeError, match="no FMA here"):
         fast.LiGRU(4, (2, 9, 3), backend="numba")(torch.randn(2, 9, 3))
+
+
+def test_a_broken_numba_is_said_aloud_once(monkeypatch, caplog):
+    replace(monkeypatch, numba=Broken("Numba needs NumPy 2.3 or less"))
+    for dtype in (torch.float32, torch.float64):
+        scan = ("cpu", dtype, ScanSpec())
+        assert name_of(backends.choose("auto", *scan, steps=9)) == "torchscript"
+    (record,) = caplog.records
+    for words in ("'numba' can't", "NumPy 2.3 or less", "pip install"):
+        assert words in record.getMessage()
+    # Who asks for no numba is told nothing.
+    caplog.clear()
+    backends._warn.cache_clear()
+    backends.choose("torchscript", *CPU, steps=9)
+    backends.choose("auto", *CPU, steps=1)
+    assert not caplog.records
+
+
+def test_who_has_set_up_no_logging_sees_it(tmp_path):
+    (tmp_path / "numba").mkdir()
+    source = 'raise ImportError("Numba needs NumPy 2.3 or less. Got 2.4.")'
+    (tmp_path / "numba" / "__init__.py").write_text(source)
+    code = (
+        "import sys; sys.path.insert(0, sys.argv[1])\n"
+        "import torch; from speechbrain_ligru_fast import ligru_scan\n"
+        "for _ in range(2): ligru_scan(torch.ones(2, 5, 8), torch.ones(8, 4))\n"
+        "print('speechbrain_ligru_fast.backends.triton' in sys.modules)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(tmp_path)],
+        capture_output=True,
+        text=True,
+    )
+    # A CPU needs no Triton, whose import takes its time.
+    assert done.stdout == "False\n", done.stderr
+    (said,) = [n for n in done.stderr.splitlines() if "backend" in n]
+    assert "numba" in said and "Got 2.4" in said
+
+
+def test_a_missing_library_that_is_optional_is_no_fault(monkeypatch):
+    def absent(path):
+        name = path.rpartition(".")[2]
+        raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+
+    monkeypatch.setattr(backends.importlib, "import_module", absent)
+    backends._load.cache_clear()
+    try:
+        reasons = [backends._load(name) for name in ("triton", "numba")]
+    finally:
+        backends._load.cache_clear()
+    assert [isinstance(r, Broken) for r in reasons] == [False, True]
 
 
 def test_a_broken_library_is_a_reason(monkeypatch):
@@ -104,12 +165,7 @@ def test_auto_survives_a_library_that_fails_when_asked(monkeypatch):
         raise AttributeError("module 'triton' has no attribute 'knobs'")
 
     other = types.SimpleNamespace(unavailable=unavailable)
-    working = backends._load
-    monkeypatch.setattr(
-        backends,
-        "_load",
-        lambda name: other if name == "triton" else working(name),
-    )
+    replace(monkeypatch, triton=other)
     assert "no attribute 'knobs'" in fast.available_backends()["triton"]
     assert backends.choose("auto", *CPU, steps=100)
     with pytest.raises(RuntimeError, match="can't be asked: module 'triton'"):
@@ -142,10 +198,7 @@ def test_a_refusal_is_by_option(monkeypatch):
             "no tanh here" if spec.nonlinearity == "tanh" else None
         ),
     )
-    working = backends._load
-    monkeypatch.setattr(
-        backends, "_load", lambda n: picky if n == "numba" else working(n)
-    )
+    replace(monkeypatch, numba=picky)
     assert backends.choose("auto", *CPU, steps=9) is picky
     tanh = ("cpu", torch.float32, ScanSpec("tanh"))
     assert name_of(backends.choose("auto", *tanh, steps=9)) == "torchscript"

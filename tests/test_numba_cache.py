@@ -1,14 +1,21 @@
 """What Numba has compiled is found again, or the user is told why not."""
 
+import errno
 import logging
 import os
+import shutil
 import subprocess
 import sys
 
-import numpy
 import pytest
 
-loops = pytest.importorskip("speechbrain_ligru_fast.backends.numba.cpu.loops")
+pytest.importorskip("numba")
+
+from numba import types  # noqa: E402
+from numba.core import caching, config  # noqa: E402
+
+from speechbrain_ligru_fast.backends.numba import compiling  # noqa: E402
+from speechbrain_ligru_fast.backends.numba.cpu import loops  # noqa: E402
 
 SCAN = """
 import torch
@@ -39,16 +46,196 @@ def test_other_vectors_are_other_code(monkeypatch):
     assert loops.source_hash() != host
 
 
-def test_no_folder_to_keep_it_in(monkeypatch, caplog):
-    genuine = loops.cfunc
+def square(number):
+    """A C function that Numba compiles in no time."""
 
-    def cfunc(signature, cache=False):
-        if cache:
-            raise RuntimeError("cannot cache function: no locator available")
-        return lambda function: (genuine, signature, function)
+    def function(x):
+        return x * x + number
 
-    monkeypatch.setattr(loops, "cfunc", cfunc)
-    with caplog.at_level(logging.WARNING, "speechbrain_ligru_fast"):
-        compiled = loops.compiled("forward", numpy.float32, False, "")
-    assert compiled[2].__name__ == "forward"
-    assert "NUMBA_CACHE_DIR" in caplog.text
+    return function
+
+
+SIGNATURE = types.float64(types.float64)
+
+
+def call(number=1.0):
+    """Compiles or loads, calls, and says whether it was loaded."""
+    found = compiling.compiled(SIGNATURE, square(number))
+    assert found.ctypes(3.0) == 9.0 + number
+    return bool(found._cache_hits)
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """The cache's folder; nothing was warned of so far."""
+    monkeypatch.setattr(config, "CACHE_DIR", str(tmp_path / "cache"))
+    compiling._warn.cache_clear()
+    assert not call()
+    (path,) = (tmp_path / "cache").iterdir()
+    compiling._warn.cache_clear()
+    return path
+
+
+def messages(caplog):
+    return [record.getMessage() for record in caplog.records]
+
+
+def test_it_says_that_it_compiles_and_only_then(folder, caplog):
+    assert call()
+    assert not caplog.records
+    assert not call(2.0) and not call(4.0)
+    (message,) = messages(caplog)
+    assert "takes some seconds" in message
+
+
+DAMAGE = {
+    "torn": lambda data: data[:-9],
+    "empty": lambda data: b"",
+    "foreign": lambda data: b"something else",
+    "flipped": lambda data: data[:-200] + bytes([data[-200] ^ 1]) + data[-199:],
+    "zeroes": lambda data: bytes(len(data)),
+}
+
+
+@pytest.mark.parametrize("suffix", ["nbi", "nbc"])
+@pytest.mark.parametrize("damage", DAMAGE)
+def test_a_damaged_entry_is_compiled_again(folder, damage, suffix):
+    (path,) = folder.glob(f"*.{suffix}")
+    path.write_bytes(DAMAGE[damage](path.read_bytes()))
+    loaded = call()
+    # A bit of an index may be one that matters to nobody.
+    assert not loaded or (damage, suffix) == ("flipped", "nbi")
+    assert call()
+
+
+def test_an_index_that_names_other_code(folder):
+    """Numba writes it first: a process was killed before the code."""
+    (path,) = folder.glob("*.nbc")
+    old = path.read_bytes()
+    for path in folder.iterdir():
+        path.unlink()
+    assert not call(2.0)
+    (path,) = folder.glob("*.nbc")
+    path.write_bytes(old)
+    assert not call(2.0)
+    assert call(2.0)
+
+
+def test_a_cache_that_vanishes(folder):
+    shutil.rmtree(folder.parent)
+    assert not call()
+    assert call()
+
+
+@pytest.mark.parametrize(
+    "code", ["ENOSPC", "EDQUOT", "EROFS", "EACCES", "ENOSYS", "EIO", "ESTALE"]
+)
+@pytest.mark.parametrize("function", ["open", "replace", "no folder"])
+def test_a_disk_that_takes_nothing(folder, function, code, monkeypatch, caplog):
+    genuine = open
+
+    def fail(path, mode="w", **options):
+        if mode == "rb":
+            return genuine(path, mode)
+        raise OSError(getattr(errno, code), "as on such a disk")
+
+    where = caching if function == "open" else os
+    with monkeypatch.context() as patch:
+        if function == "no folder":
+            patch.setattr(caching.CacheImpl, "_locator_classes", [])
+        else:
+            patch.setattr(where, function, fail, raising=False)
+        for number in (2.0, 2.0, 4.0):
+            assert not call(number)
+    said = [m for m in messages(caplog) if "anew in every process" in m]
+    assert len(said) == 1 and "NUMBA_CACHE_DIR" in said[0]
+    assert len(caplog.records) == 1 + (function != "no folder")
+    assert not call(2.0) and call(2.0)
+    assert not list(folder.glob("*.tmp.*"))
+
+
+def test_an_entry_that_may_not_be_read(folder, monkeypatch):
+    genuine = open
+
+    def fail(path, mode="r", **options):
+        if str(path).endswith(".nbi"):
+            raise PermissionError(errno.EACCES, "not yours")
+        return genuine(path, mode, **options)
+
+    monkeypatch.setattr(caching, "open", fail, raising=False)
+    assert not call()
+
+
+def test_a_quota_that_is_full(tmp_path):
+    """The limit on a file's size stands for the quota's."""
+    code = (
+        "import resource, sys\n"
+        "from numba import types\n"
+        "from speechbrain_ligru_fast.backends.numba import compiling\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (200, 200))\n"
+        "found = compiling.compiled(\n"
+        "    types.float64(types.float64), lambda x: x * x\n"
+        ")\n"
+        "print(found.ctypes(3.0))\n"
+    )
+    (tmp_path / "loops.py").write_text(code)
+    done = subprocess.run(
+        [sys.executable, str(tmp_path / "loops.py")],
+        env={**os.environ, "NUMBA_CACHE_DIR": str(tmp_path / "cache")},
+        capture_output=True,
+        text=True,
+    )
+    assert done.stdout == "9.0\n", done.stderr
+    assert "File too large" in done.stderr
+
+
+@pytest.mark.skipif(not hasattr(os, "getuid"), reason="no owners here")
+@pytest.mark.parametrize("change", ["anybody", "another"])
+def test_code_of_others_is_not_run(folder, change, monkeypatch, caplog):
+    if change == "anybody":
+        folder.chmod(0o777)
+    else:
+        genuine = os.stat
+
+        def stat(path, **options):
+            found = genuine(path, **options)
+            if str(path) != str(folder):
+                return found
+            return os.stat_result([*found[:4], 12345678, *found[5:10]])
+
+        monkeypatch.setattr(os, "stat", stat)
+    before = {p: p.stat().st_mtime_ns for p in folder.iterdir()}
+    assert not call() and not call()
+    assert {p: p.stat().st_mtime_ns for p in folder.iterdir()} == before
+    said = [m for m in messages(caplog) if "other users can write" in m]
+    assert len(said) == 1 and str(folder) in said[0]
+    # Its mode is its owner's to set.
+    if change == "anybody":
+        assert folder.stat().st_mode & 0o777 == 0o777
+
+
+def test_a_users_own_group_may_write(folder):
+    """As with umask 002, where every user has a group."""
+    folder.chmod(0o775)
+    assert call()
+
+
+@pytest.mark.parametrize("level", [logging.NOTSET, logging.DEBUG])
+def test_numbas_logger_is_left_as_it_is(folder, level, caplog):
+    numbas = logging.getLogger("numba")
+    with caplog.at_level(logging.DEBUG), caplog.at_level(level, "numba"):
+        assert not call(2.0)
+        assert numbas.level == level
+    lines = [r for r in caplog.records if r.name.startswith("numba")]
+    # Who gave it a level gets what was asked for.
+    assert bool(lines) == (level == logging.DEBUG)
+
+
+def test_importing_changes_no_level():
+    code = (
+        "import logging\n"
+        "import speechbrain_ligru_fast.backends.numba\n"
+        "print(logging.getLogger('numba').level)"
+    )
+    command = [sys.executable, "-c", code]
+    assert subprocess.check_output(command, text=True) == "0\n"

@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from speechbrain_ligru_fast import available_backends, backends
+from speechbrain_ligru_fast.backends.failures import CannotRun
 from speechbrain_ligru_fast.spec import ScanSpec
 
 triton = pytest.importorskip("triton")
@@ -121,7 +122,7 @@ def test_a_kernel_that_the_gpu_cannot_hold_is_a_refusal(monkeypatch):
     monkeypatch.setattr(backend, "unavailable", lambda *asked: None)
     w, u = torch.randn(2, 9, 48), torch.randn(48, 24)
     message = "forward_kernel for 24 units.*shared memory.*backend='auto'"
-    with pytest.raises(backends.CannotRun, match=message):
+    with pytest.raises(CannotRun, match=message):
         backends.run(
             "scan_forward", "triton", "cuda", torch.float32, ScanSpec(), 9,
             w, u, None, None, None, None, None, False,

@@ -13,9 +13,10 @@ from types import SimpleNamespace
 import torch
 
 from benchmarks.gpu import scans
-from speechbrain_ligru_fast.backends import CannotRun, cuda
+from speechbrain_ligru_fast.backends import cuda
 from speechbrain_ligru_fast.backends.cuda import build, launch
 from speechbrain_ligru_fast.backends.cuda.plan import plan
+from speechbrain_ligru_fast.backends.failures import CannotRun
 
 
 class Recorder:

@@ -12,10 +12,17 @@ import functools
 import importlib
 import importlib.util
 import logging
+import traceback
 
 import torch
 
 from speechbrain_ligru_fast.backends import order
+from speechbrain_ligru_fast.backends.failures import (
+    Broken,
+    CannotRun,
+    Refused,
+    mendable,
+)
 from speechbrain_ligru_fast.spec import (
     BACKENDS,
     ScanSpec,
@@ -24,13 +31,23 @@ from speechbrain_ligru_fast.spec import (
 
 logger = logging.getLogger(__name__)
 
-
-class CannotRun(RuntimeError):
-    """A backend can't run a scan of this size on this device.
-
-    Raised by ``scan_forward`` or ``scan_backward`` before they start, for
-    what ``unavailable`` can't know.
-    """
+# What ``auto`` asks, in this order, and so imports; on a GPU see order.py.
+CANDIDATES = {
+    "cpu": ("numba", "torchscript", "reference"),
+    "other": ("torchscript", "reference"),
+}
+# Libraries that one does without, unlike Numba.
+_OPTIONAL = ("triton", "cuda", "numba_cuda")
+_ADVICE = {
+    "numba": (
+        "Mend what `python -c 'import numba'` shows (often NumPy is newer "
+        "than this Numba takes: pip install --upgrade numba)"
+    ),
+}
+_REPORT = (
+    "please report this line, with what `python -m speechbrain_ligru_fast` "
+    "prints, as an issue"
+)
 
 
 @functools.cache
@@ -43,7 +60,10 @@ def _load(name):
         return importlib.import_module(path)
     # A broken library may raise anything, OSError for a missing file of its.
     except Exception as error:
-        return f"its library can't be imported: {error}"
+        reason = f"its library can't be imported: {error}"
+        if isinstance(error, ModuleNotFoundError) and error.name in _OPTIONAL:
+            return reason
+        return Broken(reason)
 
 
 def _reason(name, device_type, dtype, spec):
@@ -55,7 +75,7 @@ def _reason(name, device_type, dtype, spec):
         return module.unavailable(device_type, dtype, spec)
     # A library of an unknown version, or a driver, may fail only when asked.
     except Exception as error:
-        return f"its library can't be asked: {error}"
+        return Broken(f"its library can't be asked: {error}")
 
 
 # Steps below which packing weights for a compiled loop saves little or costs
@@ -125,23 +145,64 @@ def run(function, name, device_type, dtype, spec, steps, *arguments):
     Returns
     -------
     tuple
-        What the function returns. ``auto`` goes on to the next backend when
-        one turns out not to hold the scan, with one warning.
+        What the function returns. Where a backend fails, ``auto`` goes on
+        to the next one, with one warning: each makes tensors of its own, and
+        reads what another's forward has saved.
     """
-    refused = ()
-    while True:
-        module = _choose(
-            name, device_type, dtype, spec, steps < _SHORT, refused
-        )
+    short = steps < _SHORT
+    if name != "auto":
+        module = _choose(name, device_type, dtype, spec, short)
         try:
             return getattr(module, function)(spec, *arguments)
         except CannotRun as error:
-            if name != "auto":
-                raise CannotRun(
-                    f"{error}. backend='auto' goes on to the next that can."
-                ) from error
-            _warn(f"{error}; taking the next backend")
-            refused += (module.__name__.rpartition(".")[2],)
+            raise CannotRun(
+                f"{error}. backend='auto' goes on to the next that can."
+            ) from error
+    scan = _scan(function, dtype, spec, arguments[0])
+    failures = []
+    while True:
+        refused = (*_refused.names(*scan), *(n for n, _ in failures))
+        module = _choose(name, device_type, dtype, spec, short, refused)
+        taken = module.__name__.rpartition(".")[2]
+        try:
+            result = getattr(module, function)(spec, *arguments)
+        except Exception as error:
+            if taken == "reference" or not mendable(error, scan[0]):
+                raise
+            failures.append((taken, error))
+            # Their tensors, which the next one may need the memory of.
+            traceback.clear_frames(error.__traceback__)
+            continue
+        # Only now: where all fail, the caller's arguments do.
+        for failed, error in failures:
+            _refuse(failed, error, taken, scan)
+        # They hold this frame, and so its tensors.
+        failures.clear()
+        return result
+
+
+_refused = Refused()
+
+
+def _scan(function, dtype, spec, tensor):
+    """What failures are remembered by; see ``failures.Refused``."""
+    parts = 2 if function == "scan_forward" else spec.directions
+    rows = spec.directions * tensor.size(0)
+    return tensor.device, dtype, spec, tensor.size(2) // parts, rows
+
+
+def _refuse(name, error, instead, scan):
+    _refused.add(name, error, *scan)
+    if isinstance(error, CannotRun):
+        _warn(f"{error}; taking backend {instead!r}")
+        return
+    device, dtype, spec, hidden, rows = scan
+    _warn(
+        f"backend {name!r} failed on {device} with {dtype}, H={hidden}, "
+        f"{rows} rows, {spec}: {type(error).__name__}: {error}; taking "
+        f"backend {instead!r} from now on: {_REPORT}"
+    )
+    logger.debug("backend %r failed", name, exc_info=error)
 
 
 @functools.cache
@@ -154,17 +215,13 @@ def _by_speed(device_type, dtype, spec, short):
 
     ``torchscript`` and ``reference`` run everywhere.
     """
-    candidates = BACKENDS[1:]
+    candidates = CANDIDATES.get(device_type, CANDIDATES["other"])
     if device_type == "cuda":
         candidates = order.gpu_order(
             torch.cuda.get_device_name(), dtype, spec.layernorm
         )
     for candidate in candidates:
-        if device_type == "cpu" and candidate in ("cuda", "triton"):
-            # Not even asked: importing Triton takes a second. Its interpreter
-            # is for tests only.
-            reason = "it runs on a GPU"
-        elif device_type == "cpu" and candidate == "numba" and short:
+        if candidate == "numba" and device_type == "cpu" and short:
             reason = f"fewer than {_SHORT} steps don't repay packing"
         else:
             reason = _reason(candidate, device_type, dtype, spec)
@@ -188,20 +245,29 @@ def _choose(name, device_type, dtype, spec, short, refused_sizes=()):
                 "the fastest that can."
             )
         return _load(name)
-    refused = []
+    slower = []
     for candidate, reason in _by_speed(device_type, dtype, spec, short):
         if candidate in refused_sizes:
             continue
-        if reason is None:
-            logger.info(
-                "LiGRU backend on %s with %s: %s%s",
-                device_type,
-                dtype,
-                candidate,
-                "".join(f"; not {n}: {why}" for n, why in refused),
-            )
-            return _load(candidate)
-        refused.append((candidate, reason))
+        if reason is not None:
+            slower.append((candidate, reason))
+            continue
+        logger.info(
+            "LiGRU backend on %s with %s: %s%s",
+            device_type,
+            dtype,
+            candidate,
+            "".join(f"; not {n}: {why}" for n, why in slower),
+        )
+        for broken, why in slower:
+            if isinstance(why, Broken):
+                _warn(
+                    f"backend {broken!r} can't run on {device_type}, and "
+                    f"{candidate!r} is slower: {why}. "
+                    + _ADVICE.get(broken, f"If it should, {_REPORT}")
+                    + f"; backend={candidate!r} says nothing of it."
+                )
+        return _load(candidate)
     raise AssertionError("the reference backend runs everywhere")
 
 

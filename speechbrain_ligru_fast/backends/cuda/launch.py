@@ -7,9 +7,9 @@ from dataclasses import replace
 
 import torch
 
-from speechbrain_ligru_fast.backends import CannotRun
 from speechbrain_ligru_fast.backends.cuda import build
 from speechbrain_ligru_fast.backends.cuda.plan import Limits, plan
+from speechbrain_ligru_fast.backends.failures import CannotRun, EarlierFailure
 
 logger = logging.getLogger(__name__)
 
@@ -210,7 +210,9 @@ class Machine:
         Raises
         ------
         RuntimeError
-            If the driver refuses, or an earlier kernel gave up waiting.
+            If the driver refuses.
+        EarlierFailure
+            If an earlier kernel gave up waiting.
         """
         from cuda.bindings import driver
 
@@ -245,13 +247,13 @@ class Machine:
                 ) from error
 
     def check(self):
-        """Raises RuntimeError if a finished kernel gave up waiting."""
+        """Raises EarlierFailure if a finished kernel gave up waiting."""
         ticket = int(self._error[0])
         if ticket == 0:
             return
         self._error.zero_()
         launches = {number: key for key, number in self._tickets.items()}
-        raise RuntimeError(
+        raise EarlierFailure(
             f"backend 'cuda' on {self._name()}: a CTA waited too long for "
             f"the others and gave up; its output is NaN: "
             f"{_describe(launches[ticket])}"

@@ -5,15 +5,11 @@ in docs/backends.md.
 """
 
 import importlib.util
-import logging
 
 import numba
 
+from speechbrain_ligru_fast.backends.failures import Broken
 from speechbrain_ligru_fast.backends.numba import cpu
-
-# It describes every line it compiles to whoever logs at level DEBUG, as
-# SpeechBrain's experiments do.
-logging.getLogger("numba").setLevel(logging.WARNING)
 
 
 def rounds_states(device_type, dtype):
@@ -35,7 +31,7 @@ def unavailable(device_type, dtype, spec):
         return _gpu().unavailable()
     # A broken installation raises whatever it likes, at its first use.
     except Exception as error:
-        return f"numba-cuda can't be used: {error}"
+        return Broken(f"numba-cuda can't be used: {error}")
 
 
 def _gpu():

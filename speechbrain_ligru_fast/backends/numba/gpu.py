@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from numba import config, cuda
 
+from speechbrain_ligru_fast.backends.numba.compiling import quiet
 from speechbrain_ligru_fast.rows import accumulate_dtype
 from speechbrain_ligru_fast.spec import LEAKY_SLOPE, NONLINEARITIES
 
@@ -250,7 +251,7 @@ def _launch(kernel, items, device, arguments):
         # The simulator runs one block, a Python thread per GPU thread.
         kernel[1, min(items, 16)](*[_array(x) for x in arguments])
         return
-    with torch.cuda.device(device):
+    with torch.cuda.device(device), quiet():
         processors = torch.cuda.get_device_properties(
             device
         ).multi_processor_count

@@ -17,7 +17,7 @@ import torch
 import triton
 from triton.runtime.errors import OutOfResources, PTXASError
 
-from speechbrain_ligru_fast.backends import CannotRun
+from speechbrain_ligru_fast.backends.failures import CannotRun, EarlierFailure
 from speechbrain_ligru_fast.backends.triton.backward import backward_kernel
 from speechbrain_ligru_fast.backends.triton.device import COUNTER_STRIDE
 from speechbrain_ligru_fast.backends.triton.forward import forward_kernel
@@ -109,13 +109,13 @@ class _Failures:
         return number
 
     def check(self):
-        """Raises RuntimeError if a launch has failed."""
+        """Raises EarlierFailure if a launch has failed."""
         number = int(self.flag[0])
         if number == 0:
             return
         self.flag.zero_()
         what = dict(self.recent).get(number, "an earlier launch")
-        raise RuntimeError(
+        raise EarlierFailure(
             f"triton backend: {what} was given up, because its programs "
             "waited in vain for each other; its results are NaN. Is the GPU "
             "shared? backend='torchscript' has no such barrier."

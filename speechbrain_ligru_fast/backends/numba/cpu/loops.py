@@ -1,12 +1,12 @@
 """The loops as C functions, kept compiled on disk."""
 
 import hashlib
-import logging
 from pathlib import Path
 
-from numba import carray, cfunc, types
+from numba import carray, types
 
 from speechbrain_ligru_fast import spec
+from speechbrain_ligru_fast.backends.numba import compiling
 from speechbrain_ligru_fast.backends.numba.cpu import operands, vectors
 from speechbrain_ligru_fast.backends.numba.cpu.arguments import ARGUMENTS
 from speechbrain_ligru_fast.backends.numba.cpu.backward import (
@@ -15,8 +15,6 @@ from speechbrain_ligru_fast.backends.numba.cpu.backward import (
 from speechbrain_ligru_fast.backends.numba.cpu.forward import (
     forward as forward_loop,
 )
-
-logger = logging.getLogger(__name__)
 
 
 def source_hash():
@@ -54,13 +52,4 @@ def compiled(direction, real, words, fingerprint):
 
     function = forward if direction == "forward" else backward
     signature = types.void(types.CPointer(types.int64))
-    try:
-        return cfunc(signature, cache=True)(function)
-    except RuntimeError as error:
-        if "cannot cache" not in str(error):
-            raise
-        logger.warning(
-            "Backend numba compiles its loops anew in every process, for it "
-            "found no folder to keep them in: set NUMBA_CACHE_DIR to one"
-        )
-        return cfunc(signature)(function)
+    return compiling.compiled(signature, function)

@@ -1,0 +1,219 @@
+"""``auto`` outlives a backend that fails, wherever it fails."""
+
+import errno
+import logging
+import types
+
+import pytest
+import torch
+import twins
+
+from speechbrain_ligru_fast import backends, ligru_scan
+from speechbrain_ligru_fast.backends import failures, reference
+from speechbrain_ligru_fast.backends.failures import (
+    CannotRun,
+    EarlierFailure,
+    Refused,
+)
+from speechbrain_ligru_fast.spec import ScanSpec
+
+
+class CompilerError(Exception):
+    """As a library's own: NVRTC's, LLVM's or Triton's."""
+
+
+FAILURES = [
+    CannotRun("backend 'numba': H=6 fits no kernel"),
+    CompilerError("nvrtc: error: invalid value for --gpu-architecture"),
+    RuntimeError("CUDA_ERROR_INVALID_IMAGE: driver too old"),
+    ImportError("libnvrtc.so.13: cannot open shared object file"),
+    OSError(errno.ENOSPC, "No space left on device"),
+    MemoryError("Unable to allocate"),
+    AttributeError("module 'triton' has no attribute 'knobs'"),
+    AssertionError("LLVM"),
+]
+PLACES = ("unavailable", "scan_forward", "scan_backward")
+
+
+@pytest.fixture(autouse=True)
+def fresh(monkeypatch):
+    monkeypatch.setattr(backends, "_refused", Refused())
+    for function in (backends._choose, backends._warn):
+        function.cache_clear()
+    yield
+    backends._choose.cache_clear()
+
+
+@pytest.fixture
+def stand_in(monkeypatch):
+    """Puts a backend that fails where told in numba's place."""
+    working = backends._load
+
+    def put(place, error):
+        called = []
+
+        def function(name):
+            def run(*arguments):
+                called.append(name)
+                if name == place:
+                    raise error
+                genuine = getattr(reference, name)
+                return genuine(*arguments)
+
+            return run
+
+        module = types.SimpleNamespace(
+            __name__="backends.numba",
+            **{name: function(name) for name in PLACES},
+        )
+        monkeypatch.setattr(
+            backends, "_load", lambda n: module if n == "numba" else working(n)
+        )
+        return called
+
+    return put
+
+
+def train(backend, batch=2, steps=5, layernorm=False, recompute=False):
+    """Output and gradients of a step on drawn data."""
+    generator = torch.Generator().manual_seed(1)
+    shapes = (batch, steps, 12), (12, 6), (2 * batch, 6)
+    w, u, h0 = (torch.randn(s, generator=generator) for s in shapes)
+    for tensor in (w, u, h0):
+        tensor.requires_grad_()
+    output = ligru_scan(
+        w, u, h0, lengths=torch.tensor([steps, 2, 4][:batch]), directions=2,
+        layernorm=layernorm, backend=backend, recompute=recompute,
+    )  # fmt: skip
+    output.square().sum().backward()
+    return output.detach(), w.grad, u.grad, h0.grad
+
+
+def compare(got, want):
+    for ours, theirs in zip(got, want, strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("layernorm", [False, True])
+@pytest.mark.parametrize("place", PLACES)
+@pytest.mark.parametrize("error", FAILURES, ids=lambda e: type(e).__name__)
+def test_the_next_one_goes_on(stand_in, caplog, place, error, layernorm):
+    want = train("reference", layernorm=layernorm)
+    called = stand_in(place, error)
+    for _ in range(3):
+        compare(train("auto", layernorm=layernorm), want)
+    # Tried once, and said once.
+    assert called.count(place) == 1
+    (record,) = caplog.records
+    message = record.getMessage()
+    for words in ("numba", "torchscript", str(error)):
+        assert words in message
+    if not isinstance(error, CannotRun):
+        assert "python -m speechbrain_ligru_fast" in message or (
+            place == "unavailable"
+        )
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        torch.OutOfMemoryError("CUDA out of memory"),
+        RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate"),
+        EarlierFailure("its results are NaN"),
+        KeyboardInterrupt(),
+        SystemExit(3),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+@pytest.mark.parametrize("place", PLACES[1:])
+def test_what_is_the_callers_passes(stand_in, caplog, place, error):
+    called = stand_in(place, error)
+    for times in (1, 2):
+        with pytest.raises(type(error)) as raised:
+            train("auto")
+        assert raised.value is error
+        assert called.count(place) == times
+    assert not caplog.records
+
+
+def test_a_backend_that_is_named_raises(stand_in):
+    stand_in("scan_forward", CompilerError("no such architecture"))
+    with pytest.raises(CompilerError):
+        train("numba")
+
+
+def test_a_gpu_that_is_lost_is_not_asked_again(monkeypatch):
+    """After an illegal address whatever follows fails: that is raised."""
+    asked = []
+    state = {"capturing": False}
+
+    def synchronize(device):
+        asked.append(device)
+        raise RuntimeError("CUDA error: an illegal memory access")
+
+    monkeypatch.setattr(torch.cuda, "synchronize", synchronize)
+    monkeypatch.setattr(
+        torch.cuda, "is_current_stream_capturing", lambda: state["capturing"]
+    )
+    device, error = torch.device("cuda", 1), RuntimeError("launch failed")
+    assert not failures.mendable(error, device)
+    assert asked == [device]
+    state["capturing"] = True
+    assert failures.mendable(error, device)
+    state["capturing"] = False
+    monkeypatch.setattr(torch.cuda, "synchronize", lambda device: None)
+    assert failures.mendable(error, device)
+    assert failures.mendable(error, torch.device("cpu"))
+
+
+def test_a_size_is_refused_for_its_rows_only(stand_in, caplog):
+    called = stand_in("scan_forward", CannotRun("too many rows"))
+    for batch in (2, 2, 3, 3):
+        train("auto", batch)
+    assert called.count("scan_forward") == 2
+    called = stand_in("scan_forward", CompilerError("at any size"))
+    backends._refused.__init__()
+    backends._choose.cache_clear()
+    for batch in (2, 3, 1):
+        train("auto", batch)
+    assert called.count("scan_forward") == 1
+
+
+def test_where_all_fail_nothing_is_refused(stand_in, caplog):
+    """Arguments that nobody takes are no backend's fault."""
+    called = stand_in(None, None)
+    for times in (1, 2):
+        with pytest.raises((RuntimeError, IndexError)):
+            backends.run(
+                "scan_forward", "auto", "cpu", torch.float32, ScanSpec(), 5,
+                torch.ones(2, 5, 8), torch.ones(3, 3),
+                None, None, None, None, None, True,
+            )  # fmt: skip
+        assert called.count("scan_forward") == times
+    assert not caplog.records
+
+
+def test_the_traceback_is_there_for_who_looks(stand_in, caplog):
+    stand_in("scan_forward", CompilerError("somewhere deep"))
+    with caplog.at_level(logging.DEBUG, "speechbrain_ligru_fast"):
+        train("auto")
+    assert any(record.exc_info for record in caplog.records)
+
+
+@pytest.mark.parametrize("layernorm", [False, True])
+@pytest.mark.parametrize("recompute", [False, True])
+def test_any_backward_reads_what_a_forward_saved(
+    monkeypatch, layernorm, recompute, backend
+):
+    """Where a backend fails between the two."""
+    want = train("reference", layernorm=layernorm, recompute=recompute)
+    genuine = backends.run
+    for reader in twins.available():
+
+        def run(function, name, *arguments, reader=reader):
+            if function == "scan_backward":
+                name = reader
+            return genuine(function, name, *arguments)
+
+        monkeypatch.setattr(backends, "run", run)
+        compare(train(backend, layernorm=layernorm, recompute=recompute), want)
