@@ -1,15 +1,19 @@
 """Kernels compile for every architecture; the cubin cache; the planner."""
 
 import dataclasses
+import errno
 import functools
 import itertools
 import os
+import pathlib
 import re
+import shutil
 import stat
 
 import pytest
+from full_disk import on_full_disk
 
-from speechbrain_ligru_fast.backends.cuda import build
+from speechbrain_ligru_fast.backends.cuda import build, cubins
 from speechbrain_ligru_fast.backends.cuda.plan import Limits, plan
 
 pytest.importorskip("cuda.core", reason="the extra [cuda] is not installed")
@@ -152,6 +156,7 @@ def test_plans_on_a_hopper():
 def cache(tmp_path, monkeypatch):
     """An empty cache, and a list of what was compiled."""
     monkeypatch.setenv("SPEECHBRAIN_LIGRU_CACHE", str(tmp_path / "cache"))
+    cubins._warn.cache_clear()
     compiled = []
 
     def compile_cubin(plan, arch, macros):
@@ -169,7 +174,7 @@ def test_a_cubin_is_compiled_once(cache):
     assert get("sm_80", MACROS) == b"cubin 2"
     assert get("sm_90a", {**MACROS, "ACTIVATION": 1}) == b"cubin 3"
     assert compiled == ["sm_90a", "sm_80", "sm_90a"]
-    folder = build.cache_folder()
+    folder = cubins.folder()
     assert stat.S_IMODE(folder.stat().st_mode) == 0o700
     assert {path.suffix for path in folder.iterdir()} == {".cubin"}
 
@@ -188,7 +193,7 @@ def test_another_source_or_compiler_is_another_entry(cache, monkeypatch):
 def test_a_damaged_entry_is_built_again(cache, damage):
     compiled, get = cache
     get("sm_90a", MACROS)
-    (path,) = build.cache_folder().iterdir()
+    (path,) = cubins.folder().iterdir()
     data = path.read_bytes()
     path.write_bytes(
         {
@@ -203,37 +208,144 @@ def test_a_damaged_entry_is_built_again(cache, damage):
     assert len(compiled) == 2
 
 
-def test_no_folder_no_cache(cache, monkeypatch, tmp_path):
-    """A cache that can't be had costs time, nothing else."""
+def test_an_entry_under_another_name_is_built_again(cache):
+    """Another kernel's code would run, with this one's arguments."""
     compiled, get = cache
+    get("sm_90a", MACROS)
+    (path,) = cubins.folder().iterdir()
+    path.rename(path.with_name("other"))
+    get("sm_80", MACROS)
+    (other,) = cubins.folder().glob("*.cubin")
+    path.with_name("other").replace(other)
+    assert get("sm_80", MACROS) == b"cubin 3"
+
+
+@pytest.mark.parametrize("place", ["file", "below a file", "/proc/none"])
+def test_no_folder_no_cache(cache, monkeypatch, tmp_path, caplog, place):
+    """A cache that can't be had costs time, and one warning."""
+    _, get = cache
     (tmp_path / "file").write_text("")
-    monkeypatch.setenv("SPEECHBRAIN_LIGRU_CACHE", str(tmp_path / "file"))
+    places = {"file": "file", "below a file": "file/below"}
+    place = tmp_path / places.get(place, place)
+    monkeypatch.setenv("SPEECHBRAIN_LIGRU_CACHE", str(place))
     assert get("sm_90a", MACROS) == b"cubin 1"
     assert get("sm_90a", MACROS) == b"cubin 2"
-    monkeypatch.setenv("SPEECHBRAIN_LIGRU_CACHE", str(tmp_path))
-    monkeypatch.setattr(os, "getuid", lambda: 12345678)
-    assert build.cache_folder() is None
+    (record,) = caplog.records
+    assert "SPEECHBRAIN_LIGRU_CACHE to a folder" in record.getMessage()
+    assert str(place) in record.getMessage()
 
 
+@pytest.mark.parametrize("mode", [0o777, 0o1777, 0o2775, 0o755, 0o700])
+def test_a_shared_folder_keeps_its_mode(cache, tmp_path, mode, caplog):
+    """Each user has a folder of their own in it."""
+    compiled, get = cache
+    shared = tmp_path / "cache"
+    shared.mkdir()
+    shared.chmod(mode)
+    for _ in range(2):
+        get("sm_90a", MACROS)
+    assert len(compiled) == 1 and not caplog.records
+    assert stat.S_IMODE(shared.stat().st_mode) == mode
+    (own,) = shared.iterdir()
+    assert own == cubins.folder() and str(os.getuid()) in own.name
+    assert stat.S_IMODE(own.stat().st_mode) & 0o777 == 0o700
+
+
+@pytest.mark.parametrize("what", ["mode", "owner", "link", "file"])
+def test_nothing_is_loaded_where_others_write(
+    cache, monkeypatch, tmp_path, what, caplog
+):
+    """It is said, and the folder is left as it was."""
+    _, get = cache
+    get("sm_90a", MACROS)
+    own = cubins.folder()
+    if what == "mode":
+        own.chmod(0o720)
+    elif what == "owner":
+        genuine = pathlib.Path.lstat
+
+        def lstat(path):
+            found = list(genuine(path))
+            found[4] += path == own
+            return os.stat_result(found)
+
+        monkeypatch.setattr(pathlib.Path, "lstat", lstat)
+    else:
+        own.rename(tmp_path / "elsewhere")
+        if what == "link":
+            own.symlink_to(tmp_path / "elsewhere")
+        else:
+            own.write_text("")
+    before = own.lstat()
+    for number in (2, 3):
+        assert get("sm_90a", MACROS) == f"cubin {number}".encode()
+    assert own.lstat()[:7] == before[:7]
+    (record,) = caplog.records
+    assert f"{own} is no folder that this user" in record.getMessage()
+
+
+@pytest.mark.parametrize("what", ["mode", "link", "pipe", "folder"])
+def test_an_entry_that_others_could_write_is_built_again(cache, what, tmp_path):
+    _, get = cache
+    get("sm_90a", MACROS)
+    (path,) = cubins.folder().iterdir()
+    if what == "mode":
+        path.chmod(0o666)
+    else:
+        path.rename(tmp_path / "elsewhere")
+    if what == "link":
+        path.symlink_to(tmp_path / "elsewhere")
+    elif what == "pipe":
+        os.mkfifo(path)
+    elif what == "folder":
+        path.mkdir()
+    assert get("sm_90a", MACROS) == b"cubin 2"
+
+
+@pytest.mark.parametrize("code", ["ENOSPC", "EDQUOT", "EROFS", "EACCES", "EIO"])
 @pytest.mark.parametrize("step", ["mkstemp", "replace"])
-def test_a_disk_that_takes_nothing(cache, monkeypatch, step):
+def test_a_disk_that_takes_nothing(cache, monkeypatch, step, code, caplog):
     """Full or read-only: what was compiled is used all the same."""
     _, get = cache
 
     def fail(*args, **kwargs):
-        raise OSError(30, "Read-only file system")
+        raise OSError(getattr(errno, code), "as on such a disk")
 
-    monkeypatch.setattr(
-        build.tempfile if step == "mkstemp" else build.os, step, fail
-    )
-    monkeypatch.setattr(build.os, "unlink", fail)
+    module = cubins.tempfile if step == "mkstemp" else cubins.os
+    monkeypatch.setattr(module, step, fail)
+    monkeypatch.setattr(cubins.os, "unlink", fail)
     assert get("sm_90a", MACROS) == b"cubin 1"
     assert get("sm_90a", MACROS) == b"cubin 2"
+    (record,) = caplog.records
+    assert "as on such a disk" in record.getMessage()
 
 
-def test_a_system_without_owners(cache, monkeypatch):
+def test_a_full_disk_leaves_no_torn_entry(cache, caplog):
+    _, get = cache
+    folder = cubins.folder()
+
+    def write():
+        cubins.write(folder / "a.cubin", bytes(9999))
+        assert "File too large" in caplog.text
+        assert not list(folder.iterdir())
+        assert get("sm_90a", MACROS) == b"cubin 1"
+
+    on_full_disk(write, 500)
+
+
+def test_a_folder_that_vanishes(cache, tmp_path):
+    compiled, get = cache
+    get("sm_90a", MACROS)
+    shutil.rmtree(tmp_path / "cache")
+    get("sm_90a", MACROS)
+    get("sm_90a", MACROS)
+    assert len(compiled) == 2
+
+
+def test_a_system_without_owners(cache, monkeypatch, caplog):
     """Windows tells no user's number: no folder is known to be safe."""
     _, get = cache
     monkeypatch.delattr(os, "getuid")
-    assert build.cache_folder() is None
+    assert cubins.folder() is None
     assert get("sm_90a", MACROS) == b"cubin 1"
+    assert len(caplog.records) == 1

@@ -14,7 +14,7 @@ import torch
 
 from benchmarks.gpu import scans
 from speechbrain_ligru_fast.backends import cuda
-from speechbrain_ligru_fast.backends.cuda import build, launch
+from speechbrain_ligru_fast.backends.cuda import build, cubins, launch
 from speechbrain_ligru_fast.backends.cuda.plan import plan
 from speechbrain_ligru_fast.backends.failures import CannotRun
 
@@ -110,12 +110,12 @@ def compile_all(kernels, arch):
     count : int
         How many were compiled.
     """
-    folder = build.cache_folder()
+    folder = cubins.folder()
     lacking = [
         (plan, arch, macros)
         for plan, macros in kernels
         if folder is not None
-        and not (folder / build._entry_name(plan, arch, dict(macros))).exists()
+        and not (folder / build.entry_name(plan, arch, dict(macros))).exists()
     ]
     if not lacking:
         return [], 0

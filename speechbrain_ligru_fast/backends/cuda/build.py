@@ -1,23 +1,18 @@
-"""Compiles a planned kernel with NVRTC and keeps the cubin on disk.
+"""Compiles a planned kernel with NVRTC; cubins.py keeps what it makes.
 
-No nvcc and no CUDA header is needed. The cache is a folder that only the user
-may read and write; its entries are named by a hash of the source, the
-macros, the architecture and the compiler's version, and carry a hash of
-their content, so that a torn or foreign file is compiled again.
+No nvcc and no CUDA header is needed. What is kept is named by a hash of the
+source, the macros, the architecture and the compiler's version.
 """
 
-import contextlib
 import functools
 import hashlib
 import io
-import os
 import pathlib
 import re
-import tempfile
+
+from speechbrain_ligru_fast.backends.cuda import cubins
 
 KERNELS = pathlib.Path(__file__).parent / "kernels"
-# Names what wrote an entry; its version is part of the format.
-_MAGIC = b"ligru-cubin-1\n"
 
 
 def source(backward):
@@ -98,40 +93,18 @@ def compiler_version():
     return f"{major}.{minor}"
 
 
-def _is_own(state):
-    """Whether a file's ``stat`` names this user; Windows' names nobody."""
-    return hasattr(os, "getuid") and state.st_uid == os.getuid()
+def entry_name(plan, arch, macros):
+    """The file name of a kernel's cubin.
 
-
-def cache_folder():
-    """Where cubins are kept: SPEECHBRAIN_LIGRU_CACHE, else the user's cache.
+    Arguments
+    ---------
+    plan, arch, macros
+        As in ``cubin``.
 
     Returns
     -------
-    pathlib.Path | None
-        None if no folder belongs to this user alone.
+    str
     """
-    base = os.environ.get("SPEECHBRAIN_LIGRU_CACHE")
-    if base is None:
-        home = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser(
-            "~/.cache"
-        )
-        base = os.path.join(home, "speechbrain_ligru_fast")
-    folder = pathlib.Path(base)
-    try:
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        state = folder.stat()
-        # Code is loaded from here: nobody else may write it.
-        if not _is_own(state):
-            return None
-        if state.st_mode & 0o077:
-            folder.chmod(0o700)
-    except OSError:
-        return None
-    return folder
-
-
-def _entry_name(plan, arch, macros):
     what = (
         source(plan.backward),
         sorted({**plan.macros(), **macros}.items()),
@@ -139,39 +112,6 @@ def _entry_name(plan, arch, macros):
         compiler_version(),
     )
     return hashlib.sha256(repr(what).encode()).hexdigest() + ".cubin"
-
-
-def _read(path):
-    """An entry's cubin, or None if it is absent, torn or foreign."""
-    try:
-        if path.is_symlink() or not _is_own(path.stat()):
-            return None
-        data = path.read_bytes()
-    except OSError:
-        return None
-    head = len(_MAGIC) + hashlib.sha256().digest_size
-    cubin = data[head:]
-    if data[:head] != _MAGIC + hashlib.sha256(cubin).digest():
-        return None
-    return cubin
-
-
-def _write(path, cubin):
-    """Writes an entry at once: a reader sees all of it or none.
-
-    Where there is no room, or no leave to write, there is no entry.
-    """
-    try:
-        handle, temporary = tempfile.mkstemp(dir=path.parent)
-    except OSError:
-        return
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(_MAGIC + hashlib.sha256(cubin).digest() + cubin)
-        os.replace(temporary, path)
-    except OSError:
-        with contextlib.suppress(OSError):
-            os.unlink(temporary)
 
 
 def cubin(plan, arch, macros):
@@ -190,11 +130,11 @@ def cubin(plan, arch, macros):
     -------
     bytes
     """
-    folder = cache_folder()
-    path = folder / _entry_name(plan, arch, macros) if folder else None
-    found = _read(path) if path else None
+    folder = cubins.folder()
+    path = folder / entry_name(plan, arch, macros) if folder else None
+    found = cubins.read(path) if path else None
     if found is None:
         found, _ = compile_cubin(plan, arch, macros)
         if path:
-            _write(path, found)
+            cubins.write(path, found)
     return found
