@@ -268,8 +268,9 @@ def ligru_scan(
         directions. float32, float64, bfloat16 or float16.
     u : Tensor
         (2H, H) recurrent weights. Their dtype is the precision of the
-        matrix product's operands; state and sums are float32 (float64 for
-        float64).
+        matrix product's operands (TF32 for float32 on a GPU where torch may
+        use it, as importing SpeechBrain allows); state and sums are float32
+        (float64 for float64).
     h0 : Tensor | None
         (D * B, H) initial state, forward rows first; None means zeros.
     mask : Tensor | None

@@ -10,6 +10,9 @@ _HALF = (torch.bfloat16, torch.float16)
 def tf32_allowed():
     """Whether torch may round float32 operands on a GPU to TF32.
 
+    torch doesn't by itself; importing SpeechBrain, as every layer of this
+    package does, allows it.
+
     Returns
     -------
     bool

@@ -24,15 +24,16 @@ def table(tmp_path):
         "GPU A,LiGRU,bf16,cuda,1.4\n"
         "GPU A,LiGRU,fp32,torchscript,1.0\n"
         "GPU A,LiGRU,fp32,cuda,1.1\n"
+        "GPU A,LiGRU,tf32,numba,1.0\n"
     )
     return path
 
 
 def test_the_measured_order(table):
-    assert gpu_order("GPU A", torch.bfloat16, False, table) == (
+    assert gpu_order("GPU A", torch.bfloat16, False, table=table) == (
         "triton", "cuda", "numba", "torchscript", "reference",
     )  # fmt: skip
-    assert gpu_order("GPU A", torch.float32, False, table)[:2] == (
+    assert gpu_order("GPU A", torch.float32, False, table=table)[:2] == (
         "torchscript", "cuda",
     )  # fmt: skip
     for unknown in (
@@ -40,7 +41,29 @@ def test_the_measured_order(table):
         ("GPU A", torch.bfloat16, True),
         ("GPU A", torch.float16, False),
     ):
-        assert gpu_order(*unknown, table) == DEFAULT
+        assert gpu_order(*unknown, table=table) == DEFAULT
+
+
+def test_float32_is_what_its_products_are(table, monkeypatch):
+    """SpeechBrain allows TF32; the switch may be moved at any time."""
+    asked = ("GPU A", torch.float32, False)
+    assert gpu_order(*asked, tf32=True, table=table)[0] == "numba"
+    assert gpu_order("GPU A", torch.bfloat16, False, True, table)[0] == "triton"
+    monkeypatch.setattr(backends.order.gpu_order, "__defaults__", (0, table))
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda: "GPU A")
+    monkeypatch.setattr(
+        backends,
+        "_load",
+        lambda name: types.SimpleNamespace(
+            name=name, unavailable=lambda *arguments: None
+        ),
+    )
+    backends._choose.cache_clear()
+    for tf32, name in ((True, "numba"), (False, "torchscript")):
+        monkeypatch.setattr(backends, "tf32_allowed", lambda tf32=tf32: tf32)
+        chosen = backends.choose("auto", "cuda", torch.float32, ScanSpec())
+        assert chosen.name == name
+    backends._choose.cache_clear()
 
 
 def test_the_committed_table_is_readable():
@@ -51,7 +74,9 @@ def test_the_committed_table_is_readable():
 
 
 def test_auto_follows_it(table, monkeypatch):
-    monkeypatch.setattr(backends.order.gpu_order, "__defaults__", (table,))
+    monkeypatch.setattr(
+        backends.order.gpu_order, "__defaults__", (False, table)
+    )
     monkeypatch.setattr(torch.cuda, "get_device_name", lambda: "GPU A")
     monkeypatch.setattr(
         backends,

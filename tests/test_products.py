@@ -1,5 +1,7 @@
 """Which products a GPU is asked for: fake tensors tell without one."""
 
+import importlib
+
 import pytest
 import torch
 from torch._subclasses.fake_tensor import FakeTensorMode
@@ -74,3 +76,14 @@ def test_both_switches_of_tf32(matmul):
         expected = "tf32" if allowed else "ieee"
         assert triton._precision(torch.float32, gpu) == expected
     assert triton._precision(torch.bfloat16, gpu) == "ieee"
+
+
+def test_importing_speechbrain_allows_tf32(matmul):
+    """What docs/backends.md says of float32 on a GPU."""
+    quirks = importlib.import_module("speechbrain.utils.quirks")
+    assert "allow_tf32" in quirks.applied_quirks | quirks.excluded_quirks
+    matmul.fp32_precision = "ieee"
+    quirks.allow_tf32()
+    assert tf32_allowed()
+    torch.backends.cuda.matmul.allow_tf32 = False
+    assert not tf32_allowed()

@@ -23,6 +23,7 @@ from speechbrain_ligru_fast.backends.failures import (
     Refused,
     mendable,
 )
+from speechbrain_ligru_fast.products import tf32_allowed
 from speechbrain_ligru_fast.spec import (
     BACKENDS,
     ScanSpec,
@@ -110,7 +111,13 @@ def choose(name, device_type, dtype, spec, steps=_SHORT):
     RuntimeError
         If the named backend can't run, with the reason.
     """
-    return _choose(name, device_type, dtype, spec, steps < _SHORT)
+    return _choose(*_asked(name, device_type, dtype, spec, steps))
+
+
+def _asked(name, device_type, dtype, spec, steps):
+    """What a choice depends on."""
+    tf32 = device_type == "cuda" and dtype == torch.float32 and tf32_allowed()
+    return name, device_type, dtype, spec, steps < _SHORT, tf32
 
 
 def rounds_states(name, device_type, dtype, spec, steps):
@@ -149,9 +156,9 @@ def run(function, name, device_type, dtype, spec, steps, *arguments):
         to the next one, with one warning: each makes tensors of its own, and
         reads what another's forward has saved.
     """
-    short = steps < _SHORT
+    asked = _asked(name, device_type, dtype, spec, steps)
     if name != "auto":
-        module = _choose(name, device_type, dtype, spec, short)
+        module = _choose(*asked)
         try:
             return getattr(module, function)(spec, *arguments)
         except CannotRun as error:
@@ -162,7 +169,7 @@ def run(function, name, device_type, dtype, spec, steps, *arguments):
     failures = []
     while True:
         refused = (*_refused.names(*scan), *(n for n, _ in failures))
-        module = _choose(name, device_type, dtype, spec, short, refused)
+        module = _choose(*asked, refused)
         taken = module.__name__.rpartition(".")[2]
         try:
             result = getattr(module, function)(spec, *arguments)
@@ -210,7 +217,7 @@ def _warn(message):
     logger.warning(message)
 
 
-def _by_speed(device_type, dtype, spec, short):
+def _by_speed(device_type, dtype, spec, short, tf32):
     """Yields backends, the fastest first, and why ``auto`` can't take them.
 
     ``torchscript`` and ``reference`` run everywhere.
@@ -218,7 +225,7 @@ def _by_speed(device_type, dtype, spec, short):
     candidates = CANDIDATES.get(device_type, CANDIDATES["other"])
     if device_type == "cuda":
         candidates = order.gpu_order(
-            torch.cuda.get_device_name(), dtype, spec.layernorm
+            torch.cuda.get_device_name(), dtype, spec.layernorm, tf32
         )
     for candidate in candidates:
         if candidate == "numba" and device_type == "cpu" and short:
@@ -229,7 +236,7 @@ def _by_speed(device_type, dtype, spec, short):
 
 
 @functools.cache
-def _choose(name, device_type, dtype, spec, short, refused_sizes=()):
+def _choose(name, device_type, dtype, spec, short, tf32, refused=()):
     check_backend_name(name)
     if name != "auto":
         reason = _reason(name, device_type, dtype, spec)
@@ -237,7 +244,7 @@ def _choose(name, device_type, dtype, spec, short, refused_sizes=()):
             instead = "torchscript"
             # Without a GPU there is nothing to ask the others about.
             if device_type != "cuda" or torch.cuda.is_available():
-                others = _by_speed(device_type, dtype, spec, short)
+                others = _by_speed(device_type, dtype, spec, short, tf32)
                 instead = next(n for n, why in others if why is None)
             raise RuntimeError(
                 f"backend {name!r} can't run on {device_type} with {dtype}: "
@@ -246,16 +253,17 @@ def _choose(name, device_type, dtype, spec, short, refused_sizes=()):
             )
         return _load(name)
     slower = []
-    for candidate, reason in _by_speed(device_type, dtype, spec, short):
-        if candidate in refused_sizes:
+    for candidate, reason in _by_speed(device_type, dtype, spec, short, tf32):
+        if candidate in refused:
             continue
         if reason is not None:
             slower.append((candidate, reason))
             continue
         logger.info(
-            "LiGRU backend on %s with %s: %s%s",
+            "LiGRU backend on %s with %s%s: %s%s",
             device_type,
             dtype,
+            ", products in TF32" * tf32,
             candidate,
             "".join(f"; not {n}: {why}" for n, why in slower),
         )

@@ -22,7 +22,7 @@ DTYPES = {
 }
 
 
-def gpu_order(device, dtype, layernorm, table=TABLE):
+def gpu_order(device, dtype, layernorm, tf32=False, table=TABLE):
     """Names of all backends, the fastest on a GPU first.
 
     What the table doesn't know comes last, in the order of
@@ -36,6 +36,8 @@ def gpu_order(device, dtype, layernorm, table=TABLE):
         dtype of the recurrent weights.
     layernorm : bool
         True for SLiGRU.
+    tf32 : bool
+        Whether float32 products may be TF32.
     table : Path
         A CSV file with the columns ``COLUMNS``.
 
@@ -48,7 +50,10 @@ def gpu_order(device, dtype, layernorm, table=TABLE):
     >>> gpu_order("a GPU that nobody has measured", torch.float32, False)
     ('cuda', 'triton', 'numba', 'torchscript', 'reference')
     """
-    wanted = (device, "SLiGRU" if layernorm else "LiGRU", DTYPES.get(dtype))
+    precision = DTYPES.get(dtype)
+    if tf32 and precision == "fp32":
+        precision = "tf32"
+    wanted = (device, "SLiGRU" if layernorm else "LiGRU", precision)
     with open(table, newline="") as file:
         measured = {
             row["backend"]: float(row["relative"])

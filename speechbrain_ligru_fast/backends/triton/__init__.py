@@ -126,7 +126,7 @@ _failures = functools.cache(_Failures)
 
 
 def _precision(dtype, device):
-    """tf32 only where the user has allowed it for torch's own products."""
+    """tf32 where torch's own products may be, which SpeechBrain sees to."""
     if dtype != torch.float32 or device.type == "cpu" or torch.version.hip:
         return "ieee"
     return "tf32" if tf32_allowed() else "ieee"

@@ -15,8 +15,9 @@ _SPLITS = 8
 _MOST_SUMS = 1024
 _MOST_OPERAND = 8192
 _MOST_RESIDENT_ROWS = 32
-# A warp's share of a product at a time. float32 has no tensor cores: its
-# product is unrolled, and so has to be short.
+# A warp's share of a product at a time. Exact float32 has no tensor cores: its
+# product is unrolled, and so has to be short. TF32 has, but takes the same
+# plan: whether a longer share pays there has to be measured.
 _SHARE = {2: 512, 4: 32}
 _STREAMED_SHARE = {2: 32, 4: 16}
 
