@@ -4,7 +4,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 EXTRAS := recipes,report,demo,cuda,test
 
-.PHONY: setup test kernels corpus demo compare gpu lint clean
+.PHONY: setup test kernels speechbrain corpus demo compare gpu lint clean
 
 setup: $(STAMP)
 
@@ -23,6 +23,19 @@ test: $(STAMP) lint
 kernels: $(STAMP)
 	LIGRU_ALL_KERNELS=1 $(BIN)/python -m pytest --numprocesses 2 \
 		tests/test_cuda_build.py
+
+# SpeechBrain's own recipes and tests with our layers. Only its repository has
+# them, which pip does not install: not for machines that reach no more.
+SPEECHBRAIN ?= $(CURDIR)/build/speechbrain
+
+$(SPEECHBRAIN):
+	git clone --quiet --depth 1 --branch v$$($(BIN)/python -c \
+		"from importlib.metadata import version; print(version('speechbrain'))") \
+		https://github.com/speechbrain/speechbrain $@
+
+speechbrain: $(STAMP) $(SPEECHBRAIN)
+	SPEECHBRAIN_SOURCE=$(SPEECHBRAIN) $(BIN)/python -m pytest \
+		tests/test_speechbrain_source.py
 
 lint: $(STAMP)
 	$(BIN)/ruff check .

@@ -1,0 +1,184 @@
+"""SpeechBrain's own recipes and tests, with and without our layers.
+
+They are in its repository alone, not in what pip installs. `make speechbrain`
+fetches it and runs this; SPEECHBRAIN_SOURCE names a checkout that is there.
+"""
+
+import json
+import os
+import pathlib
+import runpy
+import subprocess
+import sys
+
+import pytest
+import speechbrain as sb
+import speechbrain_systems
+import tiny_corpora
+import torch
+from speechbrain.nnet.RNN import LiGRU as STOCK
+
+import speechbrain_ligru_fast
+from speechbrain_ligru_fast import register
+
+SOURCE = os.environ.get("SPEECHBRAIN_SOURCE", "")
+pytestmark = pytest.mark.skipif(
+    not SOURCE, reason="SPEECHBRAIN_SOURCE names no checkout of SpeechBrain"
+)
+
+# Small, but all that the recipes have; as many symbols as the tiny corpus.
+# Without dropout: with it, one seed gives the layers other initial weights.
+SMALL = {
+    "skip_prep": True,
+    "number_of_epochs": 2,
+    "batch_size": 2,
+    "dropout": 0.0,
+    "cnn_channels": "(4, 4)",
+    "rnn_layers": 2,
+    "rnn_neurons": 16,
+    "dnn_neurons": 16,
+}
+OWN = {
+    # White noise instead of a download, no processes that load data.
+    "CTC": {
+        "output_neurons": 12,
+        "noise_annotation": "null",
+        "prepare_noise_data": "!name:builtins.dict",
+        "num_workers": 0,
+    },
+    "seq2seq": {"output_neurons": 14, "dec_neurons": 16, "beam_size": 2},
+    "transducer": {
+        "output_neurons": 12,
+        "noise_annotation": "null",
+        "prepare_noise_data": "!name:builtins.dict",
+        "num_workers": 0,
+        "dec_neurons": 16,
+    },
+}
+# Its unit tests of what builds, holds or searches with recurrent layers.
+TESTS = ("RNN", "core", "autocast", "quaternion_networks")
+
+
+@pytest.fixture(scope="module")
+def manifests(tmp_path_factory):
+    """The tiny corpus as the recipes' own preparation would write it.
+
+    That needs the speakers of the real one.
+    """
+    folder = tmp_path_factory.mktemp("corpus")
+    corpus = tiny_corpora.make_timit(folder / "TIMIT")
+    written = {}
+    for key, speakers in (
+        ("train", ("FTRN0", "MTRN0")),
+        ("valid", ("FDEV0",)),
+        ("test", ("MTST0",)),
+    ):
+        utterances = {}
+        for wav in sorted(corpus.rglob("*.WAV")):
+            if wav.parent.name not in speakers:
+                continue
+            lines = wav.with_suffix(".PHN").read_text().splitlines()
+            _, ends, phones = zip(*(line.split() for line in lines))
+            utterances[f"{wav.parent.name}_{wav.stem}"] = {
+                "wav": str(wav),
+                "duration": int(ends[-1]) / tiny_corpora.RATE,
+                "spk_id": wav.parent.name,
+                "phn": " ".join(p.replace("h#", "sil") for p in phones),
+                "wrd": "word",
+                "ground_truth_phn_ends": list(map(int, ends)),
+            }
+        path = folder / f"{key}.json"
+        path.write_text(json.dumps(utterances))
+        written[f"{key}_annotation"] = path
+    return written | {"data_folder": corpus}
+
+
+@pytest.fixture
+def recipe(monkeypatch):
+    """Runs one of SpeechBrain's recipes; gives its losses and hypotheses."""
+    losses, classes = [], set()
+
+    def recorded(name):
+        method = getattr(sb.Brain, name)
+
+        def record(self, *arguments, **options):
+            loss = method(self, *arguments, **options)
+            losses.append(float(loss))
+            found = map(type, self.modules.modules())
+            classes.update(c for c in found if c.__name__ == "LiGRU")
+            return loss
+
+        monkeypatch.setattr(sb.Brain, name, record)
+
+    recorded("fit_batch")
+    recorded("evaluate_batch")
+    # The recipes' runs on GPUs alone.
+    monkeypatch.setattr(
+        "speechbrain.nnet.losses.transducer_loss",
+        speechbrain_systems.transducer_loss,
+    )
+    monkeypatch.setattr(
+        "speechbrain.utils.logger.get_environment_description", str
+    )
+    monkeypatch.setattr(sys, "excepthook", sys.excepthook)
+
+    def run(kind, out, options, flags):
+        losses.clear()
+        classes.clear()
+        folder = pathlib.Path(SOURCE, "recipes", "TIMIT", "ASR", kind)
+        monkeypatch.syspath_prepend(folder)
+        monkeypatch.chdir(folder)
+        options = options | {"output_folder": out}
+        words = [f"--{key}={value}" for key, value in options.items()]
+        command = [
+            "train.py",
+            "hparams/train.yaml",
+            "--device=cpu",
+            *flags,
+            *words,
+        ]
+        monkeypatch.setattr(sys, "argv", command)
+        runpy.run_path("train.py", run_name="__main__")
+        # Of each utterance: its figures, and what was heard.
+        (found,) = out.glob("*er_test.txt")
+        return torch.tensor(losses), found.read_text(), set(classes)
+
+    yield run
+    register(replace=False)
+
+
+@pytest.mark.parametrize("jit", [False, True])
+@pytest.mark.parametrize("kind", OWN)
+def test_timit(kind, jit, recipe, manifests, tmp_path):
+    options = manifests | SMALL | OWN[kind]
+    flags = ["--jit"] if jit else []
+    want, their_report, theirs = recipe(
+        kind, tmp_path / "stock", options, flags
+    )
+    register(replace=True)
+    got, our_report, ours = recipe(kind, tmp_path / "ours", options, flags)
+    # A scripted module does not tell.
+    if not jit:
+        assert theirs == {STOCK} and ours == {speechbrain_ligru_fast.LiGRU}
+    assert torch.allclose(got[:3], want[:3], rtol=1e-5, atol=1e-5)
+    # Then rounding alone can move a candidate over ReLU's kink.
+    assert torch.allclose(got, want, rtol=1e-3)
+    assert our_report.splitlines()[0] == their_report.splitlines()[0]
+
+
+def test_its_tests_pass(tmp_path):
+    (tmp_path / "fast_layers.py").write_text(
+        "from speechbrain_ligru_fast import register\nregister(replace=True)\n"
+    )
+    paths = os.pathsep.join([str(tmp_path), *filter(None, sys.path)])
+    files = [f"tests/unittests/test_{name}.py" for name in TESTS]
+    command = ["pytest", "-q", "-p", "fast_layers", "-p", "no:cacheprovider"]
+    done = subprocess.run(
+        [sys.executable, "-m", *command, *files],
+        cwd=SOURCE,
+        capture_output=True,
+        text=True,
+        env=os.environ | {"PYTHONPATH": paths},
+    )
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-1000:]
+    assert " passed" in done.stdout
