@@ -1,4 +1,4 @@
-"""SpeechBrain's convolution and pooling, kept dynamic under torch.compile.
+"""Convolution and pooling as operators, kept dynamic under torch.compile.
 
 Eager mode, torch.jit.script and torch.export run stock's code. Under
 torch.compile the same kernels are called through opaque operators, because
@@ -9,15 +9,57 @@ of the transposed views that pooling saves (pytorch issue 185510), and, in
 float64, writes beyond the end of transposed tiles of varying length.
 """
 
-from types import FunctionType
 from typing import List, Optional, Tuple
 
 import torch
-from speechbrain.nnet.CNN import Conv2d, get_padding_elem
-from speechbrain.nnet.pooling import Pooling1d, Pooling2d
 from torch import Tensor, nn
 
 NAMESPACE = "speechbrain_ligru_fast"
+
+
+def reflect_ends(x: Tensor, frames: Tensor, reach: int) -> Tensor:
+    """Reflects each utterance at its own last frame, in place.
+
+    Arguments
+    ---------
+    x : Tensor
+        (B, C, F, T), of whose T the first and the last ``reach`` are the
+        reflection of a whole batch.
+    frames : Tensor
+        (B,) frames, ``reach + 1`` or more.
+    reach : int
+        How many frames beyond its end an utterance shall be continued.
+
+    Returns
+    -------
+    Tensor
+        ``x``.
+
+    Example
+    -------
+    >>> x = torch.tensor([1.0, 0.0, 1.0, 2.0, 9.0, 9.0]).view(1, 1, 1, 6)
+    >>> reflect_ends(x, torch.tensor([3]), 1).flatten().tolist()
+    [1.0, 0.0, 1.0, 2.0, 1.0, 9.0]
+    """
+    if reach > 0:
+        utterance, end, i = _ends(x, frames, reach)
+        x[utterance, :, :, end + i] = x[utterance, :, :, end - 2 - i]
+    return x
+
+
+def reflect_ends_backward(grad: Tensor, frames: Tensor, reach: int):
+    """Changes the gradient of the result into that of the input."""
+    if reach > 0:
+        utterance, end, i = _ends(grad, frames, reach)
+        tail = grad[utterance, :, :, end + i]
+        grad[utterance, :, :, end + i] = 0.0
+        grad[utterance, :, :, end - 2 - i] += tail
+
+
+def _ends(x: Tensor, frames: Tensor, reach: int):
+    utterance = torch.arange(x.size(0), device=x.device).unsqueeze(1)
+    i = torch.arange(reach, device=x.device)
+    return utterance, reach + frames.unsqueeze(1), i
 
 
 @torch.library.custom_op(f"{NAMESPACE}::conv2d", mutates_args=())
@@ -29,19 +71,21 @@ def conv2d(
     stride: List[int],
     dilation: List[int],
     groups: int,
+    frames: Optional[Tensor] = None,
 ) -> Tensor:
     """Convolve (batch, time, frequency, channel) with reflected borders.
 
     `weight` is torch's (out, in / groups, frequency, time); `padding` is of
-    the time, before and after, then of the frequency.
+    the time, before and after, then of the frequency. With `frames` each
+    utterance is reflected at its own end.
     """
-    x = _reflect(x, padding)
+    x = _reflect(x, padding, frames)
     y = nn.functional.conv2d(x, weight, bias, stride, 0, dilation, groups)
     return y.transpose(1, 3).contiguous()
 
 
 @conv2d.register_fake
-def _(x, weight, bias, padding, stride, dilation, groups):
+def _(x, weight, bias, padding, stride, dilation, groups, frames=None):
     pads = (sum(padding[2:]), sum(padding[:2]))
     frequency, time = (
         (size + pad - d * (k - 1) - 1) // s + 1
@@ -62,14 +106,17 @@ def conv2d_backward(
     dilation: List[int],
     groups: int,
     needs_dx: bool,
+    frames: Optional[Tensor] = None,
 ) -> Tuple[Tensor, Tensor, Tensor]:
     """Gradients of the input (empty unless needed), weight and bias."""
     dx, dweight, dbias = torch.ops.aten.convolution_backward(
-        grad.transpose(1, 3), _reflect(x, padding), weight, [weight.size(0)],
-        stride, [0, 0], dilation, False, [0, 0], groups,
+        grad.transpose(1, 3), _reflect(x, padding, frames), weight,
+        [weight.size(0)], stride, [0, 0], dilation, False, [0, 0], groups,
         [needs_dx, True, True],
     )  # fmt: skip
     if needs_dx:
+        if frames is not None:
+            reflect_ends_backward(dx, frames, padding[0])
         dx = torch.ops.aten.reflection_pad2d_backward(
             dx, x.transpose(1, 3), padding
         )
@@ -80,7 +127,9 @@ def conv2d_backward(
 
 
 @conv2d_backward.register_fake
-def _(grad, x, weight, padding, stride, dilation, groups, needs_dx):
+def _(
+    grad, x, weight, padding, stride, dilation, groups, needs_dx, frames=None
+):  # fmt: skip
     return (
         x.new_empty(x.shape if needs_dx else (0,)),
         weight.new_empty(weight.shape),
@@ -88,24 +137,26 @@ def _(grad, x, weight, padding, stride, dilation, groups, needs_dx):
     )
 
 
-def _reflect(x: Tensor, padding: List[int]) -> Tensor:
-    return nn.functional.pad(x.transpose(1, 3), padding, mode="reflect")
+def _reflect(x: Tensor, padding: List[int], frames: Optional[Tensor]):
+    x = nn.functional.pad(x.transpose(1, 3), padding, mode="reflect")
+    return x if frames is None else reflect_ends(x, frames, padding[0])
 
 
 def _setup_conv2d(ctx, inputs, output):
-    x, weight, bias, *ctx.options = inputs
-    ctx.save_for_backward(x, weight)
+    x, weight, bias, *ctx.options, frames = inputs
+    ctx.save_for_backward(x, weight, frames)
     ctx.has_bias = bias is not None
 
 
 def _conv2d_gradients(ctx, grad):
     needs_dx = ctx.needs_input_grad[0]
+    x, weight, frames = ctx.saved_tensors
     dx, dweight, dbias = conv2d_backward(
-        grad, *ctx.saved_tensors, *ctx.options, needs_dx
+        grad, x, weight, *ctx.options, needs_dx, frames
     )
     return (
         dx if needs_dx else None, dweight, dbias if ctx.has_bias else None,
-        None, None, None, None,
+        None, None, None, None, None,
     )  # fmt: skip
 
 
@@ -164,98 +215,3 @@ def _max_pool_gradients(ctx, grad, _):
 
 
 max_pool.register_autograd(_max_pool_gradients, setup_context=_setup_max_pool)
-
-
-class DynamicConv2d(Conv2d):
-    """Stock's "same" convolution of (batch, time[, frequency, channel])."""
-
-    # TorchScript names what it compiles after __name__, and has a forward.
-    stock_forward = FunctionType(
-        Conv2d.forward.__code__, Conv2d.forward.__globals__, "stock_forward"
-    )
-
-    def forward(self, x):
-        """Returns the convolved input."""
-        if not torch.jit.is_scripting():
-            if torch.compiler.is_dynamo_compiling():
-                return self._compiled(x)
-        return self.stock_forward(x)
-
-    @torch.jit.unused
-    def _compiled(self, x):
-        conv = self.conv
-        tensors = [x, conv.weight, conv.bias]
-        if self.unsqueeze:
-            tensors[0] = x.unsqueeze(-1)
-        device = x.device.type
-        if torch.is_autocast_enabled(device):
-            dtype = torch.get_autocast_dtype(device)
-            tensors = [t if t is None else t.to(dtype) for t in tensors]
-        padding = [
-            pad
-            for axis in (-1, -2)
-            for pad in get_padding_elem(
-                self.in_channels,
-                self.stride[axis],
-                self.kernel_size[axis],
-                self.dilation[axis],
-            )
-        ]
-        return conv2d(
-            *tensors, padding, self.stride, self.dilation, conv.groups
-        )
-
-
-class DynamicPooling1d(Pooling1d):
-    """Stock's max pooling of one axis, as CRDNN uses it."""
-
-    def forward(self, x):
-        """Returns the pooled input."""
-        if not torch.jit.is_scripting():
-            if torch.compiler.is_dynamo_compiling():
-                size = self.pool_layer.kernel_size[1]
-                return max_pool(x, self.pool_axis, size)[0]
-        pooled = self.pool_layer(x.transpose(-1, self.pool_axis))
-        return pooled.transpose(-1, self.pool_axis)
-
-
-class DynamicPooling2d(Pooling2d):
-    """Stock's max pooling of two axes, as CRDNN uses it."""
-
-    def forward(self, x):
-        """Returns the pooled input."""
-        if not torch.jit.is_scripting():
-            if torch.compiler.is_dynamo_compiling():
-                for axis, size in zip(self.pool_axis, self.kernel_size):
-                    x = max_pool(x, axis, size)[0]
-                return x
-        pooled = self.pool_layer(x.movedim(self.pool_axis, (-2, -1)))
-        return pooled.movedim((-2, -1), self.pool_axis)
-
-
-_DYNAMIC = {
-    Conv2d: DynamicConv2d,
-    Pooling1d: DynamicPooling1d,
-    Pooling2d: DynamicPooling2d,
-}
-
-
-def keep_dynamic(module: nn.Module):
-    """Lets a stock CRDNN's CNN compile once for all batch sizes and lengths.
-
-    Arguments
-    ---------
-    module : nn.Module
-        Changed in place: its convolutions and max poolings stay the same
-        objects with the same parameters, and only compile differently. They
-        have the options that CRDNN gives them.
-
-    Example
-    -------
-    >>> pooling = Pooling1d("max", 2, input_dims=4, pool_axis=2)
-    >>> keep_dynamic(pooling)
-    >>> torch.compile(pooling, backend="eager")(torch.ones(2, 5, 8, 3)).shape
-    torch.Size([2, 5, 4, 3])
-    """
-    for part in module.modules():
-        part.__class__ = _DYNAMIC.get(type(part), type(part))

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from speechbrain_ligru_fast.norm import (
+    count_batch,
     is_rowwise,
     is_tracking,
     masked_batch_norm,
@@ -232,12 +233,7 @@ class LightGRULayer(nn.Module):
 
     def _count_batch(self) -> float:
         """The weight of one more batch in BatchNorm's statistics."""
-        self.norm.num_batches_tracked.add_(1)
-        momentum = self.norm.momentum
-        if momentum is None:
-            # torch's cumulative average, as update_bn asks for.
-            return 1.0 / float(self.norm.num_batches_tracked)
-        return momentum
+        return count_batch(self.norm.num_batches_tracked, self.norm.momentum)
 
     def _count_directions(self, flat: Tensor) -> Tensor:
         """BatchNorm of (N, 2H), counting each frame once a direction.

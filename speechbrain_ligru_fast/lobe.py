@@ -1,18 +1,15 @@
-"""The CRDNN lobe with fast recurrent layers, and ways to plug it in."""
+"""Ways to plug the fast recurrent layers and the lobe with them in."""
 
 import inspect
 import logging
 import sys
-from typing import Optional
 
 import speechbrain as sb
 import torch
 from speechbrain.lobes.models import CRDNN as stock_crdnn
 from speechbrain.nnet import RNN as stock_rnn
-from torch import Tensor
 
-from speechbrain_ligru_fast import layers
-from speechbrain_ligru_fast.cnn import keep_dynamic
+from speechbrain_ligru_fast import crdnn, layers
 from speechbrain_ligru_fast.spec import LEAKY_SLOPE
 
 logger = logging.getLogger(__name__)
@@ -20,108 +17,12 @@ logger = logging.getLogger(__name__)
 # What ``register`` answers to in a YAML file.
 LOBE_NAME = "speechbrain.lobes.models.ligru_fast"
 
+CRDNN = crdnn.CRDNN
 LiGRU = layers.LiGRU
 SLiGRU = layers.SLiGRU
 
 _FAST = {"LiGRU": layers.LiGRU, "SLiGRU": layers.SLiGRU}
 _STOCK = {name: getattr(stock_rnn, name) for name in _FAST}
-
-
-def _accepts(function, argument):
-    return argument in inspect.signature(function).parameters
-
-
-def _mark(rnn):
-    """A layer, marked for CRDNN.forward if it takes lengths."""
-    # An attribute can be read under torch.jit.script, too.
-    if _accepts(rnn.forward, "lengths"):
-        rnn.takes_lengths = True
-    return rnn
-
-
-def _with_backend(rnn_class, backend, built):
-    """``rnn_class`` with the backend set, if it knows backends.
-
-    What it builds runs by ``auto`` until the backend that ``built`` holds for
-    it is set: speechbrain's containers run it once, on the CPU, where those
-    for GPUs can't.
-    """
-
-    def build(*args, **kwargs):
-        # A backend set on rnn_class itself stays.
-        if backend != "auto" and _accepts(rnn_class, "backend"):
-            kwargs["backend"] = backend
-        rnn = _mark(rnn_class(*args, **kwargs))
-        if isinstance(rnn, tuple(_FAST.values())):
-            built.append((rnn, rnn.backend))
-            rnn.set_backend("auto")
-        return rnn
-
-    # speechbrain's containers pass input_shape only to who asks for it.
-    build.__signature__ = inspect.signature(rnn_class)
-    return build
-
-
-class CRDNN(stock_crdnn.CRDNN):
-    """SpeechBrain's CRDNN with a fast LiGRU and knowledge of lengths.
-
-    It takes the arguments of ``speechbrain.lobes.models.CRDNN.CRDNN``, in
-    the same order, and holds the same parameters.
-
-    Arguments
-    ---------
-    *args : tuple
-        Arguments of the stock CRDNN.
-    rnn_class : class
-        Any recurrent class of SpeechBrain or of this package.
-    backend : str
-        Passed on to ``rnn_class`` if it takes a backend.
-    **kwargs : dict
-        Arguments of the stock CRDNN.
-
-    Example
-    -------
-    >>> inputs = torch.rand([10, 15, 60])
-    >>> model = CRDNN(input_shape=inputs.shape, rnn_neurons=32)
-    >>> model(inputs, torch.ones(10)).shape
-    torch.Size([10, 15, 512])
-    """
-
-    def __init__(self, *args, rnn_class=layers.LiGRU, backend="auto", **kwargs):
-        built = []
-        super().__init__(
-            *args, rnn_class=_with_backend(rnn_class, backend, built), **kwargs
-        )
-        for rnn, name in built:
-            rnn.set_backend(name)
-        keep_dynamic(self)
-
-    def forward(self, x: Tensor, lengths: Optional[Tensor] = None) -> Tensor:
-        """Returns the encoded features.
-
-        Arguments
-        ---------
-        x : Tensor
-            (B, T, F) features.
-        lengths : Tensor | None
-            (B,) relative lengths in (0, 1], handed to the recurrent layer
-            if it takes lengths.
-
-        Returns
-        -------
-        Tensor
-            (B, T', dnn_neurons); T' = T unless time is pooled.
-        """
-        for layer in self.values():
-            if hasattr(layer, "takes_lengths"):
-                out = layer(x, lengths=lengths)
-            else:
-                out = layer(x)
-            if isinstance(out, tuple):
-                x = out[0]
-            else:
-                x = out
-        return x
 
 
 def register(replace=False):
@@ -278,7 +179,7 @@ def _swap(module, classes, build):
         # A layer that was not told the lengths is not told them now: the
         # model's results stay what they were.
         if hasattr(old, "takes_lengths"):
-            _mark(swapped)
+            crdnn.mark(swapped)
     # A layer may have more than one parent, or one parent twice.
     for parent in list(module.modules()):
         for name, child in parent._modules.items():

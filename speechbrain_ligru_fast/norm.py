@@ -50,6 +50,23 @@ def is_tracking(norm):
     )
 
 
+def count_batch(
+    num_batches_tracked: Tensor, momentum: Optional[float]
+) -> float:
+    """Counts one more batch and returns its weight in the statistics.
+
+    Example
+    -------
+    >>> count_batch(torch.tensor(3), 0.1), count_batch(torch.tensor(3), None)
+    (0.1, 0.25)
+    """
+    num_batches_tracked.add_(1)
+    if momentum is None:
+        # torch's cumulative average, as update_bn asks for.
+        return 1.0 / float(num_batches_tracked)
+    return momentum
+
+
 def masked_batch_norm(
     x: Tensor,
     valid: Tensor,

@@ -7,7 +7,7 @@ from speechbrain.nnet.CNN import Conv2d, get_padding_elem
 from speechbrain.nnet.pooling import Pooling1d, Pooling2d
 from torch import nn
 
-from speechbrain_ligru_fast import cnn
+from speechbrain_ligru_fast import cnn, parts
 
 pytestmark = pytest.mark.usefixtures("poisoned_memory")
 
@@ -43,6 +43,26 @@ def test_conv2d(options):
     assert torch.autograd.gradcheck(function, leaves)
 
 
+def test_conv2d_of_utterances_that_end():
+    """As each alone, and what is written to its end has its gradient."""
+    x = twins.data((3, 9, 7, 2))
+    conv = nn.Conv2d(2, 4, 5).double()
+    frames = torch.tensor([9, 3, 8])
+    args = ([2, 2, 2, 2], [1, 1], [1, 1], 1)
+
+    def function(x, weight, bias):
+        out = cnn.conv2d(x, weight, bias, *args, frames)
+        return torch.cat([out[b, :n] for b, n in enumerate(frames)])
+
+    leaves = (x, conv.weight, conv.bias)
+    want = [
+        cnn.conv2d(x[b : b + 1, :n], *leaves[1:], *args)[0]
+        for b, n in enumerate(frames)
+    ]
+    assert torch.allclose(function(*leaves), torch.cat(want), atol=1e-12)
+    assert torch.autograd.gradcheck(function, leaves)
+
+
 @pytest.mark.parametrize("axis, size", [(1, 2), (2, 3), (1, 1)])
 def test_max_pool(axis, size):
     x = twins.data((2, 7, 6, 3)).transpose(0, 3)
@@ -61,10 +81,9 @@ def test_max_pool(axis, size):
 def test_opcheck():
     x = twins.data((2, 4, 6, 5))
     conv = nn.Conv2d(5, 2, 3).double()
-    torch.library.opcheck(
-        cnn.conv2d,
-        (x, conv.weight, conv.bias, [1, 1, 1, 1], [2, 1], [1, 1], 1),
-    )
+    args = (x, conv.weight, conv.bias, [1, 1, 1, 1], [2, 1], [1, 1], 1)
+    for frames in (None, torch.tensor([4, 2])):
+        torch.library.opcheck(cnn.conv2d, (*args, frames))
     torch.library.opcheck(cnn.max_pool, (x, 2, 2))
     pooled, indices = cnn.max_pool(x.detach(), 2, 2)
     torch.library.opcheck(cnn.max_pool_backward, (pooled, indices, 2, 6))
@@ -81,7 +100,7 @@ def test_opcheck():
 def test_pooling_is_stocks_compiled_or_not(pooling):
     x = twins.data((2, 7, 6, 3)).detach()
     want = pooling(x)
-    cnn.keep_dynamic(pooling)
+    parts.make_aware(pooling)
     assert torch.equal(pooling(x), want)
     assert torch.equal(torch.compile(pooling, backend="eager")(x), want)
 
@@ -91,16 +110,16 @@ def test_convolution_is_stocks_compiled_or_not(shape):
     x = twins.data(shape).detach()
     conv = Conv2d(4, (3, 5), input_shape=shape).double()
     want = conv(x)
-    cnn.keep_dynamic(conv)
+    parts.make_aware(conv)
     assert torch.equal(conv(x), want)
     assert torch.equal(torch.compile(conv, backend="eager")(x), want)
 
 
-def test_keep_dynamic_keeps_the_objects():
+def test_parts_stay_the_same_objects():
     conv = Conv2d(2, 3, input_shape=(2, 6, 7))
     model = nn.Sequential(conv, nn.Linear(2, 2))
     conv, state = model[0], model.state_dict(keep_vars=True)
-    cnn.keep_dynamic(model)
+    parts.make_aware(model)
     assert model[0] is conv and isinstance(conv, Conv2d)
     assert all(
         value is state[name]

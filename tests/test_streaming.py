@@ -100,7 +100,7 @@ def test_both_directions_are_refused():
         StreamingEncoder(make(rnn_bidirectional=True))
     with pytest.raises(ValueError, match="bidirectional"):
         StreamingEncoder(make(rnn_bidirectional=True, rnn_class=stock.GRU))
-    with pytest.raises(ValueError, match="one recurrent module, not Seq"):
+    with pytest.raises(ValueError, match="one recurrent module, not AwareSeq"):
         StreamingEncoder(make(use_rnnp=True))
     with pytest.raises(ValueError, match="behind filter banks, not FrontEnd"):
         StreamingEncoder(FrontEnd(torch.nn.Identity(), make()))

@@ -1,0 +1,151 @@
+"""The CRDNN lobe with fast recurrent layers."""
+
+import inspect
+from typing import Optional
+
+from speechbrain.lobes.models import CRDNN as stock_crdnn
+from torch import Tensor, nn
+
+from speechbrain_ligru_fast.layers import LiGRU, SLiGRU
+from speechbrain_ligru_fast.parts import AwareSequential, make_aware
+from speechbrain_ligru_fast.rows import (
+    continue_frames,
+    count_frames,
+    to_relative,
+)
+
+
+def _accepts(function, argument):
+    return argument in inspect.signature(function).parameters
+
+
+def mark(rnn):
+    """A layer, marked for CRDNN.forward if it takes lengths."""
+    # An attribute can be read under torch.jit.script, too.
+    if _accepts(rnn.forward, "lengths"):
+        rnn.takes_lengths = True
+    return rnn
+
+
+def _with_backend(rnn_class, backend, built):
+    """``rnn_class`` with the backend set, if it knows backends.
+
+    What it builds runs by ``auto`` until the backend that ``built`` holds for
+    it is set: speechbrain's containers run it once, on the CPU, where those
+    for GPUs can't.
+    """
+
+    def build(*args, **kwargs):
+        # A backend set on rnn_class itself stays.
+        if backend != "auto" and _accepts(rnn_class, "backend"):
+            kwargs["backend"] = backend
+        rnn = mark(rnn_class(*args, **kwargs))
+        if isinstance(rnn, (LiGRU, SLiGRU)):
+            built.append((rnn, rnn.backend))
+            rnn.set_backend("auto")
+        return rnn
+
+    # speechbrain's containers pass input_shape only to who asks for it.
+    build.__signature__ = inspect.signature(rnn_class)
+    return build
+
+
+class CRDNN(AwareSequential, stock_crdnn.CRDNN):
+    """SpeechBrain's CRDNN with a fast LiGRU and knowledge of lengths.
+
+    It takes the arguments of ``speechbrain.lobes.models.CRDNN.CRDNN``, in
+    the same order, and holds the same parameters.
+
+    Arguments
+    ---------
+    *args : tuple
+        Arguments of the stock CRDNN.
+    rnn_class : class
+        Any recurrent class of SpeechBrain or of this package.
+    backend : str
+        Passed on to ``rnn_class`` if it takes a backend.
+    **kwargs : dict
+        Arguments of the stock CRDNN.
+
+    Example
+    -------
+    >>> import torch
+    >>> inputs = torch.rand([10, 15, 60])
+    >>> model = CRDNN(input_shape=inputs.shape, rnn_neurons=32)
+    >>> model(inputs, torch.ones(10)).shape
+    torch.Size([10, 15, 512])
+    """
+
+    def __init__(self, *args, rnn_class=LiGRU, backend="auto", **kwargs):
+        built = []
+        super().__init__(
+            *args, rnn_class=_with_backend(rnn_class, backend, built), **kwargs
+        )
+        for rnn, name in built:
+            rnn.set_backend(name)
+        make_aware(self)
+        # Frames that the convolutions and poolings need.
+        self.shortest = self.lengthen(1)
+
+    def forward(self, x: Tensor, lengths: Optional[Tensor] = None) -> Tensor:
+        """Returns the encoded features.
+
+        Arguments
+        ---------
+        x : Tensor
+            (B, T, F) features.
+        lengths : Tensor | None
+            (B,) relative lengths in (0, 1]; an utterance has
+            ``round(lengths * T)`` frames, at least one. Given, the result
+            for an utterance does not depend on what surrounds it, if the
+            recurrent layer takes lengths. One shorter than the convolutions
+            and poolings need is continued by its reflection.
+
+        Returns
+        -------
+        Tensor
+            (B, T', dnn_neurons); T' = T unless time is pooled. The frames
+            beyond those that ``shorten`` counts carry no meaning.
+        """
+        frames: Optional[Tensor] = None
+        if lengths is not None:
+            frames = count_frames(lengths, x)
+            x = continue_frames(x, frames, self.shortest)
+            frames = frames.clamp(min=self.shortest)
+        for part in self.values():
+            steps = x.size(1)
+            if hasattr(part, "takes_lengths"):
+                relative: Optional[Tensor] = None
+                if frames is not None:
+                    relative = to_relative(frames, steps)
+                out = part(x, lengths=relative)
+            elif hasattr(part, "shorten"):
+                out = part(x, frames)
+                frames = part.shorten(frames)
+            else:
+                out = part(x)
+            if isinstance(out, tuple):
+                x = out[0]
+                if x.size(1) < steps:
+                    # What packs its input drops the padding that all have.
+                    x = nn.functional.pad(x, (0, 0, 0, steps - x.size(1)))
+            else:
+                x = out
+        return x
+
+    def shorten(self, frames: Optional[Tensor]) -> Optional[Tensor]:
+        """Counts the frames of the output.
+
+        Arguments
+        ---------
+        frames : Tensor | None
+            (B,) frames of the input.
+
+        Returns
+        -------
+        Tensor | None
+            (B,), at least one.
+        """
+        if frames is None:
+            return None
+        return super().shorten(frames.clamp(min=self.shortest))
