@@ -334,7 +334,8 @@ def test_dynamic_batches_change_with_the_epoch_and_the_seed(batches):
     "change, words",
     [
         ({"output_neurons": 9}, "output_neurons=9, but the tokenizer has"),
-        ({"bos_index": 4}, "bos_index=4, but the tokenizer has 1"),
+        ({"bos_index": 4}, r"bos_index=4 is none of .* ids \[0, 1, 2\]"),
+        ({"blank_index": 3}, "blank_index=3 is none of the tokenizer's sp"),
         (
             {"number_of_ctc_only_epochs": 3, "number_of_epochs": 3},
             "number_of_ctc_only_epochs=3 leaves no epoch",

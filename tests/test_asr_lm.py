@@ -1,16 +1,19 @@
 """What a language model is trained on, and for whom it may score."""
 
+import gzip
 import json
+import pickle
+import tracemalloc
 
 import pytest
 import torch
 from sentencepiece import SentencePieceProcessor
+from speechbrain.dataio.batch import PaddedBatch
+from speechbrain.dataio.dataloader import make_dataloader
 
-from speechbrain_ligru_fast.asr.lm import (
-    check_tokenizer,
-    load_lm,
-    train_texts,
-)
+from speechbrain_ligru_fast.asr.lm import check_tokenizer, load_lm
+from speechbrain_ligru_fast.asr.lm_text import LMTexts, train_texts
+from speechbrain_ligru_fast.asr.token_checks import check_special
 from speechbrain_ligru_fast.asr.tokenizer import train_sentencepiece
 
 CHARACTERS = {"vocab_size": 8, "model_type": "char"}
@@ -65,7 +68,14 @@ def of_texts(tmp_path):
         "text": "wrd",
         "transcript_copies": 1,
         "extra_text": None,
+        "save_folder": str(tmp_path / "save"),
+        "bos_index": 1,
+        "eos_index": 2,
     }
+
+
+def all_of(texts):
+    return [texts.text(i)[1] for i in range(len(texts))]
 
 
 @pytest.mark.parametrize("copies", [0, -1, 1.5, "two", None, True])
@@ -81,13 +91,59 @@ def test_a_missing_text_is_named(of_texts, tmp_path):
         train_texts(of_texts)
 
 
-def test_what_a_model_is_trained_on(of_texts, tmp_path):
-    assert list(train_texts(of_texts).values()) == ["AB BA", "CAB"]
-    extra = tmp_path / "extra.txt"
-    extra.write_text("A\n\nB C\n")
+@pytest.mark.parametrize("name", ["extra.txt", "extra.txt.gz", "EXTRA.GZ"])
+def test_what_a_model_is_trained_on(of_texts, tmp_path, name):
+    assert all_of(train_texts(of_texts)) == ["AB BA", "CAB"]
+    extra = tmp_path / name
+    write = gzip.open if name.lower().endswith("gz") else open
+    with write(extra, "wb") as file:
+        file.write("\ufeffA\n\n \nB C\r\nCAB".encode())
     of_texts |= {"transcript_copies": 3, "extra_text": str(extra)}
-    found = sorted(train_texts(of_texts).values())
-    assert found == sorted(["AB BA", "CAB"] * 3 + ["A", "B C"])
+    found = train_texts(of_texts)
+    assert all_of(found) == ["AB BA"] * 3 + ["CAB"] * 3 + ["A", "B C", "CAB"]
+    ids = [found[i]["id"] for i in range(len(found))]
+    assert len(set(ids)) == len(ids)
+    # It is sent to data loading processes that are not forked.
+    item = pickle.loads(pickle.dumps(found))[7]
+    tokens = of_texts["tokenizer"].encode_as_ids("B C")
+    assert item["tokens_bos"].tolist() == [1, *tokens]
+    assert item["tokens_eos"].tolist() == [*tokens, 2]
+
+
+def test_batches_of_texts(of_texts):
+    texts = LMTexts({"a": "AB BA", "b": "C"}, of_texts)
+    loader = make_dataloader(texts, collate_fn=PaddedBatch, batch_size=2)
+    (batch,) = loader
+    assert batch.tokens_bos.data.shape[0] == 2 and batch.id == ["a-0", "b-0"]
+
+
+def test_a_text_is_not_kept_in_memory(of_texts, tmp_path):
+    extra = tmp_path / "extra.txt"
+    extra.write_text(f"{'ABBA ' * 40}\n" * 10000)
+    of_texts["extra_text"] = str(extra)
+    tracemalloc.start()
+    texts = train_texts(of_texts)
+    assert tracemalloc.get_traced_memory()[1] < extra.stat().st_size / 8
+    tracemalloc.stop()
+    assert len(texts) == 10002
+
+
+@pytest.mark.parametrize(
+    "name, content, words",
+    [
+        ("a.txt", b"A\nB\xff\n", r"a.txt, line 2: b'.xff.n' is no UTF-8"),
+        ("a.gz", gzip.compress(b"A\n\xff"), "a.gz, line 2: .* is no UTF-8"),
+        ("a.gz", b"A\nB\n", "extra_text: can't unpack .*a.gz: Not a gz"),
+        ("a.gz", gzip.compress(b"A\nB\n")[:20], "can't unpack .*a.gz: "),
+        # A compressed file by another name
+        ("a.txt", gzip.compress(b"A\nB\n"), "a.txt, line 1: .* is no UTF-8"),
+    ],
+)
+def test_what_is_no_text_is_named(of_texts, tmp_path, name, content, words):
+    (tmp_path / name).write_bytes(content)
+    of_texts["extra_text"] = str(tmp_path / name)
+    with pytest.raises(ValueError, match=words):
+        train_texts(of_texts)
 
 
 def test_unknown_characters_are_found_where_they_are(of_texts, tmp_path):
@@ -100,3 +156,20 @@ def test_unknown_characters_are_found_where_they_are(of_texts, tmp_path):
     (tmp_path / "train.json").write_text(json.dumps(transcripts))
     with pytest.raises(ValueError, match="train.json: .*'9'.* a-2$"):
         train_texts(of_texts)
+
+
+@pytest.mark.parametrize("ids", [(0, 0), (1, 2)])
+def test_special_ids_are_no_tokens_of_texts(of_texts, tmp_path, ids):
+    """SpeechBrain's default tokenizers have one special id, for everything."""
+    path = tmp_path / "speechbrain.model"
+    options = {**CHARACTERS, **IDS, "vocab_size": 6, "bos": 0, "eos": 0}
+    train_sentencepiece(["ABBA", "CAB A"], path, **options)
+    tokenizer = SentencePieceProcessor(model_file=str(path))
+    assert (tokenizer.bos_id(), tokenizer.eos_id()) == (-1, -1)
+    hparams = of_texts | dict(zip(("bos_index", "eos_index"), ids))
+    if ids == (0, 0):
+        check_special(tokenizer, hparams, "bos_index", "eos_index")
+        return
+    words = r"bos_index=1 is none .*special ids \[0\]: a real .* --bos_index 0 "
+    with pytest.raises(ValueError, match=words + "--eos_index 0 and for"):
+        check_special(tokenizer, hparams, "bos_index", "eos_index")

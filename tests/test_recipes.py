@@ -1,6 +1,7 @@
 """The recipes, end to end, on seconds of audio."""
 
 import csv
+import json
 import os
 import re
 import shlex
@@ -17,6 +18,8 @@ import tiny_corpora
 import torch
 from speechbrain.decoders import ctc_greedy_decode
 from speechbrain.inference.ASR import EncoderDecoderASR
+from speechbrain.lobes.models.RNNLM import RNNLM
+from speechbrain.tokenizers.SentencePiece import SentencePiece
 from speechbrain.utils.checkpoints import Checkpointer
 
 from benchmarks import alignments
@@ -233,6 +236,39 @@ def test_librispeech_killed_and_resumed(
             *["--device", "cpu", "--noprogressbar", "--extra_text", "more"],
         )
     assert len(rows_of(folder / "results.csv")) == 2
+
+
+def test_tokenizer_and_language_model_of_speechbrain(
+    recipe, librispeech, tmp_path
+):
+    """Its blank, begin, end and unknown are one id, 0."""
+    texts = {"a": {"wrd": " ".join(tiny_corpora.WORDS)}}
+    (tmp_path / "train.json").write_text(json.dumps(texts))
+    SentencePiece(
+        *(str(tmp_path), 17, str(tmp_path / "train.json"), "wrd", "char"),
+        annotation_format="json",
+    )
+    lm = tmp_path / "lm"
+    lm.mkdir()
+    tokenizer = lm / "tokenizer.ckpt"
+    (tmp_path / "17_char.model").rename(tokenizer)
+    sizes = {"embedding_dim": 4, "rnn_neurons": 8, "dnn_neurons": 8}
+    model = RNNLM(17, **sizes)
+    torch.save(model.state_dict(), lm / "lm.ckpt")
+    options = "".join(f"   {key}: {size}\n" for key, size in sizes.items())
+    (lm / "lm.yaml").write_text(
+        "model: !new:speechbrain.lobes.models.RNNLM.RNNLM\n"
+        "   output_neurons: 17\n   return_hidden: True\n" + options
+    )
+    command = ["LibriSpeech/train.py", "tiny_librispeech.yaml", *QUIET]
+    command += ["--data_folder", librispeech, "--number_of_epochs", 1]
+    command += ["--tokenizer_file", tokenizer, "--output_neurons", 17]
+    with pytest.raises(ValueError, match="bos_index=1 is none .* 0 and for a"):
+        recipe(*command, "--output_folder", tmp_path / "refused")
+    command += ["--bos_index", 0, "--eos_index", 0, "--ctc_weight_decode", 0]
+    recipe(*command, "--output_folder", tmp_path / "asr", "--lm_folder", lm)
+    (row,) = rows_of(tmp_path / "asr" / "results.csv")
+    assert row["lm"] == "lm" and float(row["wer"]) > 0
 
 
 def test_what_can_not_be_tested_is_said_before_training(

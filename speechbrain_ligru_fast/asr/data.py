@@ -10,7 +10,7 @@ from speechbrain.dataio.sampler import DynamicBatchSampler
 
 from speechbrain_ligru_fast.asr.audio import AudioReader, audio_info
 from speechbrain_ligru_fast.asr.text import few, read_manifest, read_texts
-from speechbrain_ligru_fast.asr.tokenizer import check_tokens
+from speechbrain_ligru_fast.asr.token_checks import check_tokens
 
 logger = logging.getLogger(__name__)
 
@@ -44,7 +44,8 @@ def make_dataset(manifest, hparams, stage, shortest=0.0):
     key = hparams["text"]
     texts = read_texts(manifest, key)
     tokenizer = hparams["tokenizer"]
-    check_tokens(tokenizer, texts, manifest, fatal=stage != sb.Stage.TEST)
+    fatal = stage != sb.Stage.TEST
+    check_tokens(tokenizer, texts.items(), manifest, fatal)
 
     dataset = DynamicItemDataset(_items(manifest, hparams["data_folder"]))
     if stage == sb.Stage.TRAIN:

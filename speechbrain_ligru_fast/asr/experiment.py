@@ -15,6 +15,7 @@ from speechbrain_ligru_fast.asr.process_group import leave_process_group
 from speechbrain_ligru_fast.asr.provenance import describe_run
 from speechbrain_ligru_fast.asr.results import append_row, name_lm, name_test
 from speechbrain_ligru_fast.asr.shortest import shortest_input
+from speechbrain_ligru_fast.asr.token_checks import check_special
 
 logger = logging.getLogger(__name__)
 
@@ -94,18 +95,7 @@ def _check(hparams):
         raise ValueError(
             f"output_neurons={wanted}, but the tokenizer has {found} tokens"
         )
-    for key, found in (
-        ("blank_index", tokenizer.unk_id()),
-        ("bos_index", tokenizer.bos_id()),
-        ("eos_index", tokenizer.eos_id()),
-    ):
-        if found != hparams[key]:
-            raise ValueError(
-                f"{key}={hparams[key]}, but the tokenizer has {found} (-1: "
-                "none), so that a real token would stand for it. Tokenizers "
-                "need unk_id=0 (the blank), bos_id=1 and eos_id=2, as those "
-                "that this recipe trains"
-            )
+    check_special(tokenizer, hparams, "blank_index", "bos_index", "eos_index")
     only, epochs = (
         hparams["number_of_ctc_only_epochs"],
         hparams["number_of_epochs"],

@@ -8,15 +8,21 @@ import sentencepiece
 import speechbrain as sb
 import torch
 from hyperpyyaml import load_hyperpyyaml
-from speechbrain.dataio.dataset import DynamicItemDataset
+from speechbrain.dataio.batch import PaddedBatch
 from speechbrain.utils.distributed import run_on_main
 
+from speechbrain_ligru_fast.asr.lm_text import (
+    LMTexts,
+    read_transcripts,
+    train_texts,
+)
 from speechbrain_ligru_fast.asr.process_group import leave_process_group
-from speechbrain_ligru_fast.asr.text import read_texts
-from speechbrain_ligru_fast.asr.tokenizer import check_tokens
+from speechbrain_ligru_fast.asr.token_checks import check_special
 
-# What a trained language model's folder holds for others.
-_FILES = ("lm.yaml", "lm.ckpt", "tokenizer.model")
+# What a trained language model's folder holds for others; SpeechBrain's call
+# the tokenizer tokenizer.ckpt.
+_FILES = ("lm.yaml", "lm.ckpt")
+_TOKENIZERS = ("tokenizer.model", "tokenizer.ckpt")
 
 
 class LM(sb.Brain):
@@ -55,86 +61,6 @@ class LM(sb.Brain):
         )
 
 
-def text_dataset(texts, hparams):
-    """A dataset of ``id, tokens_bos, tokens_eos``.
-
-    Arguments
-    ---------
-    texts : dict
-        Id -> transcript.
-    hparams : dict
-        Of the experiment: tokenizer, bos_index, eos_index.
-
-    Returns
-    -------
-    DynamicItemDataset
-    """
-    tokenizer = hparams["tokenizer"]
-    dataset = DynamicItemDataset(
-        {key: {"text": text} for key, text in texts.items()}
-    )
-
-    @sb.utils.data_pipeline.takes("text")
-    @sb.utils.data_pipeline.provides("tokens_bos", "tokens_eos")
-    def text_pipeline(text):
-        tokens = tokenizer.encode_as_ids(text)
-        yield torch.LongTensor([hparams["bos_index"], *tokens])
-        yield torch.LongTensor([*tokens, hparams["eos_index"]])
-
-    dataset.add_dynamic_item(text_pipeline)
-    dataset.set_output_keys(["id", "tokens_bos", "tokens_eos"])
-    return dataset
-
-
-def train_texts(hparams):
-    """The transcripts, as often as asked for, and what is extra.
-
-    Arguments
-    ---------
-    hparams : dict
-        Of the experiment: train_annotation, text, transcript_copies,
-        extra_text, tokenizer.
-
-    Returns
-    -------
-    dict
-        Id -> text.
-
-    Raises
-    ------
-    ValueError
-        If transcript_copies is no positive integer, or for text that the
-        tokenizer does not know.
-    FileNotFoundError
-        If there is no file extra_text.
-    """
-    copies, extra = hparams["transcript_copies"], hparams["extra_text"]
-    if type(copies) is not int or copies < 1:
-        raise ValueError(
-            f"transcript_copies must be a positive integer, got {copies!r}"
-        )
-    transcripts = _transcripts(hparams, "train_annotation")
-    texts = {
-        f"{key}-{copy}": text
-        for key, text in transcripts.items()
-        for copy in range(copies)
-    }
-    if extra:
-        if not Path(extra).is_file():
-            raise FileNotFoundError(f"extra_text: no file {extra}")
-        lines = Path(extra).read_text("utf-8").splitlines()
-        lines = {f"line {i}": t for i, t in enumerate(lines, 1) if t.strip()}
-        check_tokens(hparams["tokenizer"], lines, extra)
-        texts |= lines
-    return texts
-
-
-def _transcripts(hparams, annotation):
-    texts = read_texts(hparams[annotation], hparams["text"])
-    check_tokens(hparams["tokenizer"], texts, hparams[annotation])
-    return texts
-
-
 def train_lm(hparams, run_opts):
     """Train a language model on transcripts and other text, and export it.
 
@@ -149,7 +75,8 @@ def train_lm(hparams, run_opts):
     FileNotFoundError
         If there is no tokenizer, or with --test_only nothing trained.
     ValueError
-        If the tokenizer has another number of tokens.
+        If the tokenizer has another number of tokens, or bos_index or
+        eos_index is one that texts have.
     """
     tokenizer, wanted = hparams["tokenizer"], hparams["output_neurons"]
     if not Path(hparams["tokenizer_file"]).is_file():
@@ -163,8 +90,9 @@ def train_lm(hparams, run_opts):
             f"output_neurons={wanted}, but {hparams['tokenizer_file']} has "
             f"{tokenizer.get_piece_size()} tokens"
         )
+    check_special(tokenizer, hparams, "bos_index", "eos_index")
     texts = train_texts(hparams)
-    valid = _transcripts(hparams, "valid_annotation")
+    valid = read_transcripts(hparams, "valid_annotation")
     brain = LM(
         modules=hparams["modules"],
         opt_class=hparams["opt_class"],
@@ -172,12 +100,13 @@ def train_lm(hparams, run_opts):
         run_opts=run_opts,
         checkpointer=hparams["checkpointer"],
     )
+    padded = {"collate_fn": PaddedBatch}
     brain.fit(
         hparams["epoch_counter"],
-        text_dataset(texts, hparams),
-        text_dataset(valid, hparams),
-        train_loader_kwargs=hparams["train_dataloader_opts"],
-        valid_loader_kwargs=hparams["valid_dataloader_opts"],
+        texts,
+        LMTexts(valid, hparams),
+        train_loader_kwargs={**hparams["train_dataloader_opts"], **padded},
+        valid_loader_kwargs={**hparams["valid_dataloader_opts"], **padded},
     )
     best = hparams["checkpointer"].recover_if_possible(min_key="loss")
     if best is None and brain.test_only:
@@ -208,7 +137,8 @@ def load_lm(folder, tokenizer_file=None):
     Arguments
     ---------
     folder : path-like | None
-        An output folder of recipes/LibriSpeech/LM/train.py.
+        An output folder of recipes/LibriSpeech/LM/train.py, or a folder with
+        its lm.yaml, lm.ckpt and tokenizer.model.
     tokenizer_file : path-like, optional
         The recogniser's, which must be the language model's too.
 
@@ -231,14 +161,8 @@ def load_lm(folder, tokenizer_file=None):
     """
     if not folder:
         return None
-    files = [Path(folder, name) for name in _FILES]
-    missing = [str(path) for path in files if not path.is_file()]
-    if missing:
-        raise FileNotFoundError(
-            f"lm_folder={str(folder)!r} holds no trained language model: "
-            f"looked for {', '.join(missing)}"
-        )
-    config, weights, _ = files
+    config, weights = (_find(folder, name) for name in _FILES)
+    _find(folder, *_TOKENIZERS)
     # One without checkpoints beside it may be what an earlier start left; it
     # is compared again when it is this one's.
     if tokenizer_file and any(Path(tokenizer_file).parent.glob("CKPT*")):
@@ -268,11 +192,21 @@ def check_tokenizer(folder, tokenizer_file):
     """
     if not folder or not tokenizer_file or not Path(tokenizer_file).exists():
         return
-    if _pieces(tokenizer_file) != _pieces(Path(folder, _FILES[-1])):
+    if _pieces(tokenizer_file) != _pieces(_find(folder, *_TOKENIZERS)):
         raise ValueError(
             f"lm_folder={str(folder)!r} was trained with another tokenizer "
             f"than {tokenizer_file}"
         )
+
+
+def _find(folder, *names):
+    for name in names:
+        if Path(folder, name).is_file():
+            return Path(folder, name)
+    raise FileNotFoundError(
+        f"lm_folder={str(folder)!r} holds no trained language model: looked "
+        f"for {' or '.join(str(Path(folder, name)) for name in names)}"
+    )
 
 
 def _pieces(path):

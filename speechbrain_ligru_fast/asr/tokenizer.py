@@ -11,7 +11,7 @@ from speechbrain_ligru_fast.asr.corpora.timit_phones import (
     LABELS_61,
     fold_phones,
 )
-from speechbrain_ligru_fast.asr.text import few, read_texts
+from speechbrain_ligru_fast.asr.text import read_texts
 
 logger = logging.getLogger(__name__)
 
@@ -51,13 +51,13 @@ class LabelTokenizer:
         """The id of what is unknown."""
         return 0
 
-    def bos_id(self):
-        """The id of a sentence's begin."""
-        return 1
+    def is_unknown(self, i):
+        """Whether an id stands for what is unknown."""
+        return i == self.unk_id()
 
-    def eos_id(self):
-        """The id of a sentence's end."""
-        return 2
+    def is_control(self, i):
+        """Whether an id is special but not that."""
+        return 0 < i < self.special
 
     def piece_to_id(self, piece):
         """The id of one label."""
@@ -117,6 +117,7 @@ def train_sentencepiece(
         unigram, bpe, char or word.
     blank, bos, eos : int
         Ids; blank is sentencepiece's unknown, which no known text contains.
+        The others may be the same.
     seed : int
         Makes training repeatable.
 
@@ -139,8 +140,9 @@ def train_sentencepiece(
             model_type=model_type,
             character_coverage=1.0,
             unk_id=blank,
-            bos_id=bos,
-            eos_id=eos,
+            # -1: none of its own
+            bos_id=-1 if bos == blank else bos,
+            eos_id=-1 if eos in (blank, bos) else eos,
             pad_id=-1,
             minloglevel=2,
         )
@@ -152,58 +154,6 @@ def train_sentencepiece(
     Path(f"{unfinished}.vocab").rename(model_file.with_suffix(".vocab"))
     Path(f"{unfinished}.model").rename(model_file)
     logger.info("Trained a %s tokenizer: %s", model_type, model_file)
-
-
-def unknown_pieces(tokenizer, text):
-    """The characters or labels of a text that a tokenizer does not know.
-
-    Arguments
-    ---------
-    tokenizer : LabelTokenizer | SentencePieceProcessor
-    text : str
-
-    Returns
-    -------
-    list of str
-    """
-    pieces = tokenizer.encode_as_pieces(text)
-    return [p for p in pieces if tokenizer.piece_to_id(p) == tokenizer.unk_id()]
-
-
-def check_tokens(tokenizer, texts, source, fatal=True):
-    """Tell which transcripts the tokenizer can't spell.
-
-    Arguments
-    ---------
-    tokenizer : LabelTokenizer | SentencePieceProcessor
-    texts : dict
-        Utterance id -> transcript.
-    source : path-like
-        Where they are from, for the message.
-    fatal : bool
-        Raise, or warn: at test time an unknown character is but an error of
-        the recogniser.
-
-    Raises
-    ------
-    ValueError
-        Naming the characters or labels and the utterances.
-    """
-    bad, unknown = [], set()
-    for name, text in texts.items():
-        strange = unknown_pieces(tokenizer, text)
-        if strange:
-            bad.append(name)
-            unknown.update(strange)
-    if not bad:
-        return
-    message = (
-        f"{source}: the tokenizer does not know "
-        f"{sorted(unknown)}, which is in {few(bad)}"
-    )
-    if fatal:
-        raise ValueError(message)
-    logger.warning(message)
 
 
 def prepare_tokenizer(hparams):
