@@ -20,6 +20,7 @@ from triton.runtime.errors import OutOfResources, PTXASError
 from speechbrain_ligru_fast.backends.failures import CannotRun, EarlierFailure
 from speechbrain_ligru_fast.backends.triton.backward import backward_kernel
 from speechbrain_ligru_fast.backends.triton.device import COUNTER_STRIDE
+from speechbrain_ligru_fast.backends.triton.folder import with_folder
 from speechbrain_ligru_fast.backends.triton.forward import forward_kernel
 from speechbrain_ligru_fast.backends.triton.graphs import replays
 from speechbrain_ligru_fast.backends.triton.plan import Device, plan
@@ -212,7 +213,8 @@ def _run(
     def launch_each(tensors):
         for first_group, (first, end), (multiply, update) in order:
             grid = (min(how.groups, groups - first_group) * tiles,)
-            kernel[grid](
+            with_folder(
+                kernel[grid],
                 first=first,
                 last=end,
                 first_group=first_group,
