@@ -24,8 +24,11 @@ QUIET = ["--device", "cpu", "--noprogressbar", "--backend", "torchscript"]
 
 
 def weights(folder):
-    """The weights of the best checkpoint, as one vector."""
-    (path,) = (folder / "save").glob("CKPT*/model.ckpt")
+    """The weights of the last checkpoint, as one vector.
+
+    The best one may be another: that depends on the CPU's arithmetic.
+    """
+    path = Checkpointer(folder / "save").find_checkpoint().path / "model.ckpt"
     return torch.cat([v.flatten() for v in torch.load(path).values()])
 
 
@@ -79,7 +82,8 @@ def torchrun(recipe, script, yaml, data, folder, *arguments):
             start_new_session=True,
         )
     try:
-        return process.wait(timeout=180), log.read_text()
+        # Ends what hangs; a busy machine takes a while.
+        return process.wait(timeout=1200), log.read_text()
     finally:
         # The workers too, if they wait for each other.
         with contextlib.suppress(ProcessLookupError):
