@@ -1,5 +1,8 @@
 """The CRDNN lobe with fast recurrent layers."""
 
+from speechbrain_ligru_fast import installed  # noqa: F401
+
+# isort: split
 import inspect
 from typing import Optional
 

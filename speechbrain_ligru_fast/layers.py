@@ -5,6 +5,9 @@ SpeechBrain's names and load its checkpoints; the differences are listed in
 docs/differences.md.
 """
 
+from speechbrain_ligru_fast import installed  # noqa: F401
+
+# isort: split
 import logging
 import math
 from typing import Optional, Tuple

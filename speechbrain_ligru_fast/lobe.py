@@ -1,5 +1,8 @@
 """Ways to plug the fast recurrent layers and the lobe with them in."""
 
+from speechbrain_ligru_fast import installed  # noqa: F401
+
+# isort: split
 import inspect
 import logging
 import sys

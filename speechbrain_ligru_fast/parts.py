@@ -5,6 +5,9 @@ then what it makes of an utterance does not depend on what surrounds it.
 ``shorten`` tells how many frames of an utterance are left behind a part.
 """
 
+from speechbrain_ligru_fast import installed  # noqa: F401
+
+# isort: split
 from types import FunctionType
 from typing import Optional
 

@@ -78,7 +78,15 @@ def imports(path):
 
 # From the bottom up; a file may import from its own floor and from below.
 FLOORS = (
-    ("matrix_unit", "spec", "rows", "products", "recompute", "wrapped"),
+    (
+        "installed",
+        "matrix_unit",
+        "spec",
+        "rows",
+        "products",
+        "recompute",
+        "wrapped",
+    ),
     ("backends",),
     ("ops", "custom_op", "single", "unrolled", "norm", "cnn"),
     ("light_gru_layer",),

@@ -4,6 +4,7 @@ Holding h as (H, R) makes U @ h the layout in which BLAS is fastest for few
 rows. The contract of the two functions is in backends/reference.py.
 """
 
+import warnings
 from typing import List, Optional, Tuple
 
 import torch
@@ -26,7 +27,14 @@ def unavailable(device_type, dtype, spec):
 
 
 # A compiled function reads no global, but a default.
-@torch.jit.script
+def _script(function):
+    """torch.jit.script; that it is deprecated is no advice to our users."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return torch.jit.script(function)
+
+
+@_script
 def _activation(name: str, a: Tensor, slope: float = LEAKY_SLOPE) -> Tensor:
     if name == "relu":
         return torch.relu(a)
@@ -37,7 +45,7 @@ def _activation(name: str, a: Tensor, slope: float = LEAKY_SLOPE) -> Tensor:
     return torch.nn.functional.leaky_relu(a, slope)
 
 
-@torch.jit.script
+@_script
 def _activation_gradient(
     name: str, a: Tensor, slope: float = LEAKY_SLOPE
 ) -> Tensor:
@@ -50,7 +58,7 @@ def _activation_gradient(
     return (a > 0).to(a.dtype) * (1 - slope) + slope
 
 
-@torch.jit.script
+@_script
 def _forward_loop(
     w: Tensor,
     u: Tensor,
@@ -107,7 +115,7 @@ def _forward_loop(
     return output, gates, normed, rstd
 
 
-@torch.jit.script
+@_script
 def _backward_loop(
     dh_steps: Tensor,
     previous: Tensor,
