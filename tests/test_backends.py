@@ -12,6 +12,7 @@ import twins
 
 import speechbrain_ligru_fast as fast
 from speechbrain_ligru_fast import backends
+from speechbrain_ligru_fast.backends import failures
 from speechbrain_ligru_fast.backends.failures import (
     Broken,
     Refused,
@@ -24,8 +25,8 @@ CPU = ("cpu", torch.float32, ScanSpec())
 @pytest.fixture(autouse=True)
 def fresh_choice(monkeypatch):
     monkeypatch.setattr(backends, "_refused", Refused())
-    for function in (backends._choose, backends._warn):
-        function.cache_clear()
+    monkeypatch.setattr(failures, "_said", set())
+    backends._choose.cache_clear()
     yield
     backends._choose.cache_clear()
 
@@ -103,7 +104,7 @@ def test_a_broken_numba_is_said_aloud_once(monkeypatch, caplog):
         assert words in record.getMessage()
     # Who asks for no numba is told nothing.
     caplog.clear()
-    backends._warn.cache_clear()
+    failures._said.clear()
     backends.choose("torchscript", *CPU, steps=9)
     backends.choose("auto", *CPU, steps=1)
     assert not caplog.records

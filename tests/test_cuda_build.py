@@ -9,6 +9,7 @@ import pathlib
 import re
 import shutil
 import stat
+import uuid
 
 import pytest
 from full_disk import on_full_disk
@@ -156,7 +157,7 @@ def test_plans_on_a_hopper():
 def cache(tmp_path, monkeypatch):
     """An empty cache, and a list of what was compiled."""
     monkeypatch.setenv("SPEECHBRAIN_LIGRU_CACHE", str(tmp_path / "cache"))
-    cubins._warn.cache_clear()
+    cubins._said.clear()
     compiled = []
 
     def compile_cubin(plan, arch, macros):
@@ -309,7 +310,9 @@ def test_a_disk_that_takes_nothing(cache, monkeypatch, step, code, caplog):
     _, get = cache
 
     def fail(*args, **kwargs):
-        raise OSError(getattr(errno, code), "as on such a disk")
+        # As the system's: with a name that is another one each time.
+        name = f"/tmp/{uuid.uuid4()}"
+        raise OSError(getattr(errno, code), "as on such a disk", name)
 
     module = cubins.tempfile if step == "mkstemp" else cubins.os
     monkeypatch.setattr(module, step, fail)

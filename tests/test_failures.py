@@ -38,8 +38,8 @@ PLACES = ("unavailable", "scan_forward", "scan_backward")
 @pytest.fixture(autouse=True)
 def fresh(monkeypatch):
     monkeypatch.setattr(backends, "_refused", Refused())
-    for function in (backends._choose, backends._warn):
-        function.cache_clear()
+    monkeypatch.setattr(failures, "_said", set())
+    backends._choose.cache_clear()
     yield
     backends._choose.cache_clear()
 
@@ -174,9 +174,13 @@ def test_a_size_is_refused_for_its_rows_only(stand_in, caplog):
     called = stand_in("scan_forward", CompilerError("at any size"))
     backends._refused.__init__()
     backends._choose.cache_clear()
+    caplog.clear()
     for batch in (2, 3, 1):
         train("auto", batch)
     assert called.count("scan_forward") == 1
+    train("auto", layernorm=True)
+    assert called.count("scan_forward") == 2
+    assert len(caplog.records) == 1
 
 
 def test_where_all_fail_nothing_is_refused(stand_in, caplog):

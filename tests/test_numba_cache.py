@@ -81,10 +81,10 @@ def call(number=1.0):
 def folder(tmp_path, monkeypatch):
     """The cache's folder; nothing was warned of so far."""
     monkeypatch.setattr(config, "CACHE_DIR", str(tmp_path / "cache"))
-    compiling._warn.cache_clear()
+    compiling._said.clear()
     assert not call()
     (path,) = (tmp_path / "cache").iterdir()
-    compiling._warn.cache_clear()
+    compiling._said.clear()
     return path
 
 
@@ -149,7 +149,7 @@ def test_a_disk_that_takes_nothing(folder, function, code, monkeypatch, caplog):
     def fail(path, mode="w", **options):
         if mode == "rb":
             return genuine(path, mode)
-        raise OSError(getattr(errno, code), "as on such a disk")
+        raise OSError(getattr(errno, code), "as on such a disk", str(path))
 
     where = caching if function == "open" else os
     with monkeypatch.context() as patch:

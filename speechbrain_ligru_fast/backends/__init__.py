@@ -22,6 +22,7 @@ from speechbrain_ligru_fast.backends.failures import (
     CannotRun,
     Refused,
     mendable,
+    warn_of_broken,
 )
 from speechbrain_ligru_fast.products import tf32_allowed
 from speechbrain_ligru_fast.spec import (
@@ -39,16 +40,6 @@ CANDIDATES = {
 }
 # Libraries that one does without, unlike Numba.
 _OPTIONAL = ("triton", "cuda", "numba_cuda")
-_ADVICE = {
-    "numba": (
-        "Mend what `python -c 'import numba'` shows (often NumPy is newer "
-        "than this Numba takes: pip install --upgrade numba)"
-    ),
-}
-_REPORT = (
-    "please report this line, with what `python -m speechbrain_ligru_fast` "
-    "prints, as an issue"
-)
 
 
 @functools.cache
@@ -182,7 +173,7 @@ def run(function, name, device_type, dtype, spec, steps, *arguments):
             continue
         # Only now: where all fail, the caller's arguments do.
         for failed, error in failures:
-            _refuse(failed, error, taken, scan)
+            _refused.add(failed, error, taken, *scan)
         # They hold this frame, and so its tensors.
         failures.clear()
         return result
@@ -196,25 +187,6 @@ def _scan(function, dtype, spec, tensor):
     parts = 2 if function == "scan_forward" else spec.directions
     rows = spec.directions * tensor.size(0)
     return tensor.device, dtype, spec, tensor.size(2) // parts, rows
-
-
-def _refuse(name, error, instead, scan):
-    _refused.add(name, error, *scan)
-    if isinstance(error, CannotRun):
-        _warn(f"{error}; taking backend {instead!r}")
-        return
-    device, dtype, spec, hidden, rows = scan
-    _warn(
-        f"backend {name!r} failed on {device} with {dtype}, H={hidden}, "
-        f"{rows} rows, {spec}: {type(error).__name__}: {error}; taking "
-        f"backend {instead!r} from now on: {_REPORT}"
-    )
-    logger.debug("backend %r failed", name, exc_info=error)
-
-
-@functools.cache
-def _warn(message):
-    logger.warning(message)
 
 
 def _by_speed(device_type, dtype, spec, short, tf32):
@@ -269,12 +241,7 @@ def _choose(name, device_type, dtype, spec, short, tf32, refused=()):
         )
         for broken, why in slower:
             if isinstance(why, Broken):
-                _warn(
-                    f"backend {broken!r} can't run on {device_type}, and "
-                    f"{candidate!r} is slower: {why}. "
-                    + _ADVICE.get(broken, f"If it should, {_REPORT}")
-                    + f"; backend={candidate!r} says nothing of it."
-                )
+                warn_of_broken(broken, why, device_type, candidate)
         return _load(candidate)
     raise AssertionError("the reference backend runs everywhere")
 

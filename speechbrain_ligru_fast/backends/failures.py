@@ -1,6 +1,30 @@
 """Failures of a backend, and which of them another backend can mend."""
 
+import logging
+
 import torch
+
+logger = logging.getLogger(__name__)
+
+_ADVICE = {
+    "numba": (
+        "Mend what `python -c 'import numba'` shows (often NumPy is newer "
+        "than this Numba takes: pip install --upgrade numba)"
+    ),
+}
+_REPORT = (
+    "please report this line, with what `python -m speechbrain_ligru_fast` "
+    "prints, as an issue"
+)
+_said = set()
+
+
+def _warn(message, key=None):
+    # Once for all sizes of a model, where a key says what they share.
+    key = key or message
+    if key not in _said:
+        _said.add(key)
+        logger.warning(message)
 
 
 class CannotRun(RuntimeError):
@@ -92,8 +116,52 @@ class Refused:
             return ()
         return sum((self._names.get(k, ()) for k in self._kinds(*scan)), ())
 
-    def add(self, name, error, *scan):
-        """Remembers a backend's failure at a scan, given as to ``names``."""
+    def add(self, name, error, instead, *scan):
+        """Remembers and says that a backend failed.
+
+        Arguments
+        ---------
+        name : str
+            The backend.
+        error : Exception
+            What it raised.
+        instead : str
+            The backend that has run the scan.
+        *scan
+            As in ``names``.
+        """
         whole, exact = self._kinds(*scan)
         kind = exact if isinstance(error, CannotRun) else whole
         self._names[kind] = (*self._names.get(kind, ()), name)
+        if kind is exact:
+            _warn(f"{error}; taking backend {instead!r}")
+            return
+        device, dtype, spec, hidden, rows = scan
+        _warn(
+            f"backend {name!r} failed on {device} with {dtype}, H={hidden}, "
+            f"{rows} rows, {spec}: {type(error).__name__}: {error}; taking "
+            f"backend {instead!r} from now on: {_REPORT}",
+            key=(name, type(error)),
+        )
+        logger.debug("backend %r failed", name, exc_info=error)
+
+
+def warn_of_broken(name, reason, device_type, instead):
+    """Says that a backend can't run which nobody chose to do without.
+
+    Arguments
+    ---------
+    name : str
+        The backend.
+    reason : Broken
+        Why.
+    device_type : str
+        Where.
+    instead : str
+        The backend that is taken.
+    """
+    advice = _ADVICE.get(name, f"If it should, {_REPORT}")
+    _warn(
+        f"backend {name!r} can't run on {device_type}, and {instead!r} is "
+        f"slower: {reason}. {advice}; backend={instead!r} says nothing of it."
+    )

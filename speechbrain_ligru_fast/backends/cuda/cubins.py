@@ -7,7 +7,6 @@ file is compiled again. What goes wrong costs time, with one warning.
 """
 
 import contextlib
-import functools
 import hashlib
 import logging
 import os
@@ -22,8 +21,14 @@ _MAGIC = b"ligru-cubin-2\n"
 _HEAD = len(_MAGIC) + hashlib.sha256().digest_size
 
 
-@functools.cache
+_said = []
+
+
 def _warn(why):
+    # Once, whatever the reason: an error may name a file that nobody knows.
+    if _said:
+        return
+    _said.append(why)
     logger.warning(
         "Backend cuda compiles its kernels anew in every process, for %s. Set "
         "SPEECHBRAIN_LIGRU_CACHE to a folder of yours with some room in it.",

@@ -6,7 +6,6 @@ users could have put there is not run.
 """
 
 import contextlib
-import functools
 import hashlib
 import logging
 import os
@@ -20,15 +19,21 @@ from numba.core.serialize import dumps, loads
 logger = logging.getLogger(__name__)
 
 
-@functools.cache
-def _warn(message):
-    logger.warning(message)
+_said = set()
+
+
+def _warn(message, *values):
+    # Once, whatever the values: an error may name a file that nobody knows.
+    if message not in _said:
+        _said.add(message)
+        logger.warning(message, *values)
 
 
 def _warn_of_time(why):
     _warn(
-        f"Backend numba compiles its loops anew in every process, for {why}. "
-        "Set NUMBA_CACHE_DIR to a folder of yours with some room in it."
+        "Backend numba compiles its loops anew in every process, for %s. Set "
+        "NUMBA_CACHE_DIR to a folder of yours with some room in it.",
+        why,
     )
 
 
