@@ -141,8 +141,9 @@ def scan_forward(spec, w, u, h0, mask, lengths, ln_weight, ln_bias, save):
 
 
 def scan_backward(
-    spec, grad, previous, gates, normed, rstd, u, mask, lengths, ln_weight
-):
+    spec, grad, previous, gates, normed, rstd, u, mask, lengths, ln_weight,
+    needs_dh0=True,
+):  # fmt: skip
     """Backpropagation through time down to the gates.
 
     Arguments
@@ -157,6 +158,9 @@ def scan_backward(
         What ``scan_forward`` saved.
     u, mask, lengths, ln_weight : Tensor
         As in ``scan_forward``.
+    needs_dh0 : bool
+        Whether the caller reads dh0. If not, the first step's product is not
+        needed, and what is returned for dh0 means nothing.
 
     Returns
     -------
@@ -206,10 +210,12 @@ def scan_backward(
                 - dn.mean(1, keepdim=True)
                 - n * (dn * n).mean(1, keepdim=True)
             )
-        new = z * dh + dp @ u
-        carry = new if active is None else torch.where(active[t], new, carry)
         dgates.append(dg)
         dprojected.append(dp)
+        if t == 0 and not needs_dh0:
+            break
+        new = z * dh + dp @ u
+        carry = new if active is None else torch.where(active[t], new, carry)
 
     def in_time_order(values):
         if not values:

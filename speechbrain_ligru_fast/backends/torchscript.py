@@ -127,6 +127,7 @@ def _backward_loop(
     active: Optional[Tensor],
     nonlinearity: str,
     ln_weight: Optional[Tensor],
+    needs_dh0: bool,
 ) -> Tuple[List[Tensor], List[Tensor], Tensor]:
     """All (T, channels, R); the lists run backwards in time."""
     carry = torch.zeros_like(dh_steps.sum(0))
@@ -158,11 +159,12 @@ def _backward_loop(
                 - n * (dn * n).mean(0, keepdim=True)
             )
             dprojected.append(dp)
-        new = torch.addmm(z * dh, u_t, dp)
-        if active is not None:
-            new = torch.where(active[t], new, carry)
-        carry = new
         dgates.append(dg)
+        if t > 0 or needs_dh0:
+            new = torch.addmm(z * dh, u_t, dp)
+            if active is not None:
+                new = torch.where(active[t], new, carry)
+            carry = new
     return dgates, dprojected, carry
 
 
@@ -221,8 +223,9 @@ def scan_forward(spec, w, u, h0, mask, lengths, ln_weight, ln_bias, save):
 
 
 def scan_backward(
-    spec, grad, previous, gates, normed, rstd, u, mask, lengths, ln_weight
-):
+    spec, grad, previous, gates, normed, rstd, u, mask, lengths, ln_weight,
+    needs_dh0=True,
+):  # fmt: skip
     """See backends/reference.py."""
     d, batch, steps, width = gates.shape
     dtype = gates.dtype
@@ -243,6 +246,7 @@ def scan_backward(
         else active_steps(steps, d, lengths).transpose(1, 2),
         spec.nonlinearity,
         _optional(ln_weight, dtype, (-1, 1)),
+        needs_dh0,
     )
 
     def in_time_order(values):

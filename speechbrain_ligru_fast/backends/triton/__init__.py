@@ -313,7 +313,7 @@ def scan_forward(
 
 def scan_backward(
     spec, grad, previous, gates, normed, rstd, u, mask, lengths, ln_weight,
-    how=None,
+    needs_dh0=True, how=None,
 ):  # fmt: skip
     """See backends/reference.py. ``how`` is a Plan, None for the best."""
     d, batch, steps, width = gates.shape

@@ -199,8 +199,9 @@ def scan_forward(spec, w, u, h0, mask, lengths, ln_weight, ln_bias, save):
 
 
 def scan_backward(
-    spec, grad, previous, gates, normed, rstd, u, mask, lengths, ln_weight
-):
+    spec, grad, previous, gates, normed, rstd, u, mask, lengths, ln_weight,
+    needs_dh0=True,
+):  # fmt: skip
     """See backends/reference.py."""
     d, batch, steps, width = gates.shape
     hidden, dtype = width // 2, gates.dtype
@@ -217,7 +218,7 @@ def scan_backward(
     shape = (d, batch, steps, 2 * padded)
     dgates = make(shape, dtype=dtype)
     dprojected = make(shape, dtype=dtype) if spec.layernorm else None
-    dh0 = torch.zeros(d * batch, padded, dtype=dtype)
+    dh0 = torch.zeros(d * batch, padded, dtype=dtype) if needs_dh0 else None
     if words:
         u = _pad_weights(u, hidden, padded)
         # A word has two gate rows of a column.
@@ -247,7 +248,8 @@ def scan_backward(
             tensors,
         )  # fmt: skip
     dgates = _crop(dgates, hidden, padded)
-    dh0 = _crop(dh0, hidden, padded)
+    if needs_dh0:
+        dh0 = _crop(dh0, hidden, padded)
     if spec.layernorm:
         return dgates, _crop(dprojected, hidden, padded), dh0
     return dgates, dgates, dh0

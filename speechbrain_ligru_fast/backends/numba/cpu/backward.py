@@ -88,7 +88,9 @@ def backward(real, element, p, size):
             wait_for_all(p[arg.BARRIER], threads, phase)
         if step > 0:
             locate_saved(p, table, step - 1, size)
-        for j in range(first, last):
+        # Before the first step there is dh0 alone, which may not be asked for.
+        end = last if step > 0 or p[arg.DH0] != 0 else first
+        for j in range(first, end):
             q = j if step & 1 == 0 else first + last - 1 - j
             columns = min(TILE_VECTORS, vectors - q * TILE_VECTORS)
             row = 0
@@ -115,7 +117,7 @@ def backward(real, element, p, size):
                         )
                 row += block
 
-    for v in range(first_vector, last_vector):
+    for v in range(first_vector, last_vector if p[arg.DH0] != 0 else 0):
         for r in range(rows):
             memory.copy_vector(
                 real,
