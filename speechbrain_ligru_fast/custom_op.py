@@ -5,6 +5,8 @@ import sys
 
 import torch
 
+NAMESPACE = "speechbrain_ligru_fast"
+
 
 def custom_op(name):
     """Registers a function as an operator of torch.
@@ -12,6 +14,12 @@ def custom_op(name):
     ``torch.library.custom_op`` does the same, but its operators import
     ``torch._dynamo``, and with it sympy and Triton, when they are first
     called: about as long as importing torch itself, in every process.
+
+    torch.compile keeps graphs on disk, and finds them by the names and
+    constant arguments of their operators: one that was made with an earlier
+    fake would run. So an operator has an argument ``version``, which whoever
+    changes its fake or its formula of gradients raises, the default staying
+    what saved models mean; tests/test_versions.py watches.
 
     Arguments
     ---------
@@ -58,3 +66,24 @@ def _kernel(function):
         return hidden(*arguments)
 
     return kernel
+
+
+def as_promised(*tensors):
+    """Tensors as an operator's fake makes them, which is by ``new_empty``.
+
+    Returns
+    -------
+    tuple
+        Contiguous tensors, the strides of axes of no or one element
+        included: ``contiguous`` takes any, but a compiler compares.
+
+    Example
+    -------
+    >>> (x,) = as_promised(torch.ones(3, 1).t())
+    >>> x.stride()
+    (3, 1)
+    """
+    return tuple(
+        x.contiguous() if min(x.shape) > 1 else x.flatten().view(x.shape)
+        for x in tensors
+    )

@@ -16,8 +16,9 @@ import torch
 from speechbrain.nnet.RNN import rnn_init
 from torch import Tensor, nn
 
+from speechbrain_ligru_fast.lengths import count_frames
 from speechbrain_ligru_fast.light_gru_layer import LightGRULayer
-from speechbrain_ligru_fast.rows import count_frames, valid_frames
+from speechbrain_ligru_fast.rows import valid_frames
 from speechbrain_ligru_fast.spec import (
     check_backend_name,
     check_nonlinearity,
@@ -187,7 +188,7 @@ class _LightGRU(nn.Module):
         ------
         ValueError
             For a wrong shape, a wrong device, lengths on a CPU outside
-            (0, 1]; on a GPU, and in a compiled graph, they are clamped.
+            (0, 1]; on a GPU these fail an assertion of the device.
         TypeError
             For an input that is no tensor, not floating point or, unless
             autocast is on, not of the parameters' dtype; for lengths that

@@ -6,19 +6,25 @@ that eager mode, torch.jit.script, torch.compile and torch.export all see one
 opaque call per layer instead of a loop over time.
 """
 
-from typing import Optional, Tuple
+from typing import List, Optional, Tuple
 
 import torch
 from torch import Tensor
 
-from speechbrain_ligru_fast import backends, single, unrolled
-from speechbrain_ligru_fast.custom_op import custom_op
+from speechbrain_ligru_fast import backends, flops, single, unrolled
+from speechbrain_ligru_fast.custom_op import (
+    NAMESPACE,
+    as_promised,
+    custom_op,
+)
+from speechbrain_ligru_fast.lengths import bounded_frames
 from speechbrain_ligru_fast.products import recurrent_weight_gradient
 from speechbrain_ligru_fast.recompute import saved_values
 from speechbrain_ligru_fast.rows import accumulate_dtype, previous_hidden
-from speechbrain_ligru_fast.spec import ScanSpec, bounded_frames, check_scan
+from speechbrain_ligru_fast.spec import ScanSpec, check_scan
 
-NAMESPACE = "speechbrain_ligru_fast"
+# Of both operators: see custom_op.py. ``ligru_scan`` has it, too.
+VERSION = 2
 
 
 def _precision(w: Tensor, u: Tensor) -> torch.dtype:
@@ -45,6 +51,7 @@ def scan(
     backend: str,
     save: bool,
     recompute: bool = False,
+    version: int = 1,
 ) -> Tuple[Tensor, Tensor, Tensor, Tensor]:
     """Output and what the backward needs; see backends/reference.py.
 
@@ -52,17 +59,19 @@ def scan(
     """
     lengths = bounded_frames(lengths, w.size(1))
     spec = ScanSpec(nonlinearity, directions, layernorm, eps)
-    return backends.run(
+    found = backends.run(
         "scan_forward", backend, w.device.type, _precision(w, u), spec,
         w.size(1),
         w, u, h0, mask, lengths, ln_weight, ln_bias, save and not recompute,
     )  # fmt: skip
+    return as_promised(*found)
 
 
 @torch.library.register_fake(scan)
-def _(
+def _fake_scan(
     w, u, h0, mask, lengths, ln_weight, ln_bias,
     nonlinearity, directions, layernorm, eps, backend, save, recompute=False,
+    version=1,
 ):  # fmt: skip
     batch, steps, width = w.shape
     dtype = accumulate_dtype(w.dtype)
@@ -91,7 +100,7 @@ def scan_backward(
     mask: Optional[Tensor],
     lengths: Optional[Tensor],
     ln_weight: Optional[Tensor],
-    affine: bool,
+    needs: List[bool],
     nonlinearity: str,
     directions: int,
     layernorm: bool,
@@ -99,57 +108,78 @@ def scan_backward(
     backend: str,
     w: Optional[Tensor] = None,
     ln_bias: Optional[Tensor] = None,
+    version: int = 1,
 ) -> Tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
-    """Gradients of w, u, h0 and, if ``affine``, ln_weight and ln_bias.
+    """Gradients of w, u, h0, ln_weight and ln_bias, empty unless needed.
 
     Given w, what the forward did not save is recomputed: here, where the
     gradient is an argument, so that no compiler moves it to the forward.
     """
-    lengths = bounded_frames(lengths, grad.size(1))
+    steps = grad.size(1)
+    # The forward has checked them.
+    lengths = None if lengths is None else lengths.clamp(0, steps)
     spec = ScanSpec(nonlinearity, directions, layernorm, eps)
     previous = previous_hidden(output, h0, directions, lengths)
     where = (
-        backend, grad.device.type, _precision(grad, u), spec, grad.size(1),
+        backend, grad.device.type, _precision(grad, u), spec, steps,
     )  # fmt: skip
     if w is not None:
         rounds = backends.rounds_states(*where)
         gates, normed, rstd = saved_values(
             spec, w, previous, u, ln_weight, ln_bias, rounds
         )
+    needs_w, needs_u, needs_h0, needs_ln_weight, needs_ln_bias = needs
     dgates, dprojected, dh0 = backends.run(
         "scan_backward", *where,
         grad, previous, gates, normed, rstd, u, mask, lengths, ln_weight,
+        needs_h0,
     )  # fmt: skip
-    du = recurrent_weight_gradient(dprojected, previous, u)
-    dln_weight, dln_bias = normed.new_empty(0), normed.new_empty(0)
-    if affine:
+    dw, du = grad.new_empty(0), u.new_empty(0)
+    dln_weight, dln_bias = gates.new_empty(0), gates.new_empty(0)
+    if needs_u:
+        du = recurrent_weight_gradient(dprojected, previous, u).to(u.dtype)
+    if needs_ln_weight:
         dln_weight = (dgates * normed).sum((0, 1, 2))
+    if needs_ln_bias:
         dln_bias = dgates.sum((0, 1, 2))
-    # Nobody needs the directions apart any more: no third buffer.
-    dw = dgates[0] if directions == 1 else dgates[0].add_(dgates[1])
-    return dw.to(grad.dtype), du.to(u.dtype), dh0, dln_weight, dln_bias
+    if needs_w:
+        # Nobody needs the directions apart any more: no third buffer.
+        dw = dgates[0] if directions == 1 else dgates[0].add_(dgates[1])
+        dw = dw.to(grad.dtype)
+    if not needs_h0:
+        dh0 = gates.new_empty(0)
+    return as_promised(dw, du, dh0, dln_weight, dln_bias)
 
 
 @torch.library.register_fake(scan_backward)
-def _(
+def _fake_scan_backward(
     grad, output, gates, normed, rstd, u, h0, mask, lengths, ln_weight,
-    affine, nonlinearity, directions, layernorm, eps, backend, w=None,
-    ln_bias=None,
+    needs, nonlinearity, directions, layernorm, eps, backend, w=None,
+    ln_bias=None, version=1,
 ):  # fmt: skip
     batch, steps, width = grad.size(0), grad.size(1), u.size(0)
-    norm_shape = (width,) if affine else (0,)
-    return (
-        grad.new_empty(batch, steps, width),
-        torch.empty_like(u),
-        gates.new_empty(directions * batch, width // 2),
-        gates.new_empty(norm_shape),
-        gates.new_empty(norm_shape),
+    gradients = (
+        (grad, (batch, steps, width)),
+        # Not empty_like, which keeps the strides of u.
+        (u, (width, width // 2)),
+        (gates, (directions * batch, width // 2)),
+        (gates, (width,)),
+        (gates, (width,)),
     )
+    return tuple(
+        like.new_empty(shape if needed else (0,))
+        for needed, (like, shape) in zip(needs, gradients)
+    )
+
+
+# The arguments of ``scan`` that a gradient is known of.
+_DIFFERENTIABLE = (0, 1, 2, 5, 6)
+_ARGUMENTS = len(scan._schema.arguments)
 
 
 def _setup_context(ctx, inputs, output):
     w, u, h0, mask, lengths, ln_weight, ln_bias, *options = inputs
-    *options, save, recompute = options
+    *options, save, recompute, _ = options
     result, gates, normed, rstd = output
     ctx.save_for_backward(
         result, gates, normed, rstd, u, h0, mask, lengths, ln_weight,
@@ -159,7 +189,7 @@ def _setup_context(ctx, inputs, output):
     ctx.options = options
     ctx.has_gates = save or recompute
     ctx.dtypes = [
-        None if x is None else x.dtype for x in (h0, ln_weight, ln_bias)
+        None if inputs[i] is None else inputs[i].dtype for i in _DIFFERENTIABLE
     ]
 
 
@@ -172,19 +202,16 @@ def _backward(ctx, grad, *_):
             "forward keeps nothing for a backward; export or trace the model "
             "with gradients enabled to train what comes out"
         )
-    affine = ctx.dtypes[1] is not None or ctx.dtypes[2] is not None
+    needs = [ctx.needs_input_grad[i] for i in _DIFFERENTIABLE]
     *saved, w, ln_bias = ctx.saved_tensors
-    dw, du, dh0, dln_weight, dln_bias = scan_backward(
-        grad.contiguous(), *saved, affine, *ctx.options, w, ln_bias
+    found = scan_backward(
+        grad.contiguous(), *saved, needs, *ctx.options, w, ln_bias, VERSION
     )
-    optional = [
-        None if dtype is None else x.to(dtype)
-        for x, dtype in zip((dh0, dln_weight, dln_bias), ctx.dtypes)
-    ]
-    return (
-        dw, du, optional[0], None, None, optional[1], optional[2],
-        None, None, None, None, None, None, None,
-    )  # fmt: skip
+    gradients = [None] * _ARGUMENTS
+    for i, x, needed, dtype in zip(_DIFFERENTIABLE, found, needs, ctx.dtypes):
+        if needed:
+            gradients[i] = x.to(dtype)
+    return tuple(gradients)
 
 
 def _no_double_backward(ctx, *grads):
@@ -232,6 +259,8 @@ for _device_type, _key in (("cpu", "AutocastCPU"), ("cuda", "AutocastCUDA")):
     _library.impl("scan", _autocast(_device_type, _keyset), _key)
     _library.impl("scan_backward", _no_autocast(_keyset), _key)
 
+flops.register(scan, scan_backward)
+
 
 def ligru_scan(
     w: Tensor,
@@ -277,7 +306,8 @@ def ligru_scan(
         (D * B, H) recurrent dropout mask, constant over time. It receives
         no gradient.
     lengths : Tensor | None
-        (B,) int64 frames in 0 to T. The backward direction starts at an
+        (B,) int64 frames in 0 to T; others fail a device's assertion on a
+        GPU, which can't raise. The backward direction starts at an
         utterance's own last frame and padded outputs are 0.
     nonlinearity : str
         relu, tanh, sin or leaky_relu.
@@ -307,7 +337,8 @@ def ligru_scan(
     Raises
     ------
     ValueError
-        For a wrong shape, device or option.
+        For a wrong shape, device or option; on a CPU for lengths outside
+        0 to T.
     TypeError
         For a dtype that is not floating point; for lengths that are not
         int64.
@@ -351,6 +382,6 @@ def ligru_scan(
     result = torch.ops.speechbrain_ligru_fast.scan(
         w, u, h0, mask, lengths, ln_weight, ln_bias, nonlinearity, directions,
         layernorm, eps, backend, save and torch.is_grad_enabled(),
-        recompute,
+        recompute, 2,
     )  # fmt: skip
     return result[0]

@@ -4,7 +4,7 @@ Row ``d * B + b`` is direction ``d`` of utterance ``b``. Direction 1 reads
 time backwards from its utterance's own last frame.
 """
 
-from typing import List, Optional
+from typing import Optional
 
 import torch
 from torch import Tensor
@@ -80,59 +80,6 @@ def valid_frames(lengths: Tensor, steps: int) -> Tensor:
     """(B,) frames -> (B, T) bool, True where a frame is not padding."""
     t = torch.arange(steps, device=lengths.device)
     return t.unsqueeze(0) < lengths.unsqueeze(1)
-
-
-def count_frames(lengths: Tensor, x: Tensor) -> Tensor:
-    """Relative lengths -> frames, at least one.
-
-    Arguments
-    ---------
-    lengths : Tensor
-        (B,) in (0, 1].
-    x : Tensor
-        (B, T, ...), what they are lengths of.
-
-    Returns
-    -------
-    Tensor
-        (B,) int64, on the device of ``x``.
-
-    Raises
-    ------
-    ValueError
-        For a wrong shape, and on a CPU for lengths outside (0, 1].
-    TypeError
-        For lengths that are no tensor.
-
-    Example
-    -------
-    >>> count_frames(torch.tensor([1.0, 0.5, 0.1]), torch.rand(3, 4, 2))
-    tensor([4, 2, 1])
-    """
-    if not torch.jit.is_scripting():
-        if not isinstance(lengths, Tensor):
-            raise TypeError(
-                f"lengths: got {type(lengths).__name__}, expected a tensor"
-            )
-    if list(lengths.shape) != [x.size(0)]:
-        raise ValueError(
-            f"lengths: got shape {list(lengths.shape)}, expected "
-            f"[{x.size(0)}] (batch)"
-        )
-    # Reading values would break a compiled graph or stall a GPU.
-    readable = lengths.device.type == "cpu"
-    if not torch.jit.is_scripting():
-        readable = readable and not torch.compiler.is_compiling()
-    if readable and not bool(((lengths > 0) & (lengths <= 1)).all()):
-        values: List[float] = lengths.double().tolist()
-        raise ValueError(
-            f"lengths: got {values}, expected relative lengths in (0, 1]"
-        )
-    if lengths.dtype != torch.float64:
-        # 16 bits don't count 1001 frames.
-        lengths = lengths.float()
-    frames = torch.round(lengths.to(x.device) * x.size(1))
-    return frames.clamp(1, max(x.size(1), 1)).to(torch.int64)
 
 
 def to_relative(frames: Tensor, steps: int) -> Tensor:

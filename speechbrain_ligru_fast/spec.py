@@ -77,29 +77,6 @@ def _expect_like(name: str, tensor: Tensor, w: Tensor):
         )
 
 
-def bounded_frames(lengths: Optional[Tensor], steps: int):
-    """Lengths that no backend can read or write out of bounds with.
-
-    Outside 0 to ``steps`` they are clamped on a GPU, where reading them
-    would wait for it.
-
-    Raises
-    ------
-    ValueError
-        For such lengths on a CPU.
-    """
-    if lengths is None:
-        return None
-    if lengths.device.type != "cpu":
-        return lengths.clamp(0, steps)
-    if not bool(((lengths >= 0) & (lengths <= steps)).all()):
-        raise ValueError(
-            f"lengths: got {lengths.tolist()}, expected frames from 0 to "
-            f"{steps}"
-        )
-    return lengths
-
-
 def check_scan(
     w: Tensor,
     u: Tensor,

@@ -11,7 +11,7 @@ from torch._C._functorch import TransformType, get_interpreter_stack
 from torch.autograd import forward_ad
 
 from speechbrain_ligru_fast.backends import reference
-from speechbrain_ligru_fast.spec import bounded_frames
+from speechbrain_ligru_fast.lengths import bounded_frames
 
 _TRANSFORMS = (TransformType.Grad, TransformType.Jvp)
 

@@ -119,11 +119,11 @@ def test_opcheck(backend, options):
     ]
     output, *saved = ops.scan(w, *operands, ln_bias, *spec, backend, True, True)
     assert [value.numel() for value in saved] == [0, 0, 0]
-    affine = ln_bias is not None
+    needs = [True] * 3 + [ln_bias is not None] * 2
     torch.library.opcheck(
         ops.scan_backward,
         (torch.ones_like(output), output, *saved, *operands)
-        + (affine, *spec, backend, w, ln_bias),
+        + (needs, *spec, backend, w, ln_bias),
     )
 
 

@@ -183,7 +183,7 @@ def test_opcheck(backend, options):
     torch.library.opcheck(
         ops.scan_backward,
         (torch.ones_like(output), output, gates, normed, rstd, u, h0, mask)
-        + (lengths, ln_weight, ln_weight is not None, *spec),
+        + (lengths, ln_weight, [True] * 3 + [ln_weight is not None] * 2, *spec),
     )
 
 
