@@ -6,6 +6,8 @@ import re
 import cuda_shim
 import pytest
 import test_empty
+import test_not_finite
+import test_precision
 import torch
 import twins
 from test_scan import arguments, run
@@ -165,6 +167,19 @@ def test_nothing_to_do():
             got = run(ligru_scan, given, backend="cuda")
             want = run(ligru_scan, given, backend="reference")
             compare(got, want, torch.float32)
+
+
+def test_an_infinity_stays_one():
+    _, hidden, sizes = KERNELS["cluster-fp32"]
+    with cuda_shim.installed(cuda_shim.Shim(plans=sizes)):
+        test_not_finite.check("cuda", hidden, torch.float32)
+
+
+def test_relative_precision():
+    with cuda_shim.installed(cuda_shim.Shim(plans=dict(CLUSTER, splits=1))):
+        for nonlinearity in NONLINEARITIES:
+            test_precision.check_activation("cuda", torch.float32, nonlinearity)
+        test_precision.check_gate("cuda", torch.float32)
 
 
 def test_auto_goes_on_where_a_size_does_not_fit(caplog):

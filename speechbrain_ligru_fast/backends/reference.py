@@ -41,7 +41,8 @@ def activation_gradient(name, a):
     if name == "relu":
         return (a > 0).to(a.dtype)
     if name == "tanh":
-        return 1 - torch.tanh(a) ** 2
+        # 1 - tanh(a) ** 2 cancels away from 0.
+        return torch.cosh(a).reciprocal().square()
     if name == "sin":
         return torch.cos(a)
     return (a > 0).to(a.dtype) * (1 - LEAKY_SLOPE) + LEAKY_SLOPE

@@ -52,7 +52,7 @@ def _activation_gradient(
     if name == "relu":
         return (a > 0).to(a.dtype)
     if name == "tanh":
-        return 1 - torch.tanh(a).square()
+        return torch.cosh(a).reciprocal().square()
     if name == "sin":
         return torch.cos(a)
     return (a > 0).to(a.dtype) * (1 - slope) + slope

@@ -6,6 +6,8 @@ import itertools
 import pytest
 import scans
 import test_empty
+import test_not_finite
+import test_precision
 import torch
 import twins
 from fake_graphs import FakeCuda, Kernel
@@ -124,14 +126,15 @@ def test_what_is_not_finite_stays_so(nonlinearity, value):
         assert torch.equal(got[name].isinf(), want[name].isinf())
 
 
-def test_tanh_is_accurate_near_zero():
-    spec, given = scans.scan(1, 1, 16, nonlinearity="tanh", h0=False)
-    values = torch.logspace(-30, 1.5, 16)
-    given["w"][0, 0] = torch.cat([values, torch.full((16,), -200.0)])
-    output = scans.forward(spec, given)[0]["output"][0, 0]
-    # The gate is closed: the output is the candidate.
-    want = values.double().tanh()
-    assert ((output - want).abs() / want).max() < 3e-7
+def test_an_infinity_stays_one():
+    with Machine():
+        test_not_finite.check("triton", 21, torch.float32)
+
+
+@pytest.mark.parametrize("nonlinearity", NONLINEARITIES)
+def test_relative_precision(nonlinearity):
+    test_precision.check_activation("triton", torch.float32, nonlinearity)
+    test_precision.check_gate("triton", torch.float32)
 
 
 def test_nothing_to_do():

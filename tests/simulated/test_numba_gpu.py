@@ -8,6 +8,8 @@ import itertools
 
 import pytest
 import test_empty
+import test_not_finite
+import test_precision
 import torch
 import twins
 
@@ -112,6 +114,19 @@ def test_weights_of_16_bits():
 def test_nothing_to_do(monkeypatch):
     monkeypatch.setattr(numba, "_module", lambda tensor: gpu)
     test_empty.check("numba", options=test_empty.OPTIONS[::3])
+
+
+def test_an_infinity_stays_one(monkeypatch):
+    monkeypatch.setattr(numba, "_module", lambda tensor: gpu)
+    test_not_finite.check("numba", 3)
+
+
+@pytest.mark.parametrize("nonlinearity", NONLINEARITIES)
+def test_relative_precision(nonlinearity, monkeypatch):
+    monkeypatch.setattr(numba, "_module", lambda tensor: gpu)
+    for dtype in (torch.float32, torch.float64):
+        test_precision.check_activation("numba", dtype, nonlinearity)
+        test_precision.check_gate("numba", dtype)
 
 
 def test_what_is_not_asked_for_is_not_saved():

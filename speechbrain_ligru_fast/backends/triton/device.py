@@ -49,8 +49,9 @@ def slope(a, NONLINEARITY: tl.constexpr):
     if NONLINEARITY == "relu":
         return tl.where(a > 0, 1.0, 0.0)
     elif NONLINEARITY == "tanh":
-        y = tanh(a)
-        return 1.0 - y * y
+        # 1 - tanh(a) ** 2 cancels away from 0.
+        e = tl.exp(-2.0 * tl.abs(a))
+        return 4.0 * e / ((1.0 + e) * (1.0 + e))
     elif NONLINEARITY == "sin":
         return tl.cos(a)
     else:

@@ -68,7 +68,7 @@ extern "C" __global__ void __launch_bounds__(THREADS, 1)
         if (active) {
           float z = next_z[i], dh = next_grad[i] + carry[i];
           float candidate = activation(next_a[i]);
-          float slope = activation_gradient(next_a[i], candidate);
+          float slope = activation_gradient(next_a[i]);
           da[i] = dh * (1.0f - z) * slope * mask[i];
           dz[i] = dh * (next_h[i] - candidate * mask[i]) * z * (1.0f - z);
           kept[i] = z * dh;

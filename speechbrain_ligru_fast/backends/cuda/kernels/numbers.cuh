@@ -39,8 +39,12 @@ __device__ __forceinline__ float activation(float a) {
   return a < 0.0f ? 0.0f : a;
 }
 
-__device__ __forceinline__ float activation_gradient(float a, float value) {
-  if (ACTIVATION == TANH) return 1.0f - value * value;
+__device__ __forceinline__ float activation_gradient(float a) {
+  if (ACTIVATION == TANH) {
+    // 1 - tanh(a) ** 2 cancels away from 0.
+    float e = expf(-2.0f * fabsf(a));
+    return 4.0f * e / ((1.0f + e) * (1.0f + e));
+  }
   if (ACTIVATION == SIN) return cosf(a);
   if (ACTIVATION == LEAKY_RELU) return a > 0.0f ? 1.0f : LEAKY_SLOPE;
   return a > 0.0f ? 1.0f : 0.0f;

@@ -15,6 +15,7 @@ from speechbrain_ligru_fast.backends.numba.cpu.frames import (
 from speechbrain_ligru_fast.backends.numba.cpu.gates import gate_gradients
 from speechbrain_ligru_fast.backends.numba.cpu.layernorm import norm_gradients
 from speechbrain_ligru_fast.backends.numba.cpu.panels import (
+    clear_padding,
     multiply,
     pack_backward,
     padded_row_count,
@@ -106,14 +107,17 @@ def backward(real, element, p, size):
                     block, scratch, groups, row_bytes,
                 )  # fmt: skip
                 for v in range(columns):
-                    carries = p[arg.STATE] + (q * TILE_VECTORS + v) * row_bytes
+                    vector = q * TILE_VECTORS + v
+                    product = scratch + v * block * VECTOR_BYTES
+                    clear_padding(real, p, product, vector, used, lanes)
+                    carries = p[arg.STATE] + vector * row_bytes
                     for r in range(used):
                         # A row past its end has zero gate gradients, so
                         # its carry stays as it is.
                         memory.add_vector(
                             real,
                             carries + (row + r) * VECTOR_BYTES,
-                            scratch + (v * block + r) * VECTOR_BYTES,
+                            product + r * VECTOR_BYTES,
                         )
                 row += block
 

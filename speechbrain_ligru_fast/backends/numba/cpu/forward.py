@@ -13,6 +13,7 @@ from speechbrain_ligru_fast.backends.numba.cpu.frames import locate_inputs
 from speechbrain_ligru_fast.backends.numba.cpu.gates import step_unit
 from speechbrain_ligru_fast.backends.numba.cpu.layernorm import normalise_step
 from speechbrain_ligru_fast.backends.numba.cpu.panels import (
+    clear_padding,
     multiply,
     pack_forward,
     padded_row_count,
@@ -96,6 +97,8 @@ def forward(real, element, p, size):
                     real, element, packed + q * panel_bytes, src, row, block,
                     tile, groups, row_bytes,
                 )  # fmt: skip
+                clear_padding(real, p, tile, q, used, lanes)
+                clear_padding(real, p, tile + half, q, used, lanes)
                 for j in range(used):
                     at = tile + j * VECTOR_BYTES
                     r = row + j

@@ -15,6 +15,7 @@ from speechbrain_ligru_fast.backends.numba.cpu.vectors import (
     call,
     load,
     pointer_to,
+    splat,
     store,
     vector_type,
 )
@@ -56,6 +57,24 @@ def zero_vector(typingctx, real, target):
         return context.get_dummy_value()
 
     return types.void(real, types.int64), generate
+
+
+@intrinsic
+def keep_lanes(typingctx, real, target, count):
+    """Zeros in all lanes of a vector but the first ``count``."""
+
+    def generate(context, builder, signature, arguments):
+        _, target, count = arguments
+        kind = vector_type(real)
+        limit = splat(builder, count, ir.VectorType(I64, kind.count)).value
+        lane = ir.Constant(limit.type, list(range(kind.count)))
+        kept = builder.icmp_signed("<", lane, limit)
+        zero = ir.Constant(kind, [0.0] * kind.count)
+        value = load(builder, target, kind).value
+        store(Vector(builder, builder.select(kept, value, zero)), target)
+        return context.get_dummy_value()
+
+    return types.void(real, types.int64, types.int64), generate
 
 
 @intrinsic

@@ -66,6 +66,19 @@ def multiply(real, element, weights, operand, row, rows, out, groups, stride):
 
 
 @njit
+def clear_padding(real, p, product, vector, rows, lanes):
+    """Zeros in the lanes of a product that stand for no unit.
+
+    Their weights are 0, which times an infinite state is NaN, and the next
+    step would multiply every unit with it.
+    """
+    units = p[arg.TRUE_HIDDEN] - vector * lanes
+    if units < lanes:
+        for r in range(rows):
+            memory.keep_lanes(real, product + r * VECTOR_BYTES, units)
+
+
+@njit
 def pack_forward(real, p, panel, depth, lanes, size):
     """Interleaves a panel's candidate and gate weights, k outermost."""
     hidden = p[arg.HIDDEN]

@@ -17,8 +17,9 @@ from speechbrain_ligru_fast.backends.numba.cpu.vectors import (
 )
 from speechbrain_ligru_fast.spec import LEAKY_SLOPE, NONLINEARITIES
 
-# States smaller than this are set to 0.
-_NEGLIGIBLE = 1e-30
+# States smaller than this are set to 0: 1e8 times the smallest number that
+# is not subnormal, or a little less.
+_NEGLIGIBLE = {types.float32: 1e-30, types.float64: 1e-300}
 
 
 def _activate(builder, code, a):
@@ -34,17 +35,12 @@ def _activate(builder, code, a):
 
 def _activate_with_slope(builder, code, a):
     """The activation and its derivative."""
-
-    def tanh():
-        c = a.tanh()
-        return [c, 1.0 - c * c]
-
     cases = {
         "relu": lambda: [
             a.where("<=", 0.0, 0.0, a),
             a.where(">", 0.0, 1.0, 0.0),
         ],
-        "tanh": tanh,
+        "tanh": lambda: [a.tanh(), a.tanh_slope()],
         "sin": lambda: [a.call("sin"), a.call("cos")],
         "leaky_relu": lambda: [
             a.where(">", 0.0, a, a * LEAKY_SLOPE),
@@ -78,7 +74,7 @@ def forward_point(
         new = z * h + (1.0 - z) * candidate
         # A state that only decays would become subnormal in the end, which
         # slows every later product down several times.
-        new = new.call("fabs").where("<", _NEGLIGIBLE, 0.0, new)
+        new = new.call("fabs").where("<", _NEGLIGIBLE[real], 0.0, new)
         store(new, out)
         store(new, state)
         store(a, ga)

@@ -94,24 +94,32 @@ class Vector:
         t = self.value.type
         if is_double(t):
             return self.call("exp")
-        # Beyond the limits the result is infinite or negligible; NaN stays.
+        # Beyond the limits the result is infinite or 0; NaN stays.
         x = self.where(">", 88.8, 88.8, self)
         x = x.where("<", -87.3, -87.3, x)
         k = (x * 1.4426950408889634).call("rint")
         r = k.fma(-0.693359375, x)
         r = k.fma(2.12194440e-4, r)
-        p = self.constant(1 / 5040)
-        for coefficient in (1 / 720, 1 / 120, 1 / 24, 1 / 6, 0.5, 1.0, 1.0):
-            p = p.fma(r, coefficient)
+        p = r.polynomial(
+            1 / 5040, 1 / 720, 1 / 120, 1 / 24, 1 / 6, 0.5, 1.0, 1.0
+        )
         ints = ir.VectorType(I32, t.count)
         power = self.builder.fptosi(k.value, ints)
         power = self.builder.add(power, ir.Constant(ints, [127] * t.count))
         power = self.builder.shl(power, ir.Constant(ints, [23] * t.count))
         # A NaN has no integer; the polynomial carries it on.
-        return p * self._of(self.builder.bitcast(power, t))
+        value = p * self._of(self.builder.bitcast(power, t))
+        return self.where("<", -87.3, 0.0, value)
 
     def sigmoid(self):
         return self.constant(1.0) / ((0.0 - self).exp() + 1.0)
+
+    def polynomial(self, *coefficients):
+        """Of self, the highest power's coefficient first."""
+        value = self.constant(coefficients[0])
+        for coefficient in coefficients[1:]:
+            value = value.fma(self, coefficient)
+        return value
 
     def tanh(self):
         """Hyperbolic tangent; a polynomial near 0, where 1 - e cancels."""
@@ -119,19 +127,34 @@ class Vector:
         e = (size * -2.0).exp()
         far = ((1.0 - e) / (e + 1.0)).call("copysign", self)
         square = self * self
-        # Cephes, tanhf.c: minimax on |x| < 0.625.
-        p = self.constant(-5.70498872745e-3)
-        for coefficient in (
-            2.06390887954e-2,
-            -5.37397155531e-2,
-            1.33314422036e-1,
-            -3.33332819422e-1,
-        ):
-            p = p.fma(square, coefficient)
-        near = (p * square).fma(self, self)
+        # Cephes, tanhf.c and tanh.c: minimax on |x| < 0.625.
         if is_double(self.value.type):
-            return far
+            p = square.polynomial(
+                -9.64399179425052238628e-1,
+                -9.92877231001918586564e1,
+                -1.61468768441708447952e3,
+            ) / square.polynomial(
+                1.0,
+                1.12811678491632931402e2,
+                2.23548839060100448583e3,
+                4.84406305325125486048e3,
+            )
+        else:
+            p = square.polynomial(
+                -5.70498872745e-3,
+                2.06390887954e-2,
+                -5.37397155531e-2,
+                1.33314422036e-1,
+                -3.33332819422e-1,
+            )
+        near = (p * square).fma(self, self)
         return size.where("<", 0.625, near, far)
+
+    def tanh_slope(self):
+        """Derivative of tanh; 1 - tanh(x) ** 2 cancels away from 0."""
+        e = (self.call("fabs") * -2.0).exp()
+        sum_ = e + 1.0
+        return e * 4.0 / (sum_ * sum_)
 
 
 def is_double(vector_type):
