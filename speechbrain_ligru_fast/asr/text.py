@@ -1,6 +1,7 @@
 """Transcripts of a manifest."""
 
 import json
+import unicodedata
 from pathlib import Path
 
 
@@ -83,3 +84,38 @@ def few(names, limit=5):
     """
     more = f" and {len(names) - limit} more" if len(names) > limit else ""
     return ", ".join(names[:limit]) + more
+
+
+def normalize_text(text, letter_case=None):
+    """A transcript as it is trained on and scored.
+
+    In Unicode's composed form (NFC), so that letters that look alike are
+    alike, with one space between words.
+
+    Arguments
+    ---------
+    text : str
+    letter_case : None, "upper" or "lower"
+        What to make of its letters. Default: nothing.
+
+    Returns
+    -------
+    str
+
+    Raises
+    ------
+    ValueError
+        For another letter_case.
+
+    Example
+    -------
+    >>> normalize_text(" It's  nine ", "upper")
+    "IT'S NINE"
+    """
+    if letter_case not in (None, "upper", "lower"):
+        raise ValueError(
+            f"letter_case must be null, upper or lower, got {letter_case!r}"
+        )
+    if letter_case:
+        text = getattr(text, letter_case)()
+    return " ".join(unicodedata.normalize("NFC", text).split())

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from speechbrain_ligru_fast.asr.audio import audio_info
 from speechbrain_ligru_fast.asr.files import find_files, read_lines
+from speechbrain_ligru_fast.asr.text import normalize_text
 
 from .manifest import (
     BadUtterance,
@@ -17,7 +18,8 @@ from .manifest import (
 )
 
 _AUDIO, _TEXT = ".flac", ".trans.txt"
-_ALPHABET = set(string.ascii_uppercase + "' ")
+_UPPER = string.ascii_uppercase + "' "
+_LOWER = _UPPER.lower()
 
 
 def prepare_librispeech(
@@ -28,6 +30,7 @@ def prepare_librispeech(
     test_splits=("test-clean", "test-other"),
     max_bad_fraction=0.05,
     skip_prep=False,
+    letter_case=None,
 ):
     """Write the manifests of a LibriSpeech-shaped corpus.
 
@@ -52,6 +55,9 @@ def prepare_librispeech(
         test set must be whole.
     skip_prep : bool
         Do nothing.
+    letter_case : None, "upper" or "lower"
+        What to make of the letters of every transcript. Default: they must be
+        A-Z.
 
     Raises
     ------
@@ -71,7 +77,11 @@ def prepare_librispeech(
     data_folder = Path(data_folder)
     root = _find_root(data_folder, sum(sets.values(), []))
 
-    arguments = {"data_folder": str(data_folder.resolve()), "sets": sets}
+    arguments = {
+        "data_folder": str(data_folder.resolve()),
+        "sets": sets,
+        "letter_case": letter_case,
+    }
     files = {
         name: _find([root / split for split in splits])
         for name, splits in sets.items()
@@ -87,7 +97,7 @@ def prepare_librispeech(
     ]
 
     def read(utterance):
-        return read_utterance(*utterance, data_folder)
+        return read_utterance(*utterance, data_folder, letter_case)
 
     marker = Path(save_folder, "librispeech_prepared.json")
     prepare_parts(
@@ -211,7 +221,7 @@ def _add(known, key, value, path):
     known[key] = (value, path)
 
 
-def read_utterance(wav, text, data_folder):
+def read_utterance(wav, text, data_folder, letter_case=None):
     """Make the manifest entry of one utterance.
 
     Arguments
@@ -222,6 +232,8 @@ def read_utterance(wav, text, data_folder):
         The transcript.
     data_folder : Path
         What ``{data_root}`` stands for.
+    letter_case : None, "upper" or "lower"
+        See normalize_text.
 
     Returns
     -------
@@ -241,15 +253,18 @@ def read_utterance(wav, text, data_folder):
     if not text:
         kind = "no" if text is None else "empty"
         raise BadUtterance(f"{kind} transcript of {wav} in a .trans.txt file")
-    strange = set(text) - _ALPHABET
+    words = normalize_text(text, letter_case)
+    allowed = _LOWER if letter_case == "lower" else _UPPER
+    strange = set(words) - set(allowed)
     if strange:
         raise BadUtterance(
             f"transcript {text!r} holds {''.join(sorted(strange))!r}, "
-            "allowed are A-Z, apostrophe and space"
+            f"allowed are {allowed[0]}-{allowed[25]}, apostrophe and space; "
+            "letter_case changes letters, and annotations may have any text"
         )
     return {
         "wav": f"{{data_root}}/{wav.relative_to(data_folder).as_posix()}",
         "duration": audio.duration,
         "spk_id": wav.stem.split("-")[0],
-        "wrd": " ".join(text.split()),
+        "wrd": words,
     }, audio

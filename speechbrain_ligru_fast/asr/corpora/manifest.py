@@ -184,8 +184,8 @@ def write_atomically(path, text):
 def prepare_parts(marker, arguments, files, parts, read, max_bad_fraction):
     """Write the manifests of a corpus, unless that was done.
 
-    It is done again where an argument or a file has changed since, and where
-    utterances were skipped, which may have been mended.
+    It is done again where an argument, a file or a manifest has changed since,
+    and where utterances were skipped, which may have been mended.
 
     Arguments
     ---------
@@ -210,7 +210,8 @@ def prepare_parts(marker, arguments, files, parts, read, max_bad_fraction):
         "max_bad_fraction": max_bad_fraction,
         "files": stamp(files),
     }
-    if _is_prepared(marker, arguments, [part.path for part in parts]):
+    paths = [part.path for part in parts]
+    if _is_prepared(marker, arguments, paths):
         logger.info("Skipping preparation, completed in a previous run.")
         return
     manifests = {
@@ -230,12 +231,14 @@ def prepare_parts(marker, arguments, files, parts, read, max_bad_fraction):
             seconds / 60,
         )
     if all(len(manifests[p.path]) == len(p.utterances) for p in parts):
+        arguments["manifests"] = stamp(paths)
         write_atomically(marker, json.dumps(arguments, indent=2) + "\n")
 
 
 def _is_prepared(marker, arguments, paths):
     if not all(Path(path).is_file() for path in (marker, *paths)):
         return False
+    arguments = {**arguments, "manifests": stamp(paths)}
     try:
         return json.loads(Path(marker).read_text("utf-8")) == arguments
     except ValueError:
