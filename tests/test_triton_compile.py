@@ -13,6 +13,7 @@ import torch
 triton = pytest.importorskip("triton")
 
 from triton.backends.compiler import GPUTarget  # noqa: E402
+from triton.backends.nvidia.compiler import get_ptxas  # noqa: E402
 from triton.compiler import ASTSource  # noqa: E402
 
 from speechbrain_ligru_fast.backends import triton as backend  # noqa: E402
@@ -83,7 +84,7 @@ def compiled(kernel, target, operand, hidden, rows, layernorm, steps, phase):
             types[name] = POINTERS.get(name, f"*{operand}" * exchanged)
             types[name] = types[name] or "*fp32"
             aligned[(i,)] = [["tt.divisibility", 16]]
-    options = dict(num_warps=how.splits, num_stages=1)
+    options = dict(num_warps=how.splits, num_stages=1, enable_fp_fusion=True)
     if gpu.backend == "cuda":
         options["maxnreg"] = 255
     options["launch_cooperative_grid"] = how.persistent
@@ -105,8 +106,10 @@ def spilled(target, assembly, tmp_path):
     path = tmp_path / "kernel.ptx"
     path.write_text(assembly["ptx"])
     arch = re.search(r"\.target (\w+)", assembly["ptx"]).group(1)
+    # Triton brings two, of which it takes one by GPU and version.
+    ptxas = get_ptxas(int(re.search(r"\d+", arch)[0])).path
     report = subprocess.run(
-        [triton.knobs.nvidia.ptxas.path, "-v", f"-arch={arch}", path]
+        [ptxas, "-v", f"-arch={arch}", path]
         + ["-o", tmp_path / "kernel.cubin"],
         capture_output=True,
         text=True,

@@ -185,6 +185,8 @@ def _run(
         PERSISTENT=how.persistent,
         num_warps=how.splits,
         num_stages=1,
+        # From Triton 3.10 on, products and sums stay apart unless asked for.
+        enable_fp_fusion=True,
     )
     if torch.version.hip is None:
         # Else ptxas spills a few registers, so that two programs fit on a
