@@ -12,8 +12,10 @@ import torch
 import twins
 from test_scan import arguments, run
 
-from speechbrain_ligru_fast import ligru_scan
+from speechbrain_ligru_fast import backends, ligru_scan
+from speechbrain_ligru_fast.backends import cuda
 from speechbrain_ligru_fast.backends.cuda import build
+from speechbrain_ligru_fast.backends.failures import Refused
 from speechbrain_ligru_fast.spec import NONLINEARITIES
 
 pytestmark = pytest.mark.usefixtures("poisoned_memory")
@@ -180,6 +182,24 @@ def test_relative_precision():
         for nonlinearity in NONLINEARITIES:
             test_precision.check_activation("cuda", torch.float32, nonlinearity)
         test_precision.check_gate("cuda", torch.float32)
+
+
+@pytest.mark.parametrize("layernorm", [False, True])
+def test_another_backend_reads_what_was_saved(layernorm, monkeypatch):
+    """The backward's kernel can't be compiled, say."""
+    options = dict(directions=2, lengths=True, mask=True, layernorm=layernorm)
+    given = drawn(25, torch.float32, **options)
+    want = run(ligru_scan, given, backend="reference")
+
+    def fail(*arguments):
+        raise RuntimeError("nvrtc: error: invalid value")
+
+    with cuda_shim.installed(cuda_shim.Shim()) as shim:
+        monkeypatch.setattr(cuda, "scan_backward", fail)
+        monkeypatch.setattr(backends, "_refused", Refused())
+        compare(run(ligru_scan, given), want, torch.float32)
+    (plan,) = shim.used
+    assert not plan.backward
 
 
 def test_auto_goes_on_where_a_size_does_not_fit(caplog):
