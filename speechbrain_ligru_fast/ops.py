@@ -124,7 +124,7 @@ def scan_backward(
         backend, grad.device.type, _precision(grad, u), spec, steps,
     )  # fmt: skip
     if w is not None:
-        rounds = backends.rounds_states(*where)
+        rounds = backends.rounds_states(*where, grad)
         gates, normed, rstd = saved_values(
             spec, w, previous, u, ln_weight, ln_bias, rounds
         )

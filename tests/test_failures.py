@@ -221,3 +221,17 @@ def test_any_backward_reads_what_a_forward_saved(
 
         monkeypatch.setattr(backends, "run", run)
         compare(train(backend, layernorm=layernorm, recompute=recompute), want)
+
+
+def test_a_recomputation_rounds_as_what_ran(stand_in):
+    """Numba's may read states whole; the one that goes on doesn't."""
+    stand_in("scan_forward", CompilerError("any"))
+    module = backends._load("numba")
+    module.rounds_states = lambda device_type, dtype: False
+    scan = ("cpu", torch.float32, ScanSpec(), 5)
+    grad = torch.zeros(2, 5, 6)
+    assert not backends.rounds_states("auto", *scan, grad)
+    run = (torch.ones(2, 5, 12), torch.ones(12, 6), *[None] * 5, False)
+    backends.run("scan_forward", "auto", *scan, *run)
+    assert backends.rounds_states("auto", *scan, grad)
+    assert not backends.rounds_states("numba", *scan, grad)

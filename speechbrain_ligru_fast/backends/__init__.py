@@ -111,19 +111,26 @@ def _asked(name, device_type, dtype, spec, steps):
     return name, device_type, dtype, spec, steps < _SHORT, tf32
 
 
-def rounds_states(name, device_type, dtype, spec, steps):
+def rounds_states(name, device_type, dtype, spec, steps, grad=None):
     """Whether a scan's products round the states to U's dtype.
 
     Arguments
     ---------
     name, device_type, dtype, spec, steps
         As in ``choose``.
+    grad : Tensor | None
+        (B, T, D * H) gradient of the scan's output: which backends have
+        failed at it.
 
     Returns
     -------
     bool
     """
-    module = choose(name, device_type, dtype, spec, steps)
+    asked = _asked(name, device_type, dtype, spec, steps)
+    refused = ()
+    if name == "auto" and grad is not None:
+        refused = _refused.names(*_scan("scan_backward", dtype, spec, grad))
+    module = _choose(*asked, refused)
     rounds = getattr(module, "rounds_states", None)
     return rounds is None or rounds(device_type, dtype)
 
