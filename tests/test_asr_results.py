@@ -121,3 +121,12 @@ def test_a_full_disk_leaves_no_half_row(tmp_path):
     assert list(tmp_path.iterdir()) == [path]
     append_row(path, {"wer": 8.7})
     assert len(read_rows(path)[1]) == 2
+
+
+def test_a_full_disk_makes_no_empty_file(tmp_path):
+    def append():
+        with pytest.raises(OSError, match="File too large"):
+            append_row(tmp_path / "rows.csv", {"note": "x" * 99})
+
+    on_full_disk(append, 9)
+    assert not list(tmp_path.iterdir())

@@ -345,6 +345,28 @@ def test_a_folder_that_vanishes(cache, tmp_path):
     assert len(compiled) == 2
 
 
+@pytest.mark.parametrize("named", [None, "", "~/named"])
+def test_the_folder_of_who_names_none(cache, monkeypatch, tmp_path, named):
+    own = f"cubins-{os.getuid()}"
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    monkeypatch.delenv("SPEECHBRAIN_LIGRU_CACHE")
+    if named is not None:
+        monkeypatch.setenv("SPEECHBRAIN_LIGRU_CACHE", named)
+    place = "named" if named else ".cache/speechbrain_ligru_fast"
+    assert cubins.folder() == tmp_path / place / own
+
+
+def test_a_user_without_a_home(cache, monkeypatch, tmp_path, caplog):
+    """A container's, whose number no file names: no folder called ~."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("SPEECHBRAIN_LIGRU_CACHE")
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    monkeypatch.setattr(os.path, "expanduser", lambda path: path)
+    assert cubins.folder() is None
+    assert "no home" in caplog.text and not list(tmp_path.iterdir())
+
+
 def test_a_system_without_owners(cache, monkeypatch, caplog):
     """Windows tells no user's number: no folder is known to be safe."""
     _, get = cache

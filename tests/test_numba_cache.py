@@ -228,3 +228,9 @@ def test_numbas_logger_is_left_as_it_is(folder, level, caplog):
     lines = [r for r in caplog.records if r.name.startswith("numba")]
     # Who gave it a level gets what was asked for.
     assert bool(lines) == (level == logging.DEBUG)
+
+
+def test_a_package_that_anybody_may_write(folder, monkeypatch):
+    """Whoever can change its source needs no cache for it."""
+    monkeypatch.setattr(compiling, "_others_can_write", lambda path: True)
+    assert call()

@@ -104,9 +104,13 @@ def locked(path):
                 fcntl.flock(file, fcntl.LOCK_EX)
             except OSError as error:
                 _go_on_without(path, error)
-            if _is_still(path, file):
+            if not _is_still(path, file):
+                continue
+            try:
                 yield
-                return
+            finally:
+                _remove_if_empty(path, file)
+            return
 
 
 def _is_still(path, file):
@@ -115,6 +119,12 @@ def _is_still(path, file):
         return os.path.samestat(os.stat(path), os.fstat(file.fileno()))
     except FileNotFoundError:
         return False
+
+
+def _remove_if_empty(path, file):
+    """Removes what was made to be locked, and then not written."""
+    if _is_still(path, file) and os.fstat(file.fileno()).st_size == 0:
+        os.unlink(path)
 
 
 def _go_on_without(path, error):

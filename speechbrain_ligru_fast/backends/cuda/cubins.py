@@ -54,12 +54,14 @@ def folder():
     if not hasattr(os, "getuid"):
         _warn("this system doesn't tell whose a folder is")
         return None
-    base = os.environ.get("SPEECHBRAIN_LIGRU_CACHE")
-    if base is None:
-        home = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser(
-            "~/.cache"
-        )
-        base = os.path.join(home, "speechbrain_ligru_fast")
+    base = os.environ.get("SPEECHBRAIN_LIGRU_CACHE") or os.path.join(
+        os.environ.get("XDG_CACHE_HOME") or "~/.cache",
+        "speechbrain_ligru_fast",
+    )
+    base = os.path.expanduser(base)
+    if base.startswith("~"):
+        _warn(f"this user has no home: there is no {base}")
+        return None
     own = pathlib.Path(base, f"cubins-{os.getuid()}")
     try:
         own.parent.mkdir(parents=True, exist_ok=True)

@@ -91,7 +91,9 @@ class _Cache(FunctionCache):
         """What was kept, or None."""
         found = None
         try:
-            if _others_can_write(self.cache_path):
+            # Whoever can write this file needs no cache to be run.
+            here = os.path.dirname(__file__)
+            if _others_can_write(self.cache_path) > _others_can_write(here):
                 _warn_of_time(
                     f"other users can write in {self.cache_path}, and what "
                     "is kept there is run"
