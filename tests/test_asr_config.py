@@ -135,7 +135,15 @@ def test_options_in_full_only(tmp_path, given, nearest):
         (["--jit", "yes"], "--jit: got yes, expected no value"),
         # Also keys of the YAML.
         (["--compile_using_dynamic_shape_tracing", "True"], "no value"),
-        (["--corpus=a=b"], "--corpus: got a=b, expected no ="),
+        (["--lr=1", "--lr", "2"], "--lr is given twice"),
+        (["--lr", "1 # fast"], "--lr: got '1 # fast', of which YAML reads a"),
+        (["--lr", "1\nseed: 2"], "of which YAML reads a part only"),
+        (["--optimizer_step_limit", "two"], "got two, expected a positive int"),
+        (["--optimizer_step_limit=0"], "got 0, expected a positive integer"),
+        (
+            ["--ckpt_interval_steps=1", "--ckpt_interval_minutes=1"],
+            "got both, expected one of them",
+        ),
         (["--cnn_channels", "(8,", "8)"], "a value with spaces stands in"),
     ],
 )
@@ -147,6 +155,74 @@ def test_a_value_each(given, words):
     more = ["--compile", "--compile_using_dynamic_shape_tracing"]
     more += ["--jit_module_keys", "enc", "dec", "--cnn_channels", "(8, 8)"]
     parse([yaml, "--data_folder", "x", *more, "--compile_module_keys"])
+
+
+TINY = str(ROOT / "tests/hparams/tiny_timit.yaml")
+
+
+NAMED = ("output_folder", "tokenizer_file", "results_csv", "corpus")
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["run #2", "a: b", "007", "1e3", "true", "2026-11-29", "a=b", "(1, 2)"]
+    + [
+        "*a",
+        "&a",
+        "x,y",
+        "100%",
+        "- a",
+        " a ",
+        "o'k",
+        "Ünï",
+        "{x",
+        "[x",
+        "\\b",
+    ],
+)
+def test_names_are_what_was_given(tmp_path, name):
+    path = write(tmp_path, a="".join(f"{key}: null\n" for key in NAMED))
+    words = [word for key in NAMED[:2] for word in (f"--{key}", name)]
+    words += [f"--{key}={name}" for key in NAMED[2:]]
+    _, document, _, changes = parse([str(path), *words])
+    assert load_hyperpyyaml(document, changes) == dict.fromkeys(NAMED, name)
+
+
+def test_folders_at_home(monkeypatch, tmp_path):
+    monkeypatch.setenv("HOME", "/home/me")
+    path = write(tmp_path, a="data_folder: ~/d # here\nlm_folder: ~\nb: ~/x\n")
+    for given, want in (
+        ([], ["/home/me/d", None, "~/x"]),
+        (["--data_folder=~", "--lm_folder", "~/l"], ["/home/me", "/home/me/l"]),
+        (["--data_folder", "null", "--lm_folder="], [None, None]),
+        (["--data_folder", "!ref <b>/y"], ["~/x/y"]),
+    ):
+        _, document, _, changes = parse([str(path), *given])
+        found = load_hyperpyyaml(document, changes or None)
+        assert list(found.values())[: len(want)] == want
+
+
+def test_run_options_are_of_their_type():
+    _, _, run_opts, _ = parse([TINY, "--optimizer_step_limit", "2"])
+    assert run_opts["optimizer_step_limit"] == 2
+    _, _, run_opts, _ = parse([TINY, "--ckpt_interval_steps", "3"])
+    assert run_opts["ckpt_interval_steps"] == 3
+    # The YAML has minutes.
+    assert run_opts["ckpt_interval_minutes"] == 0
+    assert "ckpt_interval_minutes" in run_opts.overridden_args
+
+
+def test_what_is_kept_begins_another_training(quiet, tmp_path):
+    old, new = tmp_path / "old", tmp_path / "new"
+    command = ["--data_folder", "x", "--lr", "0.5", "--output_folder"]
+    first, _ = load_experiment([TINY, *command, str(old)])
+    kept = str(old / "hyperparams.yaml")
+    again, _ = load_experiment([kept, "--output_folder", str(new)])
+    assert again["settings"] == first["settings"]
+    assert again["lr"] == 0.5 and again["data_folder"] == "x"
+    paths = ("save_folder", "results_csv", "train_annotation")
+    assert all(Path(again[key]).is_relative_to(new) for key in paths)
+    assert (new / "hyperparams.yaml").read_text().count(str(old)) == 0
 
 
 @pytest.mark.parametrize(

@@ -38,7 +38,7 @@ def train(recipe, timit, tmp_path):
             *["--data_folder", timit, "--output_folder", folder],
             *["--device", "cpu", "--noprogressbar", "--backend", "torchscript"],
             *["--number_of_epochs", EPOCHS, "--batch_size", "2"],
-            *["--ckpt_interval_minutes", "0", "--ckpt_interval_steps", "1"],
+            *["--ckpt_interval_steps", "1"],
             *arguments,
         )
         log = (folder / "train_log.txt").read_text()

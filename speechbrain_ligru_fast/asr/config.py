@@ -12,13 +12,14 @@ from hyperpyyaml import load_hyperpyyaml
 from speechbrain.utils.distributed import run_on_main
 
 from speechbrain_ligru_fast.asr.lock import lock_folder
-from speechbrain_ligru_fast.asr.options import check_options
+from speechbrain_ligru_fast.asr.options import check_options, settle_options
 from speechbrain_ligru_fast.asr.origin import check_origin, check_test
+from speechbrain_ligru_fast.asr.overrides import at_home, overrides
 from speechbrain_ligru_fast.asr.process_group import join_process_group
 from speechbrain_ligru_fast.asr.provenance import describe_commit
 from speechbrain_ligru_fast.asr.results import name_lm, read_rows
 from speechbrain_ligru_fast.asr.settings import fingerprint, settings
-from speechbrain_ligru_fast.asr.yaml_files import compose, resolved
+from speechbrain_ligru_fast.asr.yaml_files import changed, compose, resolved
 
 
 def parse(arguments):
@@ -41,22 +42,23 @@ def parse(arguments):
     Raises
     ------
     ValueError
-        If an option is neither SpeechBrain's nor a key of the YAML, or has
-        not one value.
+        If an option is neither SpeechBrain's nor a key of the YAML, has not
+        one value, or one that YAML would take for something else.
     """
-    path, run_opts, overrides = sb.parse_arguments(arguments)
-    document = compose(path)
+    path, run_opts, _ = sb.parse_arguments(arguments)
+    document = at_home(compose(path))
     options = list(arguments)
     options.remove(path)
-    check_options(options, ruamel.yaml.YAML().load(document))
-    return path, document, run_opts, overrides
+    keys = list(ruamel.yaml.YAML().load(document))
+    check_options(options, keys)
+    return path, document, settle_options(run_opts, keys), overrides(options)
 
 
 def load_experiment(arguments=None):
     """Parse a recipe's command line and set the experiment up.
 
-    Creates the output folder with the resolved YAML, the recipe, the
-    environment and the log, as SpeechBrain's recipes do.
+    Creates the output folder with the YAML, the recipe, the environment and
+    the log, as SpeechBrain's recipes do.
 
     Arguments
     ---------
@@ -66,11 +68,11 @@ def load_experiment(arguments=None):
     Returns
     -------
     hparams : dict
-        What the YAML builds, the resolved YAML as ``document`` and its
-        fingerprint as ``settings``, the ``commit`` that runs, which a later
-        one does not change, whether it ``trains_in_folder`` or only tests
-        what is there, and the ``record_folder`` of all it writes but
-        checkpoints.
+        What the YAML builds, the resolved YAML as ``document``, with its
+        references as ``written``, its fingerprint as ``settings``, the
+        ``commit`` that runs, which a later one does not change, whether it
+        ``trains_in_folder`` or only tests what is there, and the
+        ``record_folder`` of all it writes but checkpoints.
     run_opts : speechbrain.utils.run_opts.RunOptions
 
     Raises
@@ -84,9 +86,9 @@ def load_experiment(arguments=None):
         If another process is at work in output_folder.
     """
     arguments = sys.argv[1:] if arguments is None else arguments
-    path, document, run_opts, overrides = parse(arguments)
-    hparams = load_hyperpyyaml(_stream(document, path), overrides)
-    hparams["settings"] = fingerprint(document, overrides, run_opts)
+    path, document, run_opts, changes = parse(arguments)
+    hparams = load_hyperpyyaml(_stream(document, path), changes)
+    hparams["settings"] = fingerprint(document, changes, run_opts)
     hparams["commit"] = describe_commit()
     hparams["trains_in_folder"] = _trains_in_folder(run_opts)
     hparams["record_folder"] = record = _record_folder(hparams, run_opts)
@@ -99,14 +101,15 @@ def load_experiment(arguments=None):
     folder = hparams["output_folder"]
     run_on_main(lock_folder, args=(folder,))
     if not _is_passing(run_opts):
-        begun = settings(document, overrides, run_opts)
+        begun = settings(document, changes, run_opts)
         begun["seed"] = str(hparams["seed"])
         if hparams.get("lm_folder"):
             # Where it validates too, it chooses checkpoints.
             begun["lm_folder"] = name_lm(hparams["lm_folder"])
         _check(hparams, begun)
     sb.create_experiment_directory(folder)
-    hparams["document"] = resolved(document, overrides)
+    hparams["document"] = resolved(document, changes)
+    hparams["written"] = changed(document, changes)
     run_on_main(_keep, args=(hparams, run_opts))
     return hparams, run_opts
 
@@ -151,7 +154,7 @@ def _keep(hparams, run_opts):
     if run_opts["test_only"] and path.exists():
         return  # that of what is trained
     folder.mkdir(parents=True, exist_ok=True)
-    path.write_text(hparams["document"], encoding="utf-8")
+    path.write_text(hparams["written"], encoding="utf-8")
     script = Path(sys.argv[0])
     if script.suffix == ".py" and script.is_file():
         shutil.copy(script, folder)

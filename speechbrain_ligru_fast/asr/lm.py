@@ -121,7 +121,7 @@ def train_lm(hparams, run_opts):
 def _export(hparams):
     folder = Path(hparams["record_folder"])
     yaml = ruamel.yaml.YAML()
-    tree = yaml.load((folder / "hyperparams.yaml").read_text("utf-8"))
+    tree = yaml.load(hparams["document"])
     # The beam search carries the hidden state from token to token.
     tree["model"]["return_hidden"] = True
     with open(folder / "lm.yaml", "w", encoding="utf-8") as file:

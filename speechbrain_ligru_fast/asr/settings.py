@@ -4,15 +4,15 @@ import hashlib
 import io
 
 import ruamel.yaml
-from hyperpyyaml.core import recursive_update
 from speechbrain.utils.run_opts import RunOptions
 
 from speechbrain_ligru_fast.asr.process_group import count_processes
+from speechbrain_ligru_fast.asr.yaml_files import changed
 
 # Where things are, what is in the row besides, and what changes no result.
 _LEFT_OUT = (
     "seed __set_seed data_folder output_folder save_folder results_csv "
-    "lm_folder skip_prep num_workers ckpt_interval_minutes"
+    "lm_folder skip_prep num_workers ckpt_interval_minutes ckpt_interval_steps"
 ).split()
 # What a single process has no use for
 _OF_SEVERAL = ("sync_batch_norm",)
@@ -91,10 +91,7 @@ def settings(document, overrides="", run_opts=None):
 
 def _nodes(document, overrides):
     yaml = ruamel.yaml.YAML()
-    tree = yaml.load(document)
-    if isinstance(overrides, str):
-        overrides = yaml.load(overrides) or {}
-    recursive_update(tree, overrides, must_match=True)
+    tree = yaml.load(changed(document, overrides))
     for key in (*_LEFT_OUT, *(_OF_SEVERAL if count_processes() == 1 else ())):
         tree.pop(key, None)
     stream = io.StringIO()

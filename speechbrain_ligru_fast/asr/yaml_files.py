@@ -20,6 +20,7 @@ from pathlib import Path
 
 import ruamel.yaml
 from hyperpyyaml import resolve_references
+from hyperpyyaml.core import recursive_update
 from ruamel.yaml.comments import TaggedScalar
 
 _INCLUDE = "!include:"
@@ -91,6 +92,38 @@ def _change(base, tree):
             position = list(base).index(key)
         else:
             base.insert(position, key, value)
+
+
+def changed(document, overrides):
+    """The document with other values, its references left as they are.
+
+    Another training can begin from it: what refers to output_folder moves
+    with it.
+
+    Arguments
+    ---------
+    document : str
+        See `compose`.
+    overrides : str | dict
+        For HyperPyYAML.
+
+    Returns
+    -------
+    str
+
+    Example
+    -------
+    >>> changed("a: x\\nb: !ref <a>/y\\n", {"a": "z"})
+    'a: z\\nb: !ref <a>/y\\n'
+    """
+    yaml = ruamel.yaml.YAML()
+    tree = yaml.load(document)
+    if isinstance(overrides, str):
+        overrides = yaml.load(overrides) or {}
+    recursive_update(tree, overrides, must_match=True)
+    stream = io.StringIO()
+    yaml.dump(tree, stream)
+    return stream.getvalue()
 
 
 def resolved(document, overrides):
