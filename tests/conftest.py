@@ -78,9 +78,30 @@ def timit(tmp_path_factory):
     return tiny_corpora.make_timit(tmp_path_factory.mktemp("corpus") / "TIMIT")
 
 
+@pytest.fixture(scope="session")
+def trained_librispeech(librispeech, tmp_path_factory):
+    """A training of an epoch; to be copied, not to be written to."""
+    folder = tmp_path_factory.mktemp("trained") / "asr"
+    with pytest.MonkeyPatch.context() as patch:
+        recipe_runner(patch)(
+            *["LibriSpeech/train.py", "tiny_librispeech.yaml"],
+            *["--data_folder", librispeech, "--output_folder", folder],
+            *["--device", "cpu", "--noprogressbar", "--backend", "torchscript"],
+            # It ends before the epoch's last step.
+            *["--number_of_epochs", "1", "--optimizer_step_limit", "2"],
+            *["--ckpt_interval_steps", "1"],
+        )
+    return folder
+
+
 @pytest.fixture
 def recipe(monkeypatch):
     """Runs a recipe's train.py in this process."""
+    return recipe_runner(monkeypatch)
+
+
+def recipe_runner(monkeypatch):
+    """What runs a recipe while `monkeypatch` lasts."""
     root = Path(__file__).parent.parent
 
     def run(script, yaml, *arguments):

@@ -18,6 +18,7 @@ from speechbrain_ligru_fast.asr.lm_text import (
 )
 from speechbrain_ligru_fast.asr.process_group import leave_process_group
 from speechbrain_ligru_fast.asr.token_checks import check_special
+from speechbrain_ligru_fast.asr.trust import check_yaml
 
 # What a trained language model's folder holds for others; SpeechBrain's call
 # the tokenizer tokenizer.ckpt.
@@ -131,7 +132,7 @@ def _export(hparams):
     torch.save(state, folder / "lm.ckpt")
 
 
-def load_lm(folder, tokenizer_file=None):
+def load_lm(folder, tokenizer_file=None, trust=False):
     """Load a trained language model, ready to score.
 
     Arguments
@@ -141,6 +142,8 @@ def load_lm(folder, tokenizer_file=None):
         its lm.yaml, lm.ckpt and tokenizer.model.
     tokenizer_file : path-like, optional
         The recogniser's, which must be the language model's too.
+    trust : bool
+        Run whatever the folder's YAML names.
 
     Returns
     -------
@@ -152,7 +155,8 @@ def load_lm(folder, tokenizer_file=None):
     FileNotFoundError
         If the folder holds no trained model.
     ValueError
-        If the tokenizers differ.
+        If the tokenizers differ, or the folder's YAML names what no language
+        model of ours does.
 
     Example
     -------
@@ -167,6 +171,12 @@ def load_lm(folder, tokenizer_file=None):
     # is compared again when it is this one's.
     if tokenizer_file and any(Path(tokenizer_file).parent.glob("CKPT*")):
         check_tokenizer(folder, tokenizer_file)
+    if not trust:
+        check_yaml(
+            config,
+            "If you trust who made the folder: trust: True below the YAML's "
+            "language_model",
+        )
     with open(config, encoding="utf-8") as file:
         model = load_hyperpyyaml(file)["model"]
     model.load_state_dict(

@@ -10,14 +10,16 @@ import torch
 from speechbrain.inference.ASR import EncoderDecoderASR
 
 from speechbrain_ligru_fast.asr.shortest import shortest_input
+from speechbrain_ligru_fast.asr.sound import check_audio
 from speechbrain_ligru_fast.asr.streaming import StreamingRecognizer
-
-_BLOCK = 2**18
-_LOUDEST = 2.0**40  # integers of 32 bits saved as floats are below
+from speechbrain_ligru_fast.asr.trust import check_yaml
 
 
-def load_recognizer(experiment, device="cpu"):
+def load_recognizer(experiment, device="cpu", trust=False):
     """Load a trained experiment.
+
+    A folder's YAML says what is run to load it: of another one than our
+    recipes export, whatever it names.
 
     Arguments
     ---------
@@ -25,6 +27,8 @@ def load_recognizer(experiment, device="cpu"):
         An experiment's output folder, or one that it exported: without a
         language model, if there is one without.
     device : str
+    trust : bool
+        Run whatever the folder's YAML names.
 
     Returns
     -------
@@ -35,7 +39,8 @@ def load_recognizer(experiment, device="cpu"):
     FileNotFoundError
         If there is no trained experiment.
     ValueError
-        If the device can't be used.
+        If the device can't be used, or the folder's YAML names what no
+        export of ours does.
     """
     _check_device(device)
     experiment = Path(experiment)
@@ -46,6 +51,12 @@ def load_recognizer(experiment, device="cpu"):
         if (folder / "hyperparams.yaml").is_file() and (
             folder / "enc.ckpt"
         ).is_file():
+            if not trust:
+                check_yaml(
+                    folder / "hyperparams.yaml",
+                    "If you trust who made the folder: --trust, or in Python "
+                    "trust=True",
+                )
             return EncoderDecoderASR.from_hparams(
                 source=str(folder.resolve()), run_opts={"device": device}
             )
@@ -65,49 +76,6 @@ def _check_device(device):
         raise ValueError(
             f"device: got {device!r}, which can't be used: {reason}"
         ) from error
-
-
-def check_audio(paths):
-    """Check that every file can be read to its end and holds sound.
-
-    Arguments
-    ---------
-    paths : list of path-like
-
-    Raises
-    ------
-    ValueError
-        Naming all that can't, and why.
-    """
-    bad = []
-    for path in paths:
-        try:
-            reason = _what_is_wrong(path)
-        except (OSError, RuntimeError) as error:
-            reason = str(error).removeprefix(f"{path}: ")
-        if reason:
-            bad.append(reason if str(path) in reason else f"{path}: {reason}")
-    if bad:
-        raise ValueError("can't read " + "; ".join(bad))
-
-
-def _what_is_wrong(path):
-    """Why an audio file can't be recognised; None if it can."""
-    read = 0
-    with soundfile.SoundFile(path) as file:
-        for block in file.blocks(_BLOCK, dtype="float32", always_2d=True):
-            # NaN fails this too. What a features' square would overflow with
-            # is no sound either.
-            if not (abs(block) < _LOUDEST).all():
-                return (
-                    f"a sample within {read / file.samplerate:.2f} to "
-                    f"{(read + len(block)) / file.samplerate:.2f} s is NaN, "
-                    "infinite or far too large"
-                )
-            read += len(block)
-        if read < file.frames:
-            return f"truncated: {read} of {file.frames} frames"
-    return None if read else "no samples in it"
 
 
 def check_durations(recognizer, paths):
@@ -241,10 +209,17 @@ def main(arguments=None):
     """
     parser = argparse.ArgumentParser(
         prog="transcribe",
-        description="Print the text, or the phones, of audio files.",
+        description="Print the text, or the phones, of audio files. Use "
+        "folders that you trust: what a folder's YAML names is run. Names "
+        "that no recipe of ours exports need --trust.",
     )
     parser.add_argument("experiment", help="output folder of a trained recipe")
     parser.add_argument("audio", nargs="+", help="whatever libsndfile reads")
+    parser.add_argument(
+        "--trust",
+        action="store_true",
+        help="run whatever the folder's YAML names",
+    )
     parser.add_argument("--device", default="cpu", help="for example cuda:0")
     parser.add_argument(
         "--stream",
@@ -261,7 +236,9 @@ def main(arguments=None):
     options = parser.parse_args(arguments)
     try:
         check_audio(options.audio)
-        recognizer = load_recognizer(options.experiment, options.device)
+        recognizer = load_recognizer(
+            options.experiment, options.device, options.trust
+        )
         check_durations(recognizer, options.audio)
     except (OSError, ValueError) as error:
         print(f"transcribe: {error}", file=sys.stderr)
