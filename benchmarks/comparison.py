@@ -8,6 +8,8 @@ from benchmarks import trainings
 from benchmarks.commands import other_options, shown_options, speakers
 from benchmarks.rows import newest
 
+# What was trained and tested on; empty in rows that do not tell
+MANIFESTS = ["train_manifest", "valid_manifest", "test_manifest"]
 # Rows that differ in nothing here are repetitions with other seeds.
 GROUP = [
     "device",
@@ -21,6 +23,7 @@ GROUP = [
     "precision",
     "epochs",
     "settings",
+    *MANIFESTS,
 ]
 _WORDS = {*GROUP, "seed", "command"} - {"threads", "epochs"}
 RATES = ["wer", "cer", "per"]
@@ -170,7 +173,7 @@ def cells(found):
     """
     return [
         [
-            row["corpus"],
+            corpus(row),
             row["split"],
             row["recipe"],
             row["rnn"],
@@ -220,3 +223,17 @@ def machine(row):
     """
     threads = _number(row["threads"], ".0f")
     return row["device"] + (f", {threads} threads" if threads else "")
+
+
+def corpus(row):
+    """A row's corpus and, where it tells, what of it was read.
+
+    Example
+    -------
+    >>> corpus({"corpus": "AN4", **dict.fromkeys(MANIFESTS, "")})
+    'AN4'
+    >>> corpus({"corpus": "AN4", **dict(zip(MANIFESTS, "abc"))})
+    'AN4 (a b c)'
+    """
+    found = " ".join(filter(None, (row[key] for key in MANIFESTS)))
+    return f"{row['corpus']} ({found})" if found else row["corpus"]

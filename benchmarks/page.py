@@ -18,14 +18,15 @@ import pandas as pd
 from benchmarks import alignments, comparison, curves, trainings
 from benchmarks.commands import option
 from benchmarks.rows import load
-from speechbrain_ligru_fast.asr.results import name_test
+from speechbrain_ligru_fast.asr.results import NAMES_OF_A_TEST, name_test
 
 _TEMPLATE = pathlib.Path(__file__).with_suffix(".html")
 # A part of the page shows rows that are equal in these.
 _PART = ["recipe", "corpus", "split", "device"]
 # What tells two systems of a layer and an implementation apart, in words
 # first: their settings are a number.
-_NAMED = ["lm", "options", "threads", "precision", "epochs", "settings"]
+_NAMED = ["lm", "options", "threads", "precision", "epochs"]
+_NAMED += [*comparison.MANIFESTS, "settings"]
 # What is said of a training, not of a test.
 _TRAINED = ["rnn", "impl", "threads", "precision", "epochs"]
 _WORST = 5
@@ -89,7 +90,7 @@ def _part(name, rows, runs):
     # An older file has rows without threads or epochs.
     for _, same in rows.groupby(comparison.GROUP, sort=False, dropna=False):
         row = same.iloc[0]
-        test = name_test(row["split"], row["lm"], row["settings"])
+        test = name_test(*(row[key] for key in NAMES_OF_A_TEST))
         for _, row in same.iterrows():
             folder = run_folder(runs, row)
             texts = folder and folder / f"texts_{test}.csv"

@@ -56,7 +56,7 @@ _RATES = {"wer": "WER %", "per": "PER %"}
 # it the newest is shown, one of many seeds before one of which a seed was
 # tested again elsewhere.
 _SHOWN = "recipe corpus split rnn impl lm epochs options".split()
-_WORDS = {"recipe", "corpus", "rnn", "impl", "lm"}
+_SHOWN += comparison.MANIFESTS
 
 
 def results(data, prefix):
@@ -84,7 +84,9 @@ def results(data, prefix):
     rates = [rate for rate in _RATES if found[rate].notna().any()]
     lines = [
         [
-            *(row[key] for key in _SHOWN if key in _WORDS),
+            row["recipe"],
+            comparison.corpus(row),
+            *(row[key] for key in ("rnn", "impl", "lm")),
             f"`{row['own']}`" if row["own"] else "",
             number(row["epochs"]),
             row["seeds"],
@@ -108,14 +110,15 @@ def recipes(data):
     rows = comparison.repetitions(data.recipes)
     if rows.empty:
         return NOTHING
-    names = "recipe corpus split rnn impl lm settings seed".split()
+    names = "split rnn impl lm settings seed".split()
+    header = "recipe|corpus|split|rnn|impl|lm|settings|seed|epochs|params|"
+    header += "WER %|CER %|PER %|s/epoch|RTF|peak MiB|device|date|commit|"
     return markdown(
-        "recipe|corpus|split|rnn|impl|lm|settings|seed|epochs|params|WER %|"
-        "CER %|PER %|s/epoch|RTF|peak MiB|device|date|commit|command".split(
-            "|"
-        ),
+        (header + "command").split("|"),
         [
             [
+                row["recipe"],
+                comparison.corpus(row),
                 *(row[key] for key in names),
                 number(row["epochs"]),
                 number(row["params"], 9),

@@ -20,9 +20,10 @@ _LSTM_PADDED = {"rnn": "LSTM", "impl": TORCH_PADDED}
 _JIT = {"rnn": "LiGRU", "impl": STOCK_JIT}
 # An error rate depends neither on the machine nor on who computes a layer.
 _SYSTEM = ["rnn", "lm", "epochs", "settings", "params"]
+_SYSTEM += comparison.MANIFESTS
 _PAIR = (
     "recipe corpus split lm device threads precision epochs commit others"
-).split()
+).split() + comparison.MANIFESTS
 # Device, what the LiGRU is compared with, its rows, the least ratio, and
 # whether more than that is asked for.
 _EPOCHS = (

@@ -7,6 +7,7 @@ from benchmarks.commands import option, parse
 
 # Trainings of one name that differ in these are two.
 _KEY = "device threads corpus recipe rnn impl precision epochs seed".split()
+_KEY += ["train_manifest", "valid_manifest"]
 _UNKNOWN = "unknown.."
 
 

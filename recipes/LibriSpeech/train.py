@@ -15,26 +15,30 @@ from speechbrain_ligru_fast.asr.config import load_experiment
 from speechbrain_ligru_fast.asr.corpora.librispeech import prepare_librispeech
 from speechbrain_ligru_fast.asr.corpora.manifest import as_list
 from speechbrain_ligru_fast.asr.experiment import run
+from speechbrain_ligru_fast.asr.preparation import manifest_folder, prepare
 from speechbrain_ligru_fast.asr.tokenizer import prepare_tokenizer
 
 if __name__ == "__main__":
     hparams, run_opts = load_experiment()
-    run_on_main(
+    splits = as_list(hparams["test_splits"])
+    folder, tests_only = manifest_folder(hparams), hparams["tests_only"]
+    prepare(
+        hparams,
         prepare_librispeech,
-        kwargs={
+        {
             "data_folder": hparams["data_folder"],
-            "save_folder": hparams["save_folder"],
-            "train_splits": hparams["train_splits"],
-            "dev_splits": hparams["dev_splits"],
-            "test_splits": hparams["test_splits"],
+            "save_folder": folder,
+            # A test needs no more than what is tested.
+            "train_splits": [] if tests_only else hparams["train_splits"],
+            "dev_splits": [] if tests_only else hparams["dev_splits"],
+            "test_splits": splits,
             "max_bad_fraction": hparams["max_bad_fraction"],
             "skip_prep": hparams["skip_prep"],
         },
+        tests=splits,
     )
-    run_on_main(prepare_tokenizer, args=(hparams,))
+    if not tests_only:
+        run_on_main(prepare_tokenizer, args=(hparams,))
     hparams["tokenizer"].Load(hparams["tokenizer_file"])
-    manifests = {
-        split: f"{hparams['save_folder']}/{split}.json"
-        for split in as_list(hparams["test_splits"])
-    }
+    manifests = {split: f"{folder}/{split}.json" for split in splits}
     run(hparams, run_opts, manifests)

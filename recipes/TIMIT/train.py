@@ -8,21 +8,23 @@ Example
 > python train.py hparams/ligru_fast.yaml --data_folder TIMIT
 """
 
-from speechbrain.utils.distributed import run_on_main
-
 from speechbrain_ligru_fast.asr.config import load_experiment
 from speechbrain_ligru_fast.asr.corpora.timit import prepare_timit
 from speechbrain_ligru_fast.asr.experiment import run
+from speechbrain_ligru_fast.asr.preparation import manifest_path, prepare
 
 if __name__ == "__main__":
     hparams, run_opts = load_experiment()
-    run_on_main(
+    annotations = {
+        name: manifest_path(hparams, hparams[name])
+        for name in ("train_annotation", "valid_annotation", "test_annotation")
+    }
+    prepare(
+        hparams,
         prepare_timit,
-        kwargs={
+        {
+            **annotations,
             "data_folder": hparams["data_folder"],
-            "train_annotation": hparams["train_annotation"],
-            "valid_annotation": hparams["valid_annotation"],
-            "test_annotation": hparams["test_annotation"],
             "uppercase": hparams["uppercase"],
             "phn_set": hparams["phn_set"],
             "dev_speakers": hparams["dev_speakers"],
@@ -30,5 +32,6 @@ if __name__ == "__main__":
             "max_bad_fraction": hparams["max_bad_fraction"],
             "skip_prep": hparams["skip_prep"],
         },
+        tests=["test"],
     )
-    run(hparams, run_opts, {"test": hparams["test_annotation"]})
+    run(hparams, run_opts, {"test": annotations["test_annotation"]})

@@ -16,6 +16,7 @@ from speechbrain_ligru_fast.asr.provenance import describe_device
 from speechbrain_ligru_fast.asr.randomness import Randomness
 from speechbrain_ligru_fast.asr.recurrent import describe_recurrent
 from speechbrain_ligru_fast.asr.timing import EpochTimer, peak_rss_mb
+from speechbrain_ligru_fast.asr.train_logger import log_epoch
 
 logger = logging.getLogger(__name__)
 
@@ -178,11 +179,7 @@ class ASR(sb.Brain):
         if elapsed is not None:
             # The logger gives numbers three digits, too few for a sum.
             logged["elapsed s"] = f"{elapsed:.1f}"
-        self.hparams.train_logger.log_stats(
-            stats_meta=logged,
-            train_stats=self.train_stats,
-            valid_stats=stats,
-        )
+        log_epoch(self.hparams.train_logger, logged, self.train_stats, stats)
         meta = {"epoch": epoch}
         if not self._ctc_only(stage):
             # Without its decoder a checkpoint can't be the best.

@@ -2,6 +2,7 @@
 
 import io
 import os
+import re
 import shutil
 import sys
 from pathlib import Path
@@ -10,16 +11,25 @@ import ruamel.yaml
 import speechbrain as sb
 from hyperpyyaml import load_hyperpyyaml
 from speechbrain.utils.distributed import run_on_main
+from speechbrain.utils.train_logger import FileTrainLogger
 
+from speechbrain_ligru_fast.asr.history import read_changes
 from speechbrain_ligru_fast.asr.lock import lock_folder
 from speechbrain_ligru_fast.asr.options import check_options, settle_options
 from speechbrain_ligru_fast.asr.origin import check_origin, check_test
 from speechbrain_ligru_fast.asr.overrides import at_home, overrides
 from speechbrain_ligru_fast.asr.process_group import join_process_group
 from speechbrain_ligru_fast.asr.provenance import describe_commit
-from speechbrain_ligru_fast.asr.results import name_lm, read_rows
-from speechbrain_ligru_fast.asr.settings import fingerprint, settings
+from speechbrain_ligru_fast.asr.results import check_results, name_lm
+from speechbrain_ligru_fast.asr.settings import (
+    fingerprint,
+    settings,
+    with_changes,
+)
 from speechbrain_ligru_fast.asr.yaml_files import changed, compose, resolved
+
+# What two batches need, a tokenizer say, is not what is trained with.
+_DEBUG_FOLDER = "\nsave_folder: !ref <output_folder>/debug/save"
 
 
 def parse(arguments):
@@ -71,8 +81,9 @@ def load_experiment(arguments=None):
         What the YAML builds, the resolved YAML as ``document``, with its
         references as ``written``, its fingerprint as ``settings``, the
         ``commit`` that runs, which a later one does not change, whether it
-        ``trains_in_folder`` or only tests what is there, and the
-        ``record_folder`` of all it writes but checkpoints.
+        ``trains_in_folder`` or only tests what is there (``tests_only``),
+        the ``record_folder`` of all it writes but checkpoints, and what
+        ``changes`` there were since the training began.
     run_opts : speechbrain.utils.run_opts.RunOptions
 
     Raises
@@ -87,19 +98,24 @@ def load_experiment(arguments=None):
     """
     arguments = sys.argv[1:] if arguments is None else arguments
     path, document, run_opts, changes = parse(arguments)
+    if _is_passing(run_opts) and not re.search("^save_folder:", changes, re.M):
+        changes += _DEBUG_FOLDER
     hparams = load_hyperpyyaml(_stream(document, path), changes)
+    _check_folders(hparams)
     hparams["settings"] = fingerprint(document, changes, run_opts)
     hparams["commit"] = describe_commit()
     hparams["trains_in_folder"] = _trains_in_folder(run_opts)
+    hparams["tests_only"] = bool(run_opts["test_only"])
     hparams["record_folder"] = record = _record_folder(hparams, run_opts)
-    if "train_logger" in hparams:
+    if isinstance(hparams.get("train_logger"), FileTrainLogger):
         hparams["train_logger"].save_file = str(record / "train_log.txt")
-    results_csv = hparams.get("results_csv")
-    if results_csv and Path(results_csv).exists():
-        read_rows(results_csv)  # rather than after days of training
+    if hparams.get("results_csv"):
+        # Rather than after days of training.
+        run_on_main(check_results, args=(hparams["results_csv"],))
     join_process_group(run_opts)
     folder = hparams["output_folder"]
     run_on_main(lock_folder, args=(folder,))
+    hparams["changes"] = ""
     if not _is_passing(run_opts):
         begun = settings(document, changes, run_opts)
         begun["seed"] = str(hparams["seed"])
@@ -107,6 +123,9 @@ def load_experiment(arguments=None):
             # Where it validates too, it chooses checkpoints.
             begun["lm_folder"] = name_lm(hparams["lm_folder"])
         _check(hparams, begun)
+        hparams["settings"] = with_changes(
+            hparams["settings"], hparams["changes"]
+        )
     sb.create_experiment_directory(folder)
     hparams["document"] = resolved(document, changes)
     hparams["written"] = changed(document, changes)
@@ -115,15 +134,29 @@ def load_experiment(arguments=None):
 
 
 def _check(hparams, begun):
-    if not hparams["trains_in_folder"]:
-        run_on_main(check_test, args=(hparams["save_folder"], begun))
-        return
-    run_on_main(
-        check_origin,
-        args=(hparams["save_folder"], begun),
+    folder = hparams["save_folder"]
+    allow = {"allow_changes": hparams.get("allow_changes", False)}
+    found = []
+    if hparams["trains_in_folder"]:
         # A rate that moves by the step counts on so many of them.
-        kwargs={"longer": not hparams.get("step_schedule")},
-    )
+        longer = not hparams.get("step_schedule")
+        run_on_main(
+            check_origin,
+            args=(folder, begun),
+            kwargs={"longer": longer, **allow},
+        )
+    else:
+        found.append(check_test(folder, begun, **allow))
+    found.insert(0, read_changes(folder))
+    hparams["changes"] = "; ".join(filter(None, found))
+
+
+def _check_folders(hparams):
+    for key in ("output_folder", "save_folder"):
+        if not isinstance(hparams[key], str) or not hparams[key].strip():
+            raise ValueError(
+                f"{key}: got {hparams[key]!r}, expected the name of a folder"
+            )
 
 
 def _is_passing(run_opts):

@@ -1,34 +1,40 @@
 """The part of a recipe that does not depend on the corpus."""
 
-import logging
 from pathlib import Path
 
 import speechbrain as sb
 import torch
 from speechbrain.utils.distributed import run_on_main
 
+from speechbrain_ligru_fast.asr.before import check_before, check_files
 from speechbrain_ligru_fast.asr.brain import ASR
 from speechbrain_ligru_fast.asr.data import loader_options, make_dataset
 from speechbrain_ligru_fast.asr.export import export
-from speechbrain_ligru_fast.asr.lm import check_tokenizer
+from speechbrain_ligru_fast.asr.manifest_hash import hash_manifest
 from speechbrain_ligru_fast.asr.process_group import leave_process_group
 from speechbrain_ligru_fast.asr.provenance import describe_run
-from speechbrain_ligru_fast.asr.results import append_row, name_lm, name_test
+from speechbrain_ligru_fast.asr.results import (
+    NAMES_OF_A_TEST,
+    append_or_keep,
+    name_lm,
+    name_test,
+)
 from speechbrain_ligru_fast.asr.shortest import shortest_input
-from speechbrain_ligru_fast.asr.token_checks import check_special
-
-logger = logging.getLogger(__name__)
+from speechbrain_ligru_fast.asr.steps import Steps
+from speechbrain_ligru_fast.asr.train_logger import log_test
 
 
 def run(hparams, run_opts, test_manifests):
-    """Train, test on each set, export, append a result row for each set.
+    """Train, export, test on each set; each result is written at once.
 
-    The rows come last, for a run that has them counts as done.
+    What fails after the training does not keep the rest from being done, but
+    for several processes.
 
     Arguments
     ---------
     hparams : dict
-        Of the experiment, its tokenizer ready for use.
+        Of the experiment, its tokenizer ready for use, its manifests
+        prepared.
     run_opts : speechbrain.utils.run_opts.RunOptions
     test_manifests : dict
         Name of a test set -> its manifest.
@@ -37,10 +43,13 @@ def run(hparams, run_opts, test_manifests):
     -------
     list of dict
         The rows.
+
+    Raises
+    ------
+    RuntimeError
+        At the end, if the export or a test failed.
     """
-    _check(hparams)
-    if not test_manifests:
-        raise ValueError("test_splits: got none, expected one or more")
+    check_before(hparams)
     stages = sb.Stage
     brain = ASR(
         modules=hparams["modules"],
@@ -50,14 +59,51 @@ def run(hparams, run_opts, test_manifests):
         checkpointer=hparams["checkpointer"],
     )
     shortest = _shortest(brain)
-    train, valid = (
-        make_dataset(hparams[f"{name}_annotation"], hparams, stage, shortest)
-        for name, stage in (("train", stages.TRAIN), ("valid", stages.VALID))
-    )
     tests = {
         name: make_dataset(manifest, hparams, stages.TEST, shortest)
         for name, manifest in test_manifests.items()
     }
+    hashes = {
+        name: hash_manifest(manifest, hparams["text"])
+        for name, manifest in test_manifests.items()
+    }
+    check_files(hparams, hashes)
+    _train(brain, hparams, shortest)
+    brain.on_evaluate_start(min_key=hparams["metric"])
+    steps, rows = Steps(), []
+    # First, for a run that has its rows counts as done.
+    steps(
+        "the export",
+        run_on_main,
+        export,
+        args=(hparams, not brain.test_only),
+    )
+    for name, dataset in tests.items():
+        row = steps(
+            f"the test of {name}",
+            _test,
+            *(brain, hparams, name, dataset, hashes[name]),
+        )
+        if row is not None:
+            rows.append(row)
+            _record(steps, brain, hparams, row)
+    leave_process_group(brain)
+    steps.finish(
+        "To do it again: the same command with --test_only and, where there "
+        "are several, --test_splits of what failed"
+    )
+    return rows
+
+
+def _train(brain, hparams, shortest):
+    stages = sb.Stage
+    if hparams["tests_only"]:
+        brain.fit(hparams["epoch_counter"], None)
+        return
+    train, valid = (
+        make_dataset(hparams[f"{name}_annotation"], hparams, stage, shortest)
+        for name, stage in (("train", stages.TRAIN), ("valid", stages.VALID))
+    )
     # Unless a checkpoint knows of an earlier one.
     brain.timer.first_commit = hparams["commit"]
     train_options = loader_options(train, hparams, stages.TRAIN)
@@ -70,45 +116,39 @@ def run(hparams, run_opts, test_manifests):
         train_loader_kwargs=train_options,
         valid_loader_kwargs=loader_options(valid, hparams, stages.VALID),
     )
-    rows = []
-    for name, dataset in tests.items():
-        brain.evaluate(
-            dataset,
-            min_key=hparams["metric"],
-            test_loader_kwargs=loader_options(dataset, hparams, stages.TEST),
-        )
-        rows.append(_row(brain, hparams, name))
-        run_on_main(_write, args=(brain, hparams, rows[-1]))
-    run_on_main(export, args=(hparams, not brain.test_only))
-    run_on_main(_append, args=(hparams["results_csv"], rows))
-    leave_process_group(brain)
-    return rows
 
 
-def _check(hparams):
-    name_lm(hparams["lm_folder"])
-    # The model was loaded before the tokenizer was trained.
-    check_tokenizer(hparams["lm_folder"], hparams["tokenizer_file"])
-    tokenizer = hparams["tokenizer"]
-    found, wanted = tokenizer.get_piece_size(), hparams["output_neurons"]
-    if found != wanted:
-        raise ValueError(
-            f"output_neurons={wanted}, but the tokenizer has {found} tokens"
-        )
-    check_special(tokenizer, hparams, "blank_index", "bos_index", "eos_index")
-    only, epochs = (
-        hparams["number_of_ctc_only_epochs"],
-        hparams["number_of_epochs"],
+def _test(brain, hparams, name, dataset, manifest):
+    brain.evaluate(
+        dataset,
+        min_key=hparams["metric"],
+        test_loader_kwargs=loader_options(dataset, hparams, sb.Stage.TEST),
     )
-    if only >= epochs:
-        raise ValueError(
-            f"number_of_ctc_only_epochs={only} leaves no epoch of "
-            f"number_of_epochs={epochs} to train the decoder in"
-        )
-    if hparams["metric"] not in ("WER", "PER"):
-        raise ValueError(
-            f"metric must be WER or PER, got {hparams['metric']!r}"
-        )
+    return _row(brain, hparams, name, manifest)
+
+
+def _record(steps, brain, hparams, row):
+    """Writes what a test gave, the most precious first."""
+    name = row["split"]
+    steps(
+        f"the result row of {name}",
+        run_on_main,
+        append_or_keep,
+        args=(hparams["results_csv"], row, hparams["record_folder"]),
+    )
+    steps(
+        f"the files of {name}", run_on_main, _write, args=(brain, hparams, row)
+    )
+    steps(
+        f"the train_logger's entry of {name}",
+        run_on_main,
+        log_test,
+        args=(
+            *(hparams["train_logger"], name),
+            {key: row[key] for key in ("lm", "epochs")},
+            brain.test_stats,
+        ),
+    )
 
 
 def _shortest(brain):
@@ -124,7 +164,7 @@ def _shortest(brain):
     return shortest_input(encode, rate) / rate
 
 
-def _row(brain, hparams, split):
+def _row(brain, hparams, split, manifest):
     """The result row of the test just made."""
     rates = {name.lower(): value for name, value in brain.test_stats.items()}
     # Before the decoder joins, an epoch is not one of the whole system.
@@ -149,26 +189,20 @@ def _row(brain, hparams, split):
             "" if brain.test_only else _rounded(brain.timer.peak_mb(), 0)
         ),
         "precision": brain.precision,
+        # Empty where nobody knows what was trained on
+        "train_manifest": hparams["manifests"].get("train", ""),
+        "valid_manifest": hparams["manifests"].get("valid", ""),
+        "test_manifest": manifest,
+        "changes": hparams["changes"],
     }
 
 
 def _write(brain, hparams, row):
-    shown = {key: row[key] for key in ("split", "lm", "epochs")}
-    hparams["train_logger"].log_stats(
-        stats_meta=shown,
-        test_stats=brain.test_stats,
-    )
     folder = Path(hparams["record_folder"])
-    test = name_test(row["split"], row["lm"], row["settings"])
+    test = name_test(*(row[key] for key in NAMES_OF_A_TEST))
     for name, metric in brain.metrics.items():
         metric.write(folder / f"{name.lower()}_{test}.txt")
     brain.metrics[hparams["metric"]].write_texts(folder / f"texts_{test}.csv")
-
-
-def _append(results_csv, rows):
-    for row in rows:
-        append_row(results_csv, row)
-    logger.info("Result rows appended to %s", results_csv)
 
 
 def _rounded(value, digits=2):

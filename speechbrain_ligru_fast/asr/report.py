@@ -24,6 +24,9 @@ _COLUMNS = {
     "decode_rtf": "RTF",
     "params": "parameters",
     "peak_mb": "MiB",
+    "train_manifest": "trained on",
+    "test_manifest": "tested on",
+    "changes": "changed on the way",
 }
 
 
@@ -49,7 +52,7 @@ def table(rows):
     cells = [[_COLUMNS[key] for key in shown]]
     cells += [[row.get(key, "") for key in shown] for row in rows]
     widths = [max(map(len, column)) for column in zip(*cells)]
-    words = ("corpus", "split", "rnn", "impl", "lm")
+    words = ("corpus", "split", "rnn", "impl", "lm", "changes")
     return [
         "  ".join(
             cell.ljust(width) if key in words else cell.rjust(width)

@@ -2,10 +2,17 @@
 
 import csv
 import io
+import json
+import logging
 import os
 from pathlib import Path
 
 from speechbrain_ligru_fast.asr.lock import locked
+
+logger = logging.getLogger(__name__)
+
+# The cells that the files of a test are called by
+NAMES_OF_A_TEST = ("split", "lm", "settings", "test_manifest")
 
 
 def append_row(path, row):
@@ -83,6 +90,67 @@ def _append(path, columns, row):
             raise
 
 
+def append_or_keep(path, row, folder):
+    """Add a row; where that fails, keep it elsewhere, and say so.
+
+    Arguments
+    ---------
+    path : path-like
+        The CSV.
+    row : dict
+        Column -> value.
+    folder : path-like
+        Of the experiment; gets ``unwritten_rows.csv``.
+
+    Raises
+    ------
+    OSError, ValueError
+        If the CSV can't be written.
+    """
+    try:
+        append_row(path, row)
+        logger.info("Result row appended to %s", path)
+    except (OSError, ValueError):
+        # Whatever else fails, the log has it.
+        logger.error("Could not be added to %s: %s", path, json.dumps(row))
+        kept = Path(folder, "unwritten_rows.csv")
+        append_row(kept, row)
+        logger.error("The row is kept in %s", kept)
+        raise
+
+
+def check_results(path):
+    """Refuse, before any work, a file that rows can't be added to.
+
+    Arguments
+    ---------
+    path : path-like
+        The CSV; its folder is made if absent.
+
+    Raises
+    ------
+    ValueError
+        If it is no result file, or can't be written.
+
+    Example
+    -------
+    >>> check_results(getfixture("tmp_path") / "new" / "rows.csv")
+    """
+    path = Path(path)
+    probe = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if path.exists():
+            read_rows(path)
+            open(path, "r+b").close()
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        raise ValueError(
+            f"results_csv: rows can't be added to {path}: {error}"
+        ) from error
+
+
 def read_rows(path):
     """Column names and rows of a result file.
 
@@ -156,15 +224,15 @@ def name_lm(folder):
     return name
 
 
-def name_test(split, lm, settings):
+def name_test(split, lm, settings, test_manifest=""):
     """What the files of a test are called by.
 
     A system may be tested more than once, with another language model,
-    another weight of it or another beam.
+    another weight of it, another beam or another set of one name.
 
     Arguments
     ---------
-    split, lm, settings : str
+    split, lm, settings, test_manifest : str
         Cells of its row.
 
     Returns
@@ -177,5 +245,9 @@ def name_test(split, lm, settings):
     'test_e5143b79'
     >>> name_test("test", "lm", "e77148e2")
     'test_lm_e77148e2'
+    >>> name_test("eval/clean", "none", "e77148e2", "5d41402a")
+    'eval-clean_e77148e2_5d41402a'
     """
-    return "_".join([split, *([] if lm == "none" else [lm]), settings])
+    lm = "" if lm == "none" else lm
+    parts = filter(None, [split, lm, settings, test_manifest])
+    return "_".join(parts).replace("/", "-")

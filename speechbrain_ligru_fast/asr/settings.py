@@ -12,7 +12,8 @@ from speechbrain_ligru_fast.asr.yaml_files import changed
 # Where things are, what is in the row besides, and what changes no result.
 _LEFT_OUT = (
     "seed __set_seed data_folder output_folder save_folder results_csv "
-    "lm_folder skip_prep num_workers ckpt_interval_minutes ckpt_interval_steps"
+    "lm_folder skip_prep num_workers ckpt_interval_minutes ckpt_interval_steps "
+    "allow_changes"
 ).split()
 # What a single process has no use for
 _OF_SEVERAL = ("sync_batch_norm",)
@@ -58,6 +59,32 @@ def fingerprint(document, overrides="", run_opts=None):
     options = list(_options(run_opts).items())
     options.append(count_processes())
     text = repr((_plain(nodes), options))
+    return hashlib.sha256(text.encode()).hexdigest()[:8]
+
+
+def with_changes(settings, changes):
+    """The name of settings that were others for a part of the training.
+
+    Arguments
+    ---------
+    settings : str
+        The `fingerprint` of those at its end.
+    changes : str
+        See speechbrain_ligru_fast.asr.history.read_changes.
+
+    Returns
+    -------
+    str
+        The same without changes.
+
+    Example
+    -------
+    >>> with_changes("e5143b79", ""), with_changes("e5143b79", "lr: 1 to 2")
+    ('e5143b79', '021e55bf')
+    """
+    if not changes:
+        return settings
+    text = f"{settings} {changes}"
     return hashlib.sha256(text.encode()).hexdigest()[:8]
 
 

@@ -1,0 +1,110 @@
+"""Statistics for any of SpeechBrain's training loggers."""
+
+import inspect
+import logging
+
+from speechbrain.utils.train_logger import FileTrainLogger
+
+logger = logging.getLogger(__name__)
+
+
+def check_logger(train_logger):
+    """Refuse, before any work, what can't log statistics.
+
+    Arguments
+    ---------
+    train_logger : object
+        The YAML's.
+
+    Raises
+    ------
+    ValueError
+        If it is no logger as SpeechBrain's.
+
+    Example
+    -------
+    >>> check_logger(None)
+    Traceback (most recent call last):
+    ...
+    ValueError: train_logger: got None, expected an object with SpeechBrain's \
+log_stats(stats_meta, train_stats, valid_stats, test_stats)
+    """
+    try:
+        inspect.signature(train_logger.log_stats).bind(
+            stats_meta={}, train_stats={}, valid_stats={}, test_stats={}
+        )
+    except (AttributeError, TypeError) as error:
+        raise ValueError(
+            f"train_logger: got {train_logger!r}, expected an object with "
+            "SpeechBrain's log_stats(stats_meta, train_stats, valid_stats, "
+            "test_stats)"
+        ) from error
+
+
+def log_epoch(train_logger, meta, train_stats, valid_stats):
+    """Log an epoch. What fails is said, and costs no training.
+
+    Arguments
+    ---------
+    train_logger : object
+        See `check_logger`.
+    meta : dict
+        Name -> number, or text that a file shall have for it.
+    train_stats, valid_stats : dict
+        Name -> number.
+    """
+    if not isinstance(train_logger, FileTrainLogger):
+        meta = _numbers(meta)
+    try:
+        train_logger.log_stats(
+            stats_meta=meta, train_stats=train_stats, valid_stats=valid_stats
+        )
+    except Exception:
+        logger.exception(
+            "The train_logger failed; it lacks %s, %s, %s",
+            *(meta, train_stats, valid_stats),
+        )
+
+
+def log_test(train_logger, split, meta, test_stats):
+    """Log a test.
+
+    Loggers that draw curves take numbers alone, and make one curve of what
+    has one name: there the test set is a part of it.
+
+    Arguments
+    ---------
+    train_logger : object
+        See `check_logger`.
+    split : str
+        Name of the test set.
+    meta : dict
+        What a file shall have besides.
+    test_stats : dict
+        Name -> number.
+    """
+    if isinstance(train_logger, FileTrainLogger):
+        meta = {"split": split, **meta}
+    else:
+        meta = _numbers(meta)
+        test_stats = {f"{split} {key}": x for key, x in test_stats.items()}
+    train_logger.log_stats(stats_meta=meta, test_stats=test_stats)
+
+
+def _numbers(stats):
+    """Those that are numbers, or say one.
+
+    Example
+    -------
+    >>> _numbers({"lm": "none", "epochs": 3, "elapsed s": "12.5"})
+    {'epochs': 3, 'elapsed s': 12.5}
+    """
+    found = {}
+    for name, value in stats.items():
+        if isinstance(value, str):
+            try:
+                value = float(value)
+            except ValueError:
+                continue
+        found[name] = value
+    return found
