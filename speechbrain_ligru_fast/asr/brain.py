@@ -209,7 +209,8 @@ class ASR(sb.Brain):
         if not best:
             raise FileNotFoundError(
                 f"no checkpoint with a {min_key or max_key} in "
-                f"{self.checkpointer.checkpoints_dir}: train first"
+                f"{self.checkpointer.checkpoints_dir}: train first, or on "
+                "until the decoder joins (number_of_ctc_only_epochs)"
             )
         self.checkpointer.load_checkpoint(best[0])
         last = self.checkpointer.find_checkpoint(max_key="epoch")

@@ -167,6 +167,7 @@ def _shortest(brain):
 def _row(brain, hparams, split, manifest):
     """The result row of the test just made."""
     rates = {name.lower(): value for name, value in brain.test_stats.items()}
+    manifests = hparams.get("manifests", {})
     # Before the decoder joins, an epoch is not one of the whole system.
     joint = brain.trained_epochs - hparams["number_of_ctc_only_epochs"]
     row = describe_run(hparams, brain.device_type, brain.timer.first_commit)
@@ -190,8 +191,8 @@ def _row(brain, hparams, split, manifest):
         ),
         "precision": brain.precision,
         # Empty where nobody knows what was trained on
-        "train_manifest": hparams["manifests"].get("train", ""),
-        "valid_manifest": hparams["manifests"].get("valid", ""),
+        "train_manifest": manifests.get("train", ""),
+        "valid_manifest": manifests.get("valid", ""),
         "test_manifest": manifest,
         "changes": hparams["changes"],
     }

@@ -18,6 +18,7 @@ from speechbrain_ligru_fast.asr.lm_text import (
 )
 from speechbrain_ligru_fast.asr.process_group import leave_process_group
 from speechbrain_ligru_fast.asr.token_checks import check_special
+from speechbrain_ligru_fast.asr.train_logger import check_logger, log_epoch
 from speechbrain_ligru_fast.asr.trust import check_yaml
 
 # What a trained language model's folder holds for others; SpeechBrain's call
@@ -49,8 +50,9 @@ class LM(sb.Brain):
             return
         old_lr, new_lr = self.hparams.lr_annealing(stage_loss)
         sb.nnet.schedulers.update_learning_rate(self.optimizer, new_lr)
-        self.hparams.train_logger.log_stats(
-            stats_meta={"epoch": epoch, "lr": old_lr},
+        log_epoch(
+            self.hparams.train_logger,
+            meta={"epoch": epoch, "lr": old_lr},
             train_stats={"loss": self.train_loss},
             valid_stats={
                 "loss": stage_loss,
@@ -79,6 +81,7 @@ def train_lm(hparams, run_opts):
         If the tokenizer has another number of tokens, or bos_index or
         eos_index is one that texts have.
     """
+    check_logger(hparams["train_logger"])
     tokenizer, wanted = hparams["tokenizer"], hparams["output_neurons"]
     if not Path(hparams["tokenizer_file"]).is_file():
         raise FileNotFoundError(

@@ -34,7 +34,8 @@ _OF_A_TEST = (
     "beam_size ctc_weight_decode coverage_penalty temperature "
     "max_decode_ratio using_eos_threshold eos_threshold "
     "using_max_attn_shift max_attn_shift scorer test_search "
-    "language_model lm_folder lm_weight lm_temperature uppercase "
+    "language_model lm_folder lm_weight lm_temperature "
+    "uppercase dev_speakers "
     "number_of_epochs number_of_ctc_epochs"
 ).split() + [*_OF_COMPUTING, *_FREE]
 _GO_ON = (
