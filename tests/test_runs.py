@@ -312,3 +312,18 @@ def test_a_result_file_is_made_where_its_folder_is_not(tmp_path):
     check_results(path)
     assert not path.exists() and path.parent.is_dir()
     assert not re.findall("rows", " ".join(map(str, path.parent.iterdir())))
+
+
+@pytest.mark.parametrize(
+    "given, words",
+    [
+        (["--beam_size", "0"], "_search can't work as it is set .*"),
+        (["--ctc_weight_decode", "2"], "_search can't|ctc_weight"),
+    ],
+)
+def test_a_search_is_tried_before_the_training(
+    again, given, words, monkeypatch
+):
+    monkeypatch.setattr(ASR, "fit", None)
+    with pytest.raises(ValueError, match=words):
+        again(*given, "--test_only")

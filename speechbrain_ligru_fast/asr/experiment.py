@@ -9,7 +9,7 @@ from speechbrain.utils.distributed import run_on_main
 from speechbrain_ligru_fast.asr.before import check_before, check_files
 from speechbrain_ligru_fast.asr.brain import ASR
 from speechbrain_ligru_fast.asr.data import loader_options, make_dataset
-from speechbrain_ligru_fast.asr.export import export
+from speechbrain_ligru_fast.asr.export import check_export, export
 from speechbrain_ligru_fast.asr.manifest_hash import hash_manifest
 from speechbrain_ligru_fast.asr.process_group import leave_process_group
 from speechbrain_ligru_fast.asr.provenance import describe_run
@@ -59,6 +59,8 @@ def run(hparams, run_opts, test_manifests):
         checkpointer=hparams["checkpointer"],
     )
     shortest = _shortest(brain)
+    _rehearse(brain, shortest)
+    check_export(hparams)
     tests = {
         name: make_dataset(manifest, hparams, stages.TEST, shortest)
         for name, manifest in test_manifests.items()
@@ -162,6 +164,26 @@ def _shortest(brain):
     # Training starts by setting every module to its mode.
     encoder.eval()
     return shortest_input(encode, rate) / rate
+
+
+def _rehearse(brain, shortest):
+    """Search once as the tests will, rather than fail after the training."""
+    rate, device = brain.hparams.sample_rate, brain.device
+    # Not silence, and no random number: a resumed training draws its own.
+    wav = torch.arange(int((shortest + 0.2) * rate), device=device).sin()[None]
+    lengths = torch.ones(1, device=device)
+    brain.modules.eval()
+    with torch.no_grad():
+        features = brain.hparams.compute_features(wav)
+        encoded = brain.modules.enc(features, lengths)
+        for key in ("valid_search", "test_search"):
+            try:
+                getattr(brain.hparams, key)(encoded, lengths)
+            except Exception as error:
+                raise ValueError(
+                    f"{key} can't work as it is set (beam_size, weights, "
+                    f"ratios, lm_folder): {type(error).__name__}: {error}"
+                ) from error
 
 
 def _row(brain, hparams, split, manifest):

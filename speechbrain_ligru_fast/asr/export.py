@@ -36,6 +36,38 @@ pretrainer: !new:speechbrain.utils.parameter_transfer.Pretrainer
 """
 
 
+def check_export(hparams):
+    """Check, before any work, that the YAML has what an export needs.
+
+    Arguments
+    ---------
+    hparams : dict
+        Of the experiment.
+
+    Raises
+    ------
+    ValueError
+        Naming the key that is missing.
+    """
+    try:
+        _plan(hparams)
+    except KeyError as error:
+        raise ValueError(
+            f"the YAML lacks {error}, without which it can't be exported"
+        ) from error
+
+
+def _plan(hparams):
+    """The folder's name, the modules it holds and its YAML."""
+    with_lm = hparams["language_model"] is not None
+    modules = {name: hparams[name] for name in _MODULES}
+    if with_lm:
+        modules["language_model"] = hparams["language_model"]
+    tokenizer = ["tokenizer"] if hparams["tokenizer_file"] else []
+    document = _document(hparams, ["normalize", *tokenizer, *modules])
+    return "export_rnnlm" if with_lm else "export", modules, document
+
+
 def export(hparams, trained=True):
     """Write the folder that ``EncoderDecoderASR.from_hparams`` reads.
 
@@ -57,14 +89,9 @@ def export(hparams, trained=True):
         The folder.
     """
     parent = Path(hparams["record_folder"])
-    with_lm = hparams["language_model"] is not None
-    folder = parent / ("export_rnnlm" if with_lm else "export")
-    modules = {name: hparams[name] for name in _MODULES}
-    if with_lm:
-        modules["language_model"] = hparams["language_model"]
-    tokenizer = ["tokenizer"] if hparams["tokenizer_file"] else []
-    document = _document(hparams, ["normalize", *tokenizer, *modules])
-    if not trained and not with_lm and _differs(folder, document):
+    name, modules, document = _plan(hparams)
+    folder = parent / name
+    if not trained and name == "export" and _differs(folder, document):
         logger.info("%s has other settings than this test and stays", folder)
         return folder
 
@@ -72,7 +99,7 @@ def export(hparams, trained=True):
     shutil.rmtree(unfinished, ignore_errors=True)
     unfinished.mkdir()
     hparams["normalize"]._save(unfinished / "normalize.ckpt")
-    if tokenizer:
+    if hparams["tokenizer_file"]:
         shutil.copy(hparams["tokenizer_file"], unfinished / "tokenizer.ckpt")
     for name, module in modules.items():
         state = {k: v.cpu() for k, v in module.state_dict().items()}
