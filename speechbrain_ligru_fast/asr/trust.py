@@ -18,6 +18,7 @@ _NAMES = {
     *(f"{_FAST}.asr.padded.{name}" for name in ("LSTM", "GRU")),
     *(f"{_FAST}.asr.sincnet.{name}" for name in ("SincNet", "FrontEnd")),
     f"{_FAST}.asr.decoding.build_scorer",
+    f"{_FAST}.asr.decoding.limit_shift",
     f"{_FAST}.asr.tokenizer.phone_tokenizer",
     *(
         f"{_STOCK}.nnet.RNN.{name}"
