@@ -163,16 +163,18 @@ def run(function, name, device_type, dtype, spec, steps, *arguments):
             raise CannotRun(
                 f"{error}. backend='auto' goes on to the next that can."
             ) from error
-    scan = _scan(function, dtype, spec, arguments[0])
     failures = []
     while True:
-        refused = (*_refused.names(*scan), *(n for n, _ in failures))
+        refused = ()
+        if _refused or failures:
+            scan = _scan(function, dtype, spec, arguments[0])
+            refused = (*_refused.names(*scan), *(n for n, _ in failures))
         module = _choose(*asked, refused)
-        taken = module.__name__.rpartition(".")[2]
         try:
             result = getattr(module, function)(spec, *arguments)
         except Exception as error:
-            if taken == "reference" or not mendable(error, scan[0]):
+            taken, device = _name(module), arguments[0].device
+            if taken == "reference" or not mendable(error, device):
                 raise
             failures.append((taken, error))
             # Their tensors, which the next one may need the memory of.
@@ -180,10 +182,14 @@ def run(function, name, device_type, dtype, spec, steps, *arguments):
             continue
         # Only now: where all fail, the caller's arguments do.
         for failed, error in failures:
-            _refused.add(failed, error, taken, *scan)
+            _refused.add(failed, error, _name(module), *scan)
         # They hold this frame, and so its tensors.
         failures.clear()
         return result
+
+
+def _name(module):
+    return module.__name__.rpartition(".")[2]
 
 
 _refused = Refused()

@@ -95,6 +95,9 @@ class Refused:
     def __init__(self):
         self._names = {}
 
+    def __bool__(self):
+        return bool(self._names)
+
     @staticmethod
     def _kinds(device, dtype, spec, hidden, rows):
         kind = device, dtype, spec, hidden
@@ -112,8 +115,6 @@ class Refused:
         -------
         tuple
         """
-        if not self._names:
-            return ()
         return sum((self._names.get(k, ()) for k in self._kinds(*scan)), ())
 
     def add(self, name, error, instead, *scan):
