@@ -14,7 +14,7 @@ from typing import List, Optional, Tuple
 import torch
 from torch import Tensor, nn
 
-NAMESPACE = "speechbrain_ligru_fast"
+from speechbrain_ligru_fast.custom_op import NAMESPACE, as_promised
 
 
 def reflect_ends(x: Tensor, frames: Tensor, reach: int) -> Tensor:
@@ -81,11 +81,13 @@ def conv2d(
     """
     x = _reflect(x, padding, frames)
     y = nn.functional.conv2d(x, weight, bias, stride, 0, dilation, groups)
-    return y.transpose(1, 3).contiguous()
+    return as_promised(y.transpose(1, 3))[0]
 
 
 @conv2d.register_fake
-def _(x, weight, bias, padding, stride, dilation, groups, frames=None):
+def _fake_conv2d(
+    x, weight, bias, padding, stride, dilation, groups, frames=None
+):
     pads = (sum(padding[2:]), sum(padding[:2]))
     frequency, time = (
         (size + pad - d * (k - 1) - 1) // s + 1
@@ -105,35 +107,36 @@ def conv2d_backward(
     stride: List[int],
     dilation: List[int],
     groups: int,
-    needs_dx: bool,
+    needs: List[bool],
     frames: Optional[Tensor] = None,
 ) -> Tuple[Tensor, Tensor, Tensor]:
-    """Gradients of the input (empty unless needed), weight and bias."""
+    """Gradients of the input, weight and bias, empty unless needed."""
     dx, dweight, dbias = torch.ops.aten.convolution_backward(
         grad.transpose(1, 3), _reflect(x, padding, frames), weight,
         [weight.size(0)], stride, [0, 0], dilation, False, [0, 0], groups,
-        [needs_dx, True, True],
+        needs,
     )  # fmt: skip
-    if needs_dx:
+    if needs[0]:
         if frames is not None:
             reflect_ends_backward(dx, frames, padding[0])
         dx = torch.ops.aten.reflection_pad2d_backward(
             dx, x.transpose(1, 3), padding
         )
-        dx = dx.transpose(1, 3).contiguous()
-    else:
-        dx = x.new_empty(0)
-    return dx, dweight.contiguous(), dbias
+        dx = dx.transpose(1, 3)
+    found = zip((dx, dweight, dbias), (x, weight, weight), needs)
+    return as_promised(
+        *(y if needed else like.new_empty(0) for y, like, needed in found)
+    )
 
 
 @conv2d_backward.register_fake
-def _(
-    grad, x, weight, padding, stride, dilation, groups, needs_dx, frames=None
+def _fake_conv2d_backward(
+    grad, x, weight, padding, stride, dilation, groups, needs, frames=None
 ):  # fmt: skip
-    return (
-        x.new_empty(x.shape if needs_dx else (0,)),
-        weight.new_empty(weight.shape),
-        weight.new_empty(weight.size(0)),
+    shapes = (x.shape, weight.shape, weight.shape[:1])
+    return tuple(
+        like.new_empty(shape if needed else (0,))
+        for like, shape, needed in zip((x, weight, weight), shapes, needs)
     )
 
 
@@ -145,19 +148,14 @@ def _reflect(x: Tensor, padding: List[int], frames: Optional[Tensor]):
 def _setup_conv2d(ctx, inputs, output):
     x, weight, bias, *ctx.options, frames = inputs
     ctx.save_for_backward(x, weight, frames)
-    ctx.has_bias = bias is not None
 
 
 def _conv2d_gradients(ctx, grad):
-    needs_dx = ctx.needs_input_grad[0]
+    needs = list(ctx.needs_input_grad[:3])
     x, weight, frames = ctx.saved_tensors
-    dx, dweight, dbias = conv2d_backward(
-        grad, x, weight, *ctx.options, needs_dx, frames
-    )
-    return (
-        dx if needs_dx else None, dweight, dbias if ctx.has_bias else None,
-        None, None, None, None, None,
-    )  # fmt: skip
+    found = conv2d_backward(grad, x, weight, *ctx.options, needs, frames)
+    found = (y if needed else None for y, needed in zip(found, needs))
+    return (*found, None, None, None, None, None)
 
 
 conv2d.register_autograd(_conv2d_gradients, setup_context=_setup_conv2d)
@@ -172,11 +170,11 @@ def max_pool(x: Tensor, axis: int, size: int) -> Tuple[Tensor, Tensor]:
     pooled, indices = nn.functional.max_pool2d(
         x.transpose(-1, axis), (1, size), return_indices=True
     )
-    return pooled.transpose(-1, axis).contiguous(), indices.contiguous()
+    return as_promised(pooled.transpose(-1, axis), indices)
 
 
 @max_pool.register_fake
-def _(x, axis, size):
+def _fake_max_pool(x, axis, size):
     shape = list(x.shape)
     shape[axis] = shape[axis] // size
     pooled = x.new_empty(shape)
@@ -192,11 +190,11 @@ def max_pool_backward(
     grad = grad.transpose(-1, axis)
     dx = grad.new_zeros([*grad.shape[:-1], length])
     dx.flatten(-2).scatter_(-1, indices.flatten(-2), grad.flatten(-2))
-    return dx.transpose(-1, axis).contiguous()
+    return as_promised(dx.transpose(-1, axis))[0]
 
 
 @max_pool_backward.register_fake
-def _(grad, indices, axis, length):
+def _fake_max_pool_backward(grad, indices, axis, length):
     shape = list(grad.shape)
     shape[axis] = length
     return grad.new_empty(shape)

@@ -1,0 +1,279 @@
+"""What operators promise a compiler is what they give.
+
+Shape, strides, dtype and device of every result, whatever the strides of the
+arguments: torch.library.opcheck compares no strides, but a compiled graph
+asserts those that a fake has.
+"""
+
+import itertools
+
+import pytest
+import torch
+import twins
+from torch import nn
+from torch._subclasses import FakeTensorMode
+from torch.nn.utils import prune as pruning
+from torch.utils._pytree import tree_map
+
+import speechbrain_ligru_fast as fast
+from speechbrain_ligru_fast import cnn, lengths, ops
+from speechbrain_ligru_fast.custom_op import NAMESPACE
+
+
+def described(results):
+    if torch.is_tensor(results):
+        results = (results,)
+    return [(x.shape, x.stride(), x.dtype, x.device) for x in results]
+
+
+def assert_promise_kept(operator, *arguments):
+    """Compares the real results of an operator with its fake's."""
+    real = operator(*arguments)
+    with FakeTensorMode() as mode:
+        fakes = tree_map(
+            lambda x: mode.from_tensor(x) if torch.is_tensor(x) else x,
+            arguments,
+        )
+        promised = operator(*fakes)
+    assert described(real) == described(promised)
+    return real
+
+
+def laid_out(x):
+    """The same numbers in other strides, the given ones first."""
+    yield x
+    if x is None or x.dim() == 0:
+        return
+    yield (
+        x.permute(*reversed(range(x.dim())))
+        .contiguous()
+        .permute(*reversed(range(x.dim())))
+    )
+    wide = torch.cat([x, x], -1)
+    yield wide[..., : x.size(-1)]
+    yield x[:1].expand_as(x)
+    if x.dim() > 1:
+        yield x.transpose(0, 1).contiguous().transpose(0, 1)
+    if x.dim() == 4:
+        yield x.to(memory_format=torch.channels_last)
+
+
+def each_laid_out(operator, arguments):
+    """One argument after another in other strides, then all of them."""
+    for i, argument in enumerate(arguments):
+        if torch.is_tensor(argument):
+            for x in laid_out(argument):
+                changed = [*arguments]
+                changed[i] = x
+                assert_promise_kept(operator, *changed)
+    turned = [
+        list(laid_out(x))[1] if torch.is_tensor(x) and x.dim() else x
+        for x in arguments
+    ]
+    return assert_promise_kept(operator, *turned)
+
+
+SIZES = [(3, 4, 5), (1, 4, 5), (3, 1, 5), (3, 4, 1), (1, 1, 1)]
+EMPTY = [(0, 4, 5), (3, 0, 5), (0, 0, 1)]
+DTYPES = [
+    (torch.float32, torch.float32),
+    (torch.float64, torch.float64),
+    (torch.float32, torch.bfloat16),
+    (torch.bfloat16, torch.bfloat16),
+    (torch.float16, torch.float16),
+]
+
+
+def scan_arguments(size, directions, norm, given, dtypes=DTYPES[0]):
+    batch, steps, hidden = size
+    rows = directions * batch
+    dtype, dtype_of_u = dtypes
+
+    def make(*shape, dtype=dtype):
+        return torch.randn(shape).to(dtype)
+
+    affine = norm == "affine"
+    return [
+        make(batch, steps, 2 * hidden),
+        make(2 * hidden, hidden, dtype=dtype_of_u),
+        make(rows, hidden) if given else None,
+        make(rows, hidden) if given else None,
+        torch.full((batch,), min(steps, 1)) if given else None,
+        make(2 * hidden) if affine else None,
+        make(2 * hidden) if affine else None,
+        "tanh",
+        directions,
+        norm is not None,
+        1e-5,
+    ]
+
+
+def backward_arguments(arguments, found, recompute, needs=None):
+    w, u, h0, mask, frames, ln_weight, ln_bias, *options = arguments
+    if needs is None:
+        needs = [x is not None for x in (w, u, h0, ln_weight, ln_bias)]
+    output, gates, normed, rstd = found
+    again = (w, ln_bias) if recompute else (None, None)
+    return [
+        torch.randn_like(output.float()).to(output.dtype), output, gates,
+        normed, rstd, u, h0, mask, frames, ln_weight, needs, *options, *again,
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("directions", [1, 2])
+@pytest.mark.parametrize("norm", [None, "plain", "affine"])
+@pytest.mark.parametrize("given", [False, True])
+def test_strides_of_each_argument(backend, directions, norm, given):
+    arguments = scan_arguments((3, 4, 5), directions, norm, given)
+    for save, recompute in ((True, False), (True, True), (False, False)):
+        options = [backend, save, recompute]
+        each_laid_out(ops.scan, [*arguments, *options])
+        if save:
+            found = ops.scan(*arguments, *options)
+            options = backward_arguments(
+                [*arguments, backend], found, recompute
+            )
+            each_laid_out(ops.scan_backward, options)
+
+
+@pytest.mark.parametrize("size", SIZES + EMPTY, ids=str)
+def test_sizes_and_types(backend, size):
+    cases = itertools.product(
+        (1, 2), (None, "affine"), (False, True), DTYPES, (False, True)
+    )
+    # Every third: each value meets each value of another option.
+    for directions, norm, given, dtypes, recompute in list(cases)[::3]:
+        arguments = scan_arguments(size, directions, norm, given, dtypes)
+        arguments.append(backend)
+        found = assert_promise_kept(ops.scan, *arguments, True, recompute)
+        assert_promise_kept(
+            ops.scan_backward,
+            *backward_arguments(arguments, found, recompute),
+        )
+
+
+def test_only_what_is_needed_has_a_size(backend):
+    arguments = scan_arguments((3, 4, 5), 2, "affine", True) + [backend]
+    found = ops.scan(*arguments, True)
+    for needs in itertools.product((False, True), repeat=5):
+        given = backward_arguments(arguments, found, False, list(needs))
+        results = assert_promise_kept(ops.scan_backward, *given)
+        assert [x.numel() > 0 for x in results] == list(needs)
+
+
+def test_autocast(backend):
+    arguments = scan_arguments((3, 4, 5), 2, "affine", True)
+    for dtype in (torch.bfloat16, torch.float16):
+        with torch.autocast("cpu", dtype=dtype):
+            each_laid_out(ops.scan, [*arguments, backend, True])
+
+
+def test_frames():
+    each_laid_out(lengths.relative_frames, [torch.tensor([1.0, 0.5, 0.7]), 9])
+
+
+CONVOLUTIONS = [
+    dict(x=(2, 9, 6, 3), weight=(4, 3, 3, 3)),
+    dict(x=(2, 9, 6, 1), weight=(4, 1, 3, 3)),
+    dict(x=(1, 9, 6, 3), weight=(1, 3, 3, 3)),
+    dict(x=(2, 9, 6, 3), weight=(4, 3, 1, 1), padding=[0] * 4),
+    dict(x=(2, 9, 6, 4), weight=(4, 2, 3, 3), groups=2),
+    dict(x=(2, 9, 6, 3), weight=(4, 3, 3, 3), stride=[2, 1], dilation=[1, 2]),
+]
+
+
+@pytest.mark.parametrize("case", CONVOLUTIONS, ids=str)
+@pytest.mark.parametrize("bias", [False, True])
+def test_convolution(case, bias):
+    x, weight = torch.randn(case["x"]), torch.randn(case["weight"])
+    options = [
+        case.get("padding", [1, 1, 1, 1]),
+        case.get("stride", [1, 1]),
+        case.get("dilation", [1, 1]),
+        case.get("groups", 1),
+    ]
+    bias = torch.randn(weight.size(0)) if bias else None
+    y = each_laid_out(cnn.conv2d, [x, weight, bias, *options])
+    y = cnn.conv2d(x, weight, bias, *options)
+    for needs in itertools.product((False, True), repeat=3):
+        if any(needs):
+            each_laid_out(
+                cnn.conv2d_backward,
+                [torch.randn_like(y), x, weight, *options, list(needs)],
+            )
+
+
+@pytest.mark.parametrize("axis, size", [(1, 2), (2, 3), (3, 1), (1, 1)])
+@pytest.mark.parametrize("shape", [(2, 9, 6, 3), (1, 4, 3, 1), (2, 4, 1, 1)])
+def test_pooling(axis, size, shape):
+    size = min(size, shape[axis])
+    each_laid_out(cnn.max_pool, [torch.randn(shape), axis, size])
+    y, indices = cnn.max_pool(torch.randn(shape), axis, size)
+    each_laid_out(
+        cnn.max_pool_backward,
+        [torch.randn_like(y), indices, axis, shape[axis]],
+    )
+
+
+def test_every_operator_is_here():
+    found = {
+        name.partition("::")[2].partition(".")[0]
+        for name in torch._C._dispatch_get_all_op_names()
+        if name.startswith(f"{NAMESPACE}::")
+    }
+    assert found - {"doubled"} == {
+        "scan", "scan_backward", "relative_frames", "conv2d",
+        "conv2d_backward", "max_pool", "max_pool_backward",
+    }  # fmt: skip
+
+
+class LoRA(nn.Module):
+    def __init__(self, linear):
+        super().__init__()
+        self.linear = linear.requires_grad_(False)
+        self.down = nn.Linear(linear.in_features, 2, bias=False)
+        self.up = nn.Linear(2, linear.out_features, bias=False)
+
+    def forward(self, x):
+        return self.linear(x) + self.up(self.down(x))
+
+
+def adapt(layer):
+    layer.u = LoRA(layer.u)
+
+
+def prune(layer):
+    pruning.l1_unstructured(layer.u, "weight", amount=0.3)
+
+
+def hook(layer):
+    layer.u.register_forward_hook(lambda module, x, y: 2 * y)
+
+
+def normalise(layer):
+    nn.utils.parametrizations.weight_norm(layer.u)
+
+
+def frozen(layer):
+    layer.u.requires_grad_(False)
+
+
+@pytest.mark.parametrize("change", [adapt, prune, hook, normalise, frozen])
+def test_compiled_training_with_another_u(change):
+    torch._dynamo.reset()
+    batch = 1 if change is hook else 3
+    net = fast.LiGRU(5, (3, 6, 4), bidirectional=True, backend="reference")
+    change(net.rnn[0])
+    net.double()
+    compiled = torch.compile(net, backend="aot_eager", fullgraph=True)
+    found = []
+    for function in (net, compiled):
+        net.zero_grad()
+        x = twins.data((batch, 6, 4))
+        function(x, lengths=torch.ones(batch))[0].square().sum().backward()
+        found.append(
+            [x.grad] + [p.grad for p in net.parameters() if p.requires_grad]
+        )
+    torch._dynamo.reset()
+    for got, want in zip(*found):
+        assert torch.allclose(got, want, atol=1e-10)

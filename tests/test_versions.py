@@ -1,0 +1,113 @@
+"""What compilers keep on disk of the operators, and saved models name.
+
+torch.compile finds the graphs that it keeps on disk by the names and constant
+arguments of the operators in them, not by what their fakes promise.
+"""
+
+import hashlib
+import inspect
+import io
+
+import pytest
+import torch
+import twins
+from torch._dynamo.backends.common import aot_autograd
+
+import speechbrain_ligru_fast as fast
+from speechbrain_ligru_fast import cnn, ops
+
+# Version of ``scan`` and ``scan_backward`` -> what a graph holds of them. If
+# this fails, a fake or a formula of gradients has changed: unless it means
+# the same as before, raise ops.VERSION and the number in ``ligru_scan``.
+KEPT = {2: "33e3e334ac2318cd"}
+# Of the CNN's operators. They have no version yet: give the one that changes
+# an argument ``version`` as scan's.
+KEPT_OF_CNN = "6c68b7640834bd98"
+
+
+def digest(*functions):
+    text = "".join(inspect.getsource(function) for function in functions)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def test_the_version_changes_with_what_it_is_of():
+    found = digest(
+        ops._fake_scan,
+        ops._fake_scan_backward,
+        ops._setup_context,
+        ops._backward,
+    )
+    assert KEPT[ops.VERSION] == found
+    assert KEPT_OF_CNN == digest(
+        cnn._fake_conv2d,
+        cnn._fake_conv2d_backward,
+        cnn._fake_max_pool,
+        cnn._fake_max_pool_backward,
+        cnn._setup_conv2d,
+        cnn._conv2d_gradients,
+        cnn._setup_max_pool,
+        cnn._max_pool_gradients,
+    )
+
+
+def test_graphs_name_the_version():
+    """Of the forward by what dynamo sees, of the backward by its own."""
+    torch._dynamo.reset()
+    graphs = []
+
+    def look(graph, inputs):
+        graphs.append(graph)
+        return graph.forward
+
+    w = torch.randn(2, 5, 8).requires_grad_()
+    u = torch.randn(8, 4)
+    torch.compile(
+        fast.ligru_scan,
+        backend=aot_autograd(fw_compiler=look, bw_compiler=look),
+    )(w, u).sum().backward()
+    torch._dynamo.reset()
+    forward, backward = (
+        [n for n in graph.graph.nodes if "ligru_fast" in str(n.target)]
+        for graph in graphs
+    )
+    assert [n.args[-1] for n in forward + backward] == [ops.VERSION] * 2
+    # TorchScript reads no constant of a module.
+    scripted = torch.jit.script(fast.ligru_scan)
+    assert f", {ops.VERSION})" in scripted.code
+
+
+def before_versions(w, u):
+    """The call as models of version 1 hold it."""
+    return torch.ops.speechbrain_ligru_fast.scan(
+        w, u, None, None, None, None, None, "relu", 2, False, 1e-5,
+        "auto", True,
+    )[0]  # fmt: skip
+
+
+class Before(torch.nn.Module):
+    def forward(self, w, u):
+        return before_versions(w, u)
+
+
+def saved(save, load, model):
+    file = io.BytesIO()
+    save(model, file)
+    file.seek(0)
+    return load(file)
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_models_that_name_no_version_still_load():
+    w, u = twins.data((3, 4, 6)), twins.data((6, 3), seed=2)
+    want = fast.ligru_scan(w, u, directions=2)
+    scripted = torch.jit.script(Before())
+    traced = torch.jit.trace(Before(), (w, u))
+    exported = torch.export.export(Before(), (w, u))
+    for got in (
+        saved(torch.jit.save, torch.jit.load, scripted)(w, u),
+        saved(torch.jit.save, torch.jit.load, traced)(w, u),
+        saved(torch.export.save, torch.export.load, exported).module()(w, u),
+    ):
+        assert torch.equal(got, want)
+        got.sum().backward()
+    assert u.grad.any()
