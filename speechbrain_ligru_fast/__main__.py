@@ -11,7 +11,9 @@ _LIBRARIES = (
     "torch",
     "torchaudio",
     "speechbrain",
+    "numpy",
     "numba",
+    "numba-cuda",
     "triton",
     "cuda-core",
 )

@@ -78,9 +78,16 @@ def call(number=1.0):
 
 
 @pytest.fixture
-def folder(tmp_path, monkeypatch):
+def folder(tmp_path, monkeypatch, request):
     """The cache's folder; nothing was warned of so far."""
     monkeypatch.setattr(config, "CACHE_DIR", str(tmp_path / "cache"))
+    # Nobody else may write it, nor the package, whatever this machine's say.
+    source = tmp_path / "package" / "source.py"
+    source.parent.mkdir(mode=0o700)
+    source.touch()
+    monkeypatch.setattr(compiling, "__file__", str(source))
+    before = os.umask(0o022)
+    request.addfinalizer(lambda: os.umask(before))
     compiling._said.clear()
     assert not call()
     (path,) = (tmp_path / "cache").iterdir()
