@@ -162,6 +162,7 @@ def warn_of_broken(name, reason, device_type, instead):
         The backend that is taken.
     """
     advice = _ADVICE.get(name, f"If it should, {_REPORT}")
+    reason = reason.rstrip(".")
     _warn(
         f"backend {name!r} can't run on {device_type}, and {instead!r} is "
         f"slower: {reason}. {advice}; backend={instead!r} says nothing of it."
