@@ -270,6 +270,42 @@ def test_tokenizer_and_language_model_of_speechbrain(
     assert row["lm"] == "lm" and float(row["wer"]) > 0
 
 
+def test_annotations_of_ones_own(recipe, librispeech, tmp_path):
+    """Kaldi folders and a JSON file, in lower case; the audio is elsewhere."""
+    for name in ("train", "dev"):
+        folder = tmp_path / name
+        folder.mkdir()
+        split = librispeech / f"{name}-tiny"
+        said = next(split.rglob("*.trans.txt")).read_text().lower()
+        (folder / "text").write_text(said)
+        lines = [
+            f"{path.stem} {path.relative_to(librispeech)}\n"
+            for path in sorted(split.rglob("*.flac"))
+        ]
+        (folder / "wav.scp").write_text("".join(lines))
+    wav = str(next((librispeech / "test-tiny").rglob("*.flac")))
+    items = {"a": {"wav": wav, "wrd": "four one"}}
+    (tmp_path / "test.json").write_text(json.dumps(items))
+    folder = tmp_path / "asr"
+    command = ["LibriSpeech/train.py", "tiny_librispeech.yaml", *QUIET]
+    command += ["--data_folder", librispeech, "--output_folder", folder]
+    command += ["--train_annotation", tmp_path / "train"]
+    command += ["--valid_annotation", tmp_path / "dev"]
+    command += ["--letter_case", "upper", "--number_of_epochs", 1]
+    mine = f"{{mine: {tmp_path / 'test.json'}}}"
+    recipe(*command, "--test_annotations", mine)
+    (row,) = rows_of(folder / "results.csv")
+    assert row["split"] == "mine" and "{mine: .." in row["command"]
+    texts = alignments.read_texts(next(folder.glob("texts_mine_*.csv")))
+    assert [said for _, said, _ in texts] == ["FOUR ONE"]
+    train = read_texts(folder / "save" / "train.json", "wrd")
+    assert len(train) == 12
+    assert {*" ".join(train.values()).split()} <= {*tiny_corpora.WORDS}
+    # Trained on one's own, tested on a split.
+    recipe(*command, "--test_only")
+    assert rows_of(folder / "results.csv")[1]["split"] == "test-tiny"
+
+
 def test_what_can_not_be_tested_is_said_before_training(
     recipe, librispeech, tmp_path
 ):

@@ -3,6 +3,7 @@
 import datetime
 import os
 import platform
+import re
 import shlex
 import subprocess
 import sys
@@ -94,6 +95,10 @@ def describe_commit():
         return "unknown"
 
 
+# An absolute path among others, in YAML's {name: path} or [path]
+_PATH = re.compile(r"(?<=[\s:,\[{\"'])/[^\s,\]}\"']+")
+
+
 def describe_command(arguments):
     """A command line that names no machine's folders.
 
@@ -101,6 +106,9 @@ def describe_command(arguments):
     -------
     >>> describe_command(["train.py", "--data_folder", "../data"])
     'python train.py --data_folder ../data'
+    >>> folder = os.getcwd()
+    >>> describe_command(["train.py", f"--sets={{a: {folder}/a, b: b}}"])
+    "python train.py '--sets={a: a, b: b}'"
 
     One of several processes that torchrun has started:
 
@@ -114,6 +122,8 @@ def describe_command(arguments):
         key, equals, value = argument.rpartition("=")
         if os.path.isabs(value):
             value = os.path.relpath(value)
+        elif value[:1] in ("{", "["):
+            value = _PATH.sub(lambda m: os.path.relpath(m[0]), value)
         return key + equals + value
 
     return shlex.join([*_launcher(), *map(shorten, arguments)])

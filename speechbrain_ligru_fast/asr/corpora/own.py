@@ -16,13 +16,15 @@ def claim_annotations(hparams):
     """Take the user's annotations out of an experiment's settings.
 
     Those that are not in save_folder are the user's: what they say is checked
-    and becomes a manifest in there, which is then the setting.
+    and becomes a manifest in there, which is then the setting. With skip_prep
+    they are manifests already.
 
     Arguments
     ---------
     hparams : dict
-        Of the experiment: save_folder, skip_prep, test_annotations, and
-        train_annotation and valid_annotation, which are changed.
+        Of the experiment: save_folder, skip_prep, tests_only,
+        test_annotations, and train_annotation and valid_annotation, which are
+        changed.
 
     Returns
     -------
@@ -37,6 +39,7 @@ def claim_annotations(hparams):
     Example
     -------
     >>> hparams = {"save_folder": "out/save", "skip_prep": False}
+    >>> hparams["tests_only"] = False
     >>> hparams |= {"train_annotation": "my/train.csv"}
     >>> hparams |= {"valid_annotation": "out/save/valid.json"}
     >>> hparams |= {"test_annotations": {"mine": "my/test.csv"}}
@@ -62,28 +65,38 @@ def claim_annotations(hparams):
     for name in _SPLITS:
         key = f"{name}_annotation"
         if not Path(hparams[key]).resolve().is_relative_to(folder):
-            own[name] = hparams[key]
+            if not hparams["tests_only"]:
+                own[name] = hparams[key]
             hparams[key] = f"{hparams['save_folder']}/{name}.json"
     return {**own, **{str(name): path for name, path in tests.items()}}
 
 
-def test_names(hparams):
-    """Names of the test sets: those of test_annotations, or test_splits.
+def test_manifests(hparams, folder):
+    """The test sets: those of test_annotations, or else of test_splits.
 
     Arguments
     ---------
     hparams : dict
+        Of the experiment.
+    folder : path-like
+        Where their preparation writes.
 
     Returns
     -------
-    list of str
+    dict
+        Name -> manifest.
 
     Example
     -------
-    >>> test_names({"test_annotations": {}, "test_splits": "a,b"})
-    ['a', 'b']
+    >>> hparams = {"test_annotations": {}, "test_splits": "a,b"}
+    >>> test_manifests(hparams | {"skip_prep": False}, "save")
+    {'a': 'save/a.json', 'b': 'save/b.json'}
     """
-    return as_list(hparams["test_annotations"] or hparams["test_splits"])
+    own = hparams["test_annotations"]
+    if own and hparams["skip_prep"]:
+        return {str(name): path for name, path in own.items()}
+    names = as_list(own or hparams["test_splits"])
+    return {name: f"{folder}/{name}.json" for name in names}
 
 
 def prepare_corpus(
