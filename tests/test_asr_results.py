@@ -130,3 +130,12 @@ def test_a_full_disk_makes_no_empty_file(tmp_path):
 
     on_full_disk(append, 9)
     assert not list(tmp_path.iterdir())
+
+
+def test_a_mark_that_a_spreadsheet_wrote_is_no_column(tmp_path):
+    path = tmp_path / "rows.csv"
+    path.write_bytes("\ufeffwer,seed\r\n9.1,1\r\n".encode())
+    append_row(path, {"wer": 8.7, "seed": 2})
+    columns, rows = read_rows(path)
+    assert columns == ["wer", "seed"]
+    assert [row["wer"] for row in rows] == ["9.1", "8.7"]

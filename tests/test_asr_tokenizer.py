@@ -3,6 +3,7 @@
 import json
 
 import pytest
+from sentencepiece import SentencePieceProcessor
 
 from speechbrain_ligru_fast.asr.tokenizer import prepare_tokenizer
 
@@ -68,3 +69,10 @@ def test_a_tokenizer_of_an_older_version_is_kept(prepare):
     model.with_suffix(".json").unlink()
     trained = model.read_bytes()
     assert prepare(["DE ED", "FED"]).read_bytes() == trained
+
+
+def test_no_character_becomes_another(prepare):
+    text = "ﬁn ½ … Ｆ²"
+    model = prepare([text], output_neurons=12)
+    tokenizer = SentencePieceProcessor(model_file=str(model))
+    assert tokenizer.decode_ids(tokenizer.encode_as_ids(text)) == text

@@ -20,10 +20,14 @@ from speechbrain_ligru_fast.asr.corpora.own import (
 )
 from speechbrain_ligru_fast.asr.experiment import run
 from speechbrain_ligru_fast.asr.preparation import manifest_folder, prepare
-from speechbrain_ligru_fast.asr.tokenizer import prepare_tokenizer
+from speechbrain_ligru_fast.asr.tokenizer import (
+    check_tokenizer_file,
+    prepare_tokenizer,
+)
 
 if __name__ == "__main__":
     hparams, run_opts = load_experiment()
+    check_tokenizer_file(hparams)
     folder, tests_only = manifest_folder(hparams), hparams["tests_only"]
     annotations = claim_annotations(hparams)
     tests = test_manifests(hparams, folder)

@@ -96,7 +96,9 @@ def _prepare(hparams, write, arguments):
         )
     except ValueError:
         for path, content in before.items():
-            path.write_bytes(content)
+            # A file of the user's is among them, which nobody changed.
+            if not path.is_file() or path.read_bytes() != content:
+                path.write_bytes(content)
         for path in set(_files(hparams)) - set(before):
             path.unlink()
         raise

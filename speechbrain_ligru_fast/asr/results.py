@@ -169,7 +169,8 @@ def read_rows(path):
         If it is no CSV, has a column name twice, or a row has more or fewer
         cells than there are columns.
     """
-    with open(path, newline="", encoding="utf-8") as file:
+    # Spreadsheets write a byte order mark first.
+    with open(path, newline="", encoding="utf-8-sig") as file:
         try:
             columns, *cells = list(csv.reader(file)) or [[]]
         except (UnicodeDecodeError, csv.Error) as error:

@@ -139,6 +139,8 @@ def train_sentencepiece(
             vocab_size=vocab_size,
             model_type=model_type,
             character_coverage=1.0,
+            # Else "½" is recognised as "1/2", and scored against "½".
+            normalization_rule_name="identity",
             unk_id=blank,
             # -1: none of its own
             bos_id=-1 if bos == blank else bos,
@@ -154,6 +156,38 @@ def train_sentencepiece(
     Path(f"{unfinished}.vocab").rename(model_file.with_suffix(".vocab"))
     Path(f"{unfinished}.model").rename(model_file)
     logger.info("Trained a %s tokenizer: %s", model_type, model_file)
+
+
+def check_tokenizer_file(hparams):
+    """Whether an experiment's tokenizer is trained by itself.
+
+    Arguments
+    ---------
+    hparams : dict
+        Of the experiment: tokenizer_file, save_folder.
+
+    Returns
+    -------
+    bool
+        Whether it lies in save_folder; elsewhere it must be there.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no tokenizer where one is said to be.
+    """
+    model, folder = (
+        Path(hparams["tokenizer_file"]),
+        Path(hparams["save_folder"]),
+    )
+    if model.resolve().parent == folder.resolve():
+        return True
+    if not model.is_file():
+        raise FileNotFoundError(
+            f"tokenizer_file: no file {model}. One is trained only in "
+            f"save_folder, {folder}"
+        )
+    return False
 
 
 def prepare_tokenizer(hparams):
@@ -177,17 +211,9 @@ def prepare_tokenizer(hparams):
     ValueError
         If there are checkpoints of another tokenizer.
     """
-    model, folder = (
-        Path(hparams["tokenizer_file"]),
-        Path(hparams["save_folder"]),
-    )
-    if model.resolve().parent != folder.resolve():
-        if not model.is_file():
-            raise FileNotFoundError(
-                f"tokenizer_file: no file {model}. One is trained only in "
-                f"save_folder, {folder}"
-            )
+    if not check_tokenizer_file(hparams):
         return
+    model = Path(hparams["tokenizer_file"])
     texts = list(
         read_texts(hparams["train_annotation"], hparams["text"]).values()
     )
