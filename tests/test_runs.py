@@ -3,6 +3,7 @@
 import json
 import re
 import shutil
+import subprocess
 import sys
 from types import ModuleType, SimpleNamespace
 
@@ -327,3 +328,45 @@ def test_a_search_is_tried_before_the_training(
     monkeypatch.setattr(ASR, "fit", None)
     with pytest.raises(ValueError, match=words):
         again(*given, "--test_only")
+
+
+@pytest.mark.parametrize("name", ["../x", "/x", "a/../../x", "origin", "train"])
+def test_a_test_set_is_in_the_data_folder(again, name):
+    before = saved(again.folder)
+    with pytest.raises(ValueError, match="test_splits: got .*expected the"):
+        again(f"--test_splits=[{name}]", "--test_only")
+    assert saved(again.folder) == before
+
+
+def test_a_language_model_of_other_transcripts_is_refused(
+    recipe, again, tmp_path
+):
+    arguments = ["LibriSpeech/LM/train.py", "tiny_lm.yaml", *QUIET[:-2]]
+    arguments += [
+        "--asr_folder",
+        again.folder,
+        "--output_folder",
+        tmp_path / "lm",
+    ]
+    recipe(*arguments)
+    path = again.folder / "save" / "train.json"
+    manifest = json.loads(path.read_text())
+    next(iter(manifest.values()))["wrd"] = "SEVEN"
+    path.write_text(json.dumps(manifest))
+    with pytest.raises(ValueError, match="other data: its train manifest"):
+        recipe(*arguments)
+
+
+def test_two_trainings_do_not_share_their_checkpoints(again, tmp_path):
+    held = again.folder.parent / "held"
+    code = "import sys, time\nfrom speechbrain_ligru_fast.asr import lock\n"
+    code += "lock.lock_folder(sys.argv[1])\nprint(flush=True)\ntime.sleep(600)"
+    with subprocess.Popen(
+        [sys.executable, "-c", code, str(held)], stdout=subprocess.PIPE
+    ) as process:
+        assert process.stdout.readline()
+        try:
+            with pytest.raises(RuntimeError, match="held is in use by process"):
+                again("--save_folder", held)
+        finally:
+            process.kill()

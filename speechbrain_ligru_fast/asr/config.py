@@ -115,6 +115,12 @@ def load_experiment(arguments=None):
     join_process_group(run_opts)
     folder = hparams["output_folder"]
     run_on_main(lock_folder, args=(folder,))
+    if (
+        not Path(hparams["save_folder"])
+        .resolve()
+        .is_relative_to(Path(folder).resolve())
+    ):
+        run_on_main(lock_folder, args=(hparams["save_folder"],))
     hparams["changes"] = ""
     if not _is_passing(run_opts):
         begun = settings(document, changes, run_opts)

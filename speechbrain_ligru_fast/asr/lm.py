@@ -16,6 +16,8 @@ from speechbrain_ligru_fast.asr.lm_text import (
     read_transcripts,
     train_texts,
 )
+from speechbrain_ligru_fast.asr.manifest_hash import hash_manifest
+from speechbrain_ligru_fast.asr.origin import check_data
 from speechbrain_ligru_fast.asr.process_group import leave_process_group
 from speechbrain_ligru_fast.asr.token_checks import check_special
 from speechbrain_ligru_fast.asr.train_logger import check_logger, log_epoch
@@ -78,8 +80,8 @@ def train_lm(hparams, run_opts):
     FileNotFoundError
         If there is no tokenizer, or with --test_only nothing trained.
     ValueError
-        If the tokenizer has another number of tokens, or bos_index or
-        eos_index is one that texts have.
+        If the tokenizer has another number of tokens, bos_index or eos_index
+        is one that texts have, or the training is on other transcripts.
     """
     check_logger(hparams["train_logger"])
     tokenizer, wanted = hparams["tokenizer"], hparams["output_neurons"]
@@ -95,6 +97,7 @@ def train_lm(hparams, run_opts):
             f"{tokenizer.get_piece_size()} tokens"
         )
     check_special(tokenizer, hparams, "bos_index", "eos_index")
+    run_on_main(_check_data, args=(hparams,))
     texts = train_texts(hparams)
     valid = read_transcripts(hparams, "valid_annotation")
     brain = LM(
@@ -120,6 +123,16 @@ def train_lm(hparams, run_opts):
         )
     run_on_main(_export, args=(hparams,))
     leave_process_group(brain)
+
+
+def _check_data(hparams):
+    if hparams["trains_in_folder"]:
+        hashes = {
+            name: hash_manifest(hparams[f"{name}_annotation"], hparams["text"])
+            for name in ("train", "valid")
+        }
+        allow = hparams.get("allow_changes", False)
+        check_data(hparams["save_folder"], hashes, allow)
 
 
 def _export(hparams):

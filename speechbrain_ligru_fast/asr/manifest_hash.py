@@ -36,7 +36,12 @@ def hash_manifest(path, text):
     """
     durations = read_manifest(path)
     lines = sorted(
-        json.dumps([key, said, round(float(durations[key]["duration"]), 4)])
+        json.dumps([key, said, _duration(durations[key])])
         for key, said in read_texts(path, text).items()
     )
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:8]
+
+
+def _duration(entry):
+    # Text alone, for a language model, has none.
+    return round(float(entry.get("duration", 0)), 4)

@@ -9,6 +9,7 @@ from speechbrain_ligru_fast.asr.manifest_hash import hash_manifest
 from speechbrain_ligru_fast.asr.origin import check_data, read_data
 
 _SETS = ("train", "valid")
+_TAKEN = ("origin", "tokenizer", *_SETS)
 
 
 def manifest_folder(hparams):
@@ -72,13 +73,25 @@ def prepare(hparams, write, arguments, tests):
         If the training in save_folder is on other data. Its manifests stay.
         Or if there is nothing to test, and nothing else to do.
     """
-    if hparams["tests_only"] and not tests:
-        raise ValueError("test_splits: got none, expected one or more")
+    _check_names(tests, hparams["tests_only"])
     run_on_main(_prepare, args=(hparams, write, arguments))
     if hparams["tests_only"]:
         hparams["manifests"] = read_data(hparams["save_folder"])
     else:
         hparams["manifests"] = _hashes(hparams)
+
+
+def _check_names(tests, tests_only):
+    """They are those of manifests, too, in a folder with other files."""
+    if tests_only and not tests:
+        raise ValueError("test_splits: got none, expected one or more")
+    for name in tests:
+        path = Path(name)
+        if path.is_absolute() or ".." in path.parts or name in _TAKEN:
+            raise ValueError(
+                f"test_splits: got {name!r}, expected the name of a folder in "
+                f"data_folder, none of {', '.join(_TAKEN)}"
+            )
 
 
 def _prepare(hparams, write, arguments):
