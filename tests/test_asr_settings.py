@@ -28,6 +28,7 @@ HERE = settings_of([YAML, "--data_folder", "a", "--output_folder", "b"])
         ["--lm_folder", "x"],
         ["--sync_batch_norm", "False"],  # of one process
         ["--batch_size", "4"],  # as in the file
+        ["--train_annotation", "elsewhere/train"],  # its content counts
     ],
     ids=" ".join,
 )

@@ -24,8 +24,10 @@ _OF_COMPUTING = (
     "--eval_precision --auto_mix_prec --bfloat16_mix_prec "
     "--grad_accumulation_factor --skip_nonfinite_grads --nonfinite_patience"
 ).split()
+# Where data is, which its manifests tell, and what is tested
 _FREE = (
-    "test_splits test_annotation test_annotations test_speakers "
+    "train_annotation valid_annotation test_annotation test_annotations "
+    "test_splits test_speakers "
     "train_logger avg_checkpoints max_bad_fraction --optimizer_step_limit"
 ).split()
 # What may differ in a test of what is trained: the search, what is tested,

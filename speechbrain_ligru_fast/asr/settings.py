@@ -13,7 +13,8 @@ from speechbrain_ligru_fast.asr.yaml_files import changed
 _LEFT_OUT = (
     "seed __set_seed data_folder output_folder save_folder results_csv "
     "lm_folder skip_prep num_workers ckpt_interval_minutes ckpt_interval_steps "
-    "allow_changes"
+    "allow_changes train_annotation valid_annotation test_annotation "
+    "test_annotations"
 ).split()
 # What a single process has no use for
 _OF_SEVERAL = ("sync_batch_norm",)

@@ -17,6 +17,12 @@ _NAMES = {
     *(f"{_FAST}.{name}" for name in ("LiGRU", "SLiGRU", "lobe.CRDNN")),
     *(f"{_FAST}.asr.padded.{name}" for name in ("LSTM", "GRU")),
     *(f"{_FAST}.asr.sincnet.{name}" for name in ("SincNet", "FrontEnd")),
+    f"{_FAST}.asr.features.Fbank",
+    f"{_FAST}.asr.encoding.Encoder",
+    *(
+        f"{_FAST}.asr.search.{name}"
+        for name in ("BeamSearcher", "GreedySearcher")
+    ),
     f"{_FAST}.asr.decoding.build_scorer",
     f"{_FAST}.asr.decoding.limit_shift",
     f"{_FAST}.asr.tokenizer.phone_tokenizer",
