@@ -29,12 +29,32 @@ def of_runs(rows):
     )
 
 
-def of_machine(device, threads, rows):
+def name_cpu(device, cpu):
+    """A processor's name, and which of those it is.
+
+    Arguments
+    ---------
+    device, cpu : str
+        Cells of a row; the second is empty in old ones.
+
+    Returns
+    -------
+    str
+
+    Example
+    -------
+    >>> name_cpu("Xeon", "family 6 model 207, AVX2"), name_cpu("Xeon", "")
+    ('Xeon (family 6 model 207, AVX2)', 'Xeon (which one was not recorded)')
+    """
+    return f"{device} ({cpu or 'which one was not recorded'})"
+
+
+def of_machine(device, cpu, threads, rows):
     """Where and with what rows were measured, and their runs.
 
     Arguments
     ---------
-    device : str
+    device, cpu : str
     threads : int
     rows : pandas.DataFrame
         All that a table shows.
@@ -45,6 +65,7 @@ def of_machine(device, threads, rows):
     """
     torch = ", ".join(sorted(set(rows["torch"])))
     return (
-        f"{device}, {threads} threads, torch {torch}; rows of these runs:\n\n"
+        f"{name_cpu(device, cpu)}, {threads} threads, torch {torch}; rows of "
+        "these runs:\n\n"
         f"{of_runs(rows)}"
     )

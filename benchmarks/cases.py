@@ -142,6 +142,66 @@ class Case:
         )
 
 
+# Units of an LSTM of equal size are a multiple of this, for its vectors' sake.
+_EQUAL_UNITS = 16
+
+
+def parameters(case):
+    """Number of parameters of a single layer.
+
+    Directions share a LiGRU's, and are a torch layer each.
+
+    Arguments
+    ---------
+    case : Case
+        With biases, batch normalisation and one layer.
+
+    Returns
+    -------
+    int
+
+    Example
+    -------
+    >>> parameters(Case("LiGRU", 512, 512, 8, 100, directions=2))
+    1050624
+    >>> parameters(Case("LSTM", 512, 512, 8, 100, directions=2))
+    4202496
+    """
+    inputs = case.hidden + case.features + 2
+    if case.model in LIGRU_MODELS:
+        return 2 * case.hidden * inputs
+    gates = {"LSTM": 4, "GRU": 3}[case.model]
+    return case.directions * gates * case.hidden * inputs
+
+
+def lstm_of_equal_size(case):
+    """The LSTM with as many parameters as a LiGRU, on the same input.
+
+    Arguments
+    ---------
+    case : Case
+        Of one layer of LiGRU or SLiGRU.
+
+    Returns
+    -------
+    Case
+        Its hidden units are the multiple of 16 whose number of parameters is
+        nearest.
+
+    Example
+    -------
+    >>> case = Case("LiGRU", 512, 512, 8, 100, directions=2)
+    >>> equal = lstm_of_equal_size(case)
+    >>> equal.hidden, equal.features, parameters(equal) / parameters(case)
+    (192, 512, 1.03...)
+    """
+    widths = range(_EQUAL_UNITS, 2 * case.hidden + 1, _EQUAL_UNITS)
+    return min(
+        (replace(case, model="LSTM", hidden=width) for width in widths),
+        key=lambda lstm: abs(parameters(lstm) - parameters(case)),
+    )
+
+
 # (batch, steps, features, hidden): odd on purpose, so that a tile, a vector
 # or a stride that only fits round sizes is caught. Batch normalisation needs
 # more than one frame, hence no shape of one utterance and one frame.
@@ -214,8 +274,10 @@ def _timing_cases():
     )
     models = LIGRU_MODELS + TORCH_MODELS
     timed = ("infer", "train")
-    for shape, mode, model in product(shapes, timed, models):
-        yield replace(shape, model=model, mode=mode)
+    for shape, mode in product(shapes, timed):
+        for model in models:
+            yield replace(shape, model=model, mode=mode)
+        yield lstm_of_equal_size(replace(shape, mode=mode))
     for model in models:
         yield replace(layer, model=model, mode="forward")
     for mode, model in product(timed, models):

@@ -7,11 +7,14 @@ import torch
 
 import speechbrain_ligru_fast as fast
 from benchmarks.cases import TORCH_MODELS
+from benchmarks.linear_backward import edited
 from speechbrain_ligru_fast.backends import choose
 from speechbrain_ligru_fast.spec import ScanSpec
 
 STOCK = "speechbrain"
 STOCK_JIT = "speechbrain-jit"
+# With `upstream/linear_backward`.
+STOCK_LINEAR = "speechbrain-linear"
 STOCK_PERTURBED = "speechbrain-perturbed"
 TORCH = "torch"
 # In a recogniser that does not tell it the lengths.
@@ -38,7 +41,7 @@ def names():
     ours = [
         name for name in fast.available_backends() if _refusal(name) is None
     ]
-    return [*ours, STOCK, STOCK_JIT, TORCH]
+    return [*ours, STOCK, STOCK_JIT, STOCK_LINEAR, TORCH]
 
 
 def options(impl):
@@ -58,7 +61,7 @@ def options(impl):
 def is_ours(impl):
     """Whether an implementation is one of this package's backends."""
     return impl not in (
-        STOCK, STOCK_JIT, STOCK_PERTURBED, TORCH, TORCH_PADDED
+        STOCK, STOCK_JIT, STOCK_LINEAR, STOCK_PERTURBED, TORCH, TORCH_PADDED
     )  # fmt: skip
 
 
@@ -108,6 +111,9 @@ def runs(impl, case):
         return impl == TORCH
     if is_ours(impl):
         return _refusal(impl, *_scan_options(case)) is None
+    if impl == STOCK_LINEAR:
+        # The forward's operations are the same.
+        return case.op == "layer" and case.mode == "train"
     return impl == STOCK or (impl == STOCK_JIT and case.op == "layer")
 
 
@@ -160,7 +166,7 @@ def build(impl, case, dtype=None):
     ---------
     impl : str
         A backend of this package, alone or with -recompute after it, auto,
-        speechbrain, speechbrain-jit or torch.
+        speechbrain, speechbrain-jit, speechbrain-linear or torch.
     case : Case
         What is built; its mode decides between train and eval.
     dtype : torch.dtype
@@ -227,7 +233,8 @@ def _layer(impl, case):
         arguments["recurrent_elementwise_affine"] = case.affine
     else:
         arguments["normalization"] = case.normalization
-    layer = getattr(stock, case.model)(**arguments)
+    theirs = edited() if impl == STOCK_LINEAR else stock
+    layer = getattr(theirs, case.model)(**arguments)
     _randomise(layer, case)
     if is_ours(impl):
         state = layer.state_dict()

@@ -16,7 +16,8 @@ CASE = [
     "dtype",
     "mode",
 ]
-MACHINE = ["device", "threads"]
+# Many processors go by one name; rows older than the column lack the rest.
+MACHINE = ["device", "cpu", "threads"]
 LAYER_KEY = [*MACHINE, "impl", *CASE]
 PARITY_KEY = ["device", "impl", "model", "op", "dtype"]
 CONVERGENCE_KEY = ["device", "threads", "model", "impl", "dtype"]
@@ -88,6 +89,8 @@ def load(path):
     frame = pd.DataFrame(rows, columns=columns, dtype=str)
     for column in _NUMBERS.intersection(columns):
         frame[column] = _numbers(frame[column], path)
+    if "device" in columns and "cpu" not in columns:
+        frame["cpu"] = ""
     if "date" not in columns:
         return frame
     return frame.sort_values("date", kind="stable", ignore_index=True)

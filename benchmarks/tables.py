@@ -5,8 +5,19 @@ from itertools import product
 import pandas as pd
 
 from benchmarks import captions
-from benchmarks.cases import LIGRU_MODELS, TORCH_MODELS
-from benchmarks.impls import RECOMPUTE, STOCK, STOCK_JIT, TORCH
+from benchmarks.cases import (
+    LIGRU_MODELS,
+    TORCH_MODELS,
+    Case,
+    lstm_of_equal_size,
+)
+from benchmarks.impls import (
+    RECOMPUTE,
+    STOCK,
+    STOCK_JIT,
+    STOCK_LINEAR,
+    TORCH,
+)
 from benchmarks.rows import (
     CASE,
     CONVERGENCE_KEY,
@@ -76,19 +87,24 @@ def _per_machine(frame, make, **only):
     if frame.empty:
         return NOTHING
     parts = []
-    for (device, threads), rows in where(frame, **only).groupby(
-        MACHINE, sort=True
-    ):
+    for machine, rows in where(frame, **only).groupby(MACHINE, sort=True):
         table, shown = make(rows)
         if shown.empty:
             continue
-        caption = captions.of_machine(device, threads, shown)
+        caption = captions.of_machine(*machine, shown)
         parts.append(f"{caption}\n\n{table}")
     return "\n\n".join(parts) or NOTHING
 
 
 def _of(rows, runs):
     return where(rows, run=lambda run: run in runs)
+
+
+def _equal_units(row):
+    """Units of the LSTM with as many parameters as the layer of a row."""
+    sizes = ("hidden", "features", "batch", "steps", "directions")
+    case = Case(row["model"], **{size: int(row[size]) for size in sizes})
+    return lstm_of_equal_size(case).hidden
 
 
 def layers(data):
@@ -105,8 +121,8 @@ def layers(data):
 
             runs.add(last["run"])
 
-            def against(model, impl, same=same, mine=mine):
-                cells = {**same, "model": model, "impl": impl}
+            def against(model, impl, same=same, mine=mine, **other):
+                cells = {**same, "model": model, "impl": impl, **other}
                 pair = newest_pair(mine, where(rows, **cells), "p50_ms")
                 if pair is None:
                     return ""
@@ -124,13 +140,15 @@ def layers(data):
                     number(last["p50_ms"]),
                     against(last["model"], STOCK),
                     against(last["model"], STOCK_JIT),
+                    against(last["model"], STOCK_LINEAR),
                     against("LSTM", TORCH),
+                    against("LSTM", TORCH, hidden=_equal_units(last)),
                     against("GRU", TORCH),
                 ]
             )
         header = (
-            "layer|H|T|type|mode|backend|ms|SpeechBrain|SpeechBrain jit|LSTM|"
-            "GRU"
+            "layer|H|T|type|mode|backend|ms|SpeechBrain|SpeechBrain jit|"
+            "SpeechBrain, linear backward|LSTM|LSTM, as many parameters|GRU"
         )
         return markdown(header.split("|"), lines), _of(rows, runs)
 
@@ -161,10 +179,11 @@ def headline(data):
     )
     if rows.empty:
         return NOTHING
-    rows = where(rows, device=rows["device"].iloc[-1])
+    machine = {key: rows[key].iloc[-1] for key in MACHINE}
+    rows = where(rows, **machine)
     lines, runs = [], set()
     for model, (mode, hidden, steps) in product(LIGRU_MODELS, _HEADLINE):
-        same = where(rows, mode=mode, hidden=hidden, steps=steps)
+        same = where(rows, mode=mode, features=hidden, steps=steps)
         # A run of ours alone has nothing to be compared with.
         whole = set(where(same, model=model, impl=STOCK)["run"])
         ours = where(
@@ -175,27 +194,32 @@ def headline(data):
         last = ours.iloc[-1]
         runs.add(last["run"])
         same = where(same, run=last["run"])
-        stock = where(same, model=model, impl=STOCK)["p50_ms"]
-        lstm = where(same, model="LSTM", impl=TORCH)["p50_ms"]
+        others = (
+            where(same, model=model, impl=STOCK, hidden=hidden),
+            where(same, model=model, impl=STOCK_LINEAR, hidden=hidden),
+            where(same, model="LSTM", impl=TORCH, hidden=hidden),
+            where(same, model="LSTM", impl=TORCH, hidden=_equal_units(last)),
+        )
         lines.append(
             [
                 f"{_MODES[mode]}, {model}, H={hidden}, T={steps}",
                 number(last["p50_ms"]),
-                *(number(cell.max()) for cell in (stock, lstm)),
                 *(
-                    _times(cell.max() / last["p50_ms"])
-                    for cell in (stock, lstm)
+                    _times(other["p50_ms"].max() / last["p50_ms"])
+                    for other in others
                 ),
             ]
         )
+    name = captions.name_cpu(machine["device"], machine["cpu"])
     caption = (
-        f"Milliseconds, bidirectional, 8 utterances, float32, "
-        f"{rows['device'].iloc[-1]}, {THREADS} threads; rows of these runs:\n\n"
+        "Milliseconds of this package's layer, bidirectional, 8 utterances, "
+        "float32, and how many times as long the others take; "
+        f"{name}, {THREADS} threads; rows of these runs:\n\n"
         f"{captions.of_runs(_of(rows, runs))}"
     )
     header = (
-        "|this package|SpeechBrain's layer|torch.nn.LSTM|faster than "
-        "SpeechBrain's|faster than the LSTM"
+        "|this package, ms|SpeechBrain's layer|SpeechBrain's, its backward "
+        "made linear|LSTM of as many units|LSTM of as many parameters"
     )
     return f"{caption}\n\n{markdown(header.split('|'), lines)}"
 
@@ -206,7 +230,7 @@ def all_layers(data):
     def make(rows):
         rows = _sorted(newest(where(rows, op="layer"), LAYER_KEY))
         table = markdown(
-            "layer|impl|H|B|T|type|mode|p20 ms|p50 ms|p80 ms|peak MiB".split(
+            "layer|impl|H|F|B|T|type|mode|p20 ms|p50 ms|p80 ms|peak MiB".split(
                 "|"
             ),
             [
@@ -214,6 +238,7 @@ def all_layers(data):
                     row["model"],
                     row["impl"],
                     row["hidden"],
+                    row["features"],
                     row["batch"],
                     row["steps"],
                     row["dtype"],

@@ -13,7 +13,7 @@ def linear_backward(data):
         return NOTHING
     parts = []
     rows = newest(data.upstream, [*MACHINE, *_CASE])
-    for (device, threads), shown in rows.groupby(MACHINE, sort=True):
+    for machine, shown in rows.groupby(MACHINE, sort=True):
         lines = [
             [
                 row["model"],
@@ -28,7 +28,7 @@ def linear_backward(data):
         ]
         header = "layer, bidirectional|H|B|T|before, ms|after, ms|faster"
         parts.append(
-            f"{captions.of_machine(device, threads, shown)}\n\n"
+            f"{captions.of_machine(*machine, shown)}\n\n"
             f"{markdown(header.split('|'), lines)}"
         )
     return "\n\n".join(parts)

@@ -9,12 +9,14 @@ import torch
 
 from benchmarks import (
     cases,
+    impls,
     run,
     scaling,
     streaming,
     timing,
 )
 from benchmarks.cases import Case
+from benchmarks.provenance import describe_cpu
 from benchmarks.targets import TARGETS
 from speechbrain_ligru_fast.backends import reference
 
@@ -229,6 +231,41 @@ def test_cases_cover_every_option():
         values = {getattr(c, option) for c in cases.PARITY_CASES}
         quick = {getattr(c, option) for c in cases.QUICK_PARITY_CASES}
         assert len(values) > 1 and quick == values
+
+
+@pytest.mark.parametrize("model", [*cases.LIGRU_MODELS, "LSTM", "GRU"])
+@pytest.mark.parametrize("directions", [1, 2])
+def test_parameters_are_those_of_the_layer(model, directions):
+    case = Case(model, 7, 3, 2, 5, directions=directions)
+    impl = "torch" if model in cases.TORCH_MODELS else "speechbrain"
+    layer = impls.build(impl, case)
+    numbers = [one.numel() for one in layer.parameters()]
+    assert cases.parameters(case) == sum(numbers)
+
+
+@pytest.mark.parametrize("hidden", [256, 512, 1024])
+def test_an_lstm_of_equal_size_is_timed_in_turns_with_it(hidden):
+    case = Case("LiGRU", hidden, hidden, 8, 100, directions=2)
+    equal = cases.lstm_of_equal_size(case)
+    ratio = cases.parameters(equal) / cases.parameters(case)
+    assert equal.hidden % 16 == 0 and abs(ratio - 1) < 0.04
+    assert equal.input_shape == case.input_shape
+    groups = run._groups(cases.TIMING_CASES)
+    (together,) = (group for group in groups if case in group)
+    assert equal in together
+
+
+def test_a_linear_backward_of_stocks_is_timed(benchmark):
+    status, out = benchmark("--impls", "speechbrain", "speechbrain-linear")
+    assert status == 0
+    assert [(r["model"], r["impl"], r["op"]) for r in read(out)] == [
+        ("LiGRU", "speechbrain", "layer"),
+        ("LiGRU", "speechbrain-linear", "layer"),
+        ("LiGRU", "speechbrain", "scan"),
+    ]
+    parity = read(out.with_name("parity.csv"))
+    assert {row["impl"] for row in parity} == {"speechbrain-linear"}
+    assert {row["cpu"] for row in parity} == {describe_cpu()}
 
 
 def test_some_cases_are_timed_by_name_only(tmp_path):
