@@ -38,7 +38,7 @@ def shown(tmp_path):
     return show
 
 
-def test_best_first_with_what_a_language_model_gives(shown):
+def test_each_seed_with_what_a_language_model_gives(shown):
     torch = {"impl": "torch", "params": 1090}
     assert shown(
         rows("LSTM", [9, 10, 11], **torch),
@@ -50,9 +50,12 @@ def test_best_first_with_what_a_language_model_gives(shown):
         rows("GRU", [1], split="dev-an4", **torch),
         rows("LiGRU", [3, 3, 3], lm="lm"),
     ) == [
-        ["SLiGRU", "numba", "1000", "3", "8.00 ± 1.00", "5.00 ± 1.00"],
-        ["LSTM", "torch", "1090", "3", "10.00 ± 1.00", ""],
-        ["GRU", "torch", "1090", "1", "12.00", ""],
+        ["GRU", "torch", "1090", "12.00 (one seed)", ""],
+        ["LSTM", "torch", "1090", "10.00 ± 1.00 (9.00, 10.00, 11.00)", ""],
+        [
+            *("SLiGRU", "numba", "1000", "8.00 ± 1.00 (7.00, 8.00, 9.00)"),
+            "5.00 ± 1.00 (4.00, 5.00, 6.00)",
+        ],
     ]
 
 
@@ -76,7 +79,8 @@ def test_the_searches_of_both_columns_are_named(tmp_path):
 
 def test_settings_of_too_few_seeds_wait(shown):
     last = rows("LSTM", [2], settings="new")
-    assert shown(rows("LSTM", [5, 6, 7]), last)[0][3:5] == ["3", "6.00 ± 1.00"]
+    (line,) = shown(rows("LSTM", [5, 6, 7]), last)
+    assert line[3] == "6.00 ± 1.00 (5.00, 6.00, 7.00)"
 
 
 def test_nothing_to_show(shown):

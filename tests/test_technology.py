@@ -4,8 +4,10 @@ import types
 
 import pandas as pd
 import pytest
+import torch
 
 from benchmarks import technology
+from speechbrain_ligru_fast import ligru_scan
 
 
 def test_lines_of_a_technology_are_counted():
@@ -55,3 +57,36 @@ def test_steps_on_a_gpu_come_from_its_rows():
     ]  # fmt: skip
     none = types.SimpleNamespace(gpu=frame[frame["driver"] == ""])
     assert technology.steps(none) == "No rows yet."
+
+
+def test_a_gru_with_its_reset_gate_open_is_a_tanh_ligru():
+    """What docs/investigation.md says of cuDNN's RNN API."""
+    hidden, inputs = 5, 3
+    g = torch.Generator().manual_seed(2)
+
+    def draw(*shape):
+        return torch.randn(shape, generator=g, dtype=torch.float64)
+
+    x, h0 = draw(2, 9, inputs), draw(2, hidden)
+    w, u = draw(2 * hidden, inputs), draw(2 * hidden, hidden)
+    bias = draw(2 * hidden)
+    x.requires_grad_()
+    want = ligru_scan(
+        x @ w.T + bias, u, h0, nonlinearity="tanh", backend="reference"
+    )
+    (want_grad,) = torch.autograd.grad(want.square().sum(), x)
+    gru = torch.nn.GRU(inputs, hidden, batch_first=True).double()
+    # torch's order is reset, update, new; ours candidate, update gate.
+    for name, value in (("weight_ih_l0", w), ("weight_hh_l0", u)):
+        candidate, update = value.chunk(2)
+        closed = torch.zeros_like(candidate)
+        stacked = torch.cat([closed, update, candidate])
+        getattr(gru, name).data.copy_(stacked)
+    candidate, update = bias.chunk(2)
+    opened = torch.full_like(candidate, 100.0)
+    gru.bias_ih_l0.data.copy_(torch.cat([opened, update, candidate]))
+    gru.bias_hh_l0.data.zero_()
+    got, _ = gru(x, h0[None])
+    (got_grad,) = torch.autograd.grad(got.square().sum(), x)
+    assert torch.allclose(got, want, atol=1e-12)
+    assert torch.allclose(got_grad, want_grad, atol=1e-12)
