@@ -17,6 +17,7 @@ SOURCES = {
         PACKAGE,
         [
             "backends/numba/__init__.py",
+            "backends/numba/compiling.py",
             "backends/numba/cpu/*.py",
             "matrix_unit.py",
         ],
