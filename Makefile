@@ -4,7 +4,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 EXTRAS := recipes,report,demo,cuda,test
 
-.PHONY: setup test kernels speechbrain corpus demo compare gpu lint clean
+.PHONY: setup test kernels speechbrain findings corpus demo compare gpu lint clean
 
 setup: $(STAMP)
 
@@ -36,6 +36,10 @@ $(SPEECHBRAIN):
 speechbrain: $(STAMP) $(SPEECHBRAIN)
 	SPEECHBRAIN_SOURCE=$(SPEECHBRAIN) $(BIN)/python -m pytest \
 		tests/test_speechbrain_source.py
+
+# What public packages do that one would not guess; see findings/README.md.
+findings:
+	PYTHON=$(PYTHON) bash findings/run.sh
 
 lint: $(STAMP)
 	$(BIN)/ruff check .
