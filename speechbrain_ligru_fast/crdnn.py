@@ -30,9 +30,9 @@ def mark(rnn):
 def _with_backend(rnn_class, backend, built):
     """``rnn_class`` with the backend set, if it knows backends.
 
-    What it builds runs by ``auto`` until the backend that ``built`` holds for
-    it is set: speechbrain's containers run it once, on the CPU, where those
-    for GPUs can't.
+    What it builds is a key of ``built`` and runs by ``auto`` until the backend
+    that ``built`` holds for it is set: speechbrain's containers run it once,
+    on the CPU, where those for GPUs can't.
     """
 
     def build(*args, **kwargs):
@@ -40,8 +40,9 @@ def _with_backend(rnn_class, backend, built):
         if backend != "auto" and _accepts(rnn_class, "backend"):
             kwargs["backend"] = backend
         rnn = mark(rnn_class(*args, **kwargs))
-        if isinstance(rnn, (LiGRU, SLiGRU)):
-            built.append((rnn, rnn.backend))
+        fast = isinstance(rnn, (LiGRU, SLiGRU))
+        built[rnn] = rnn.backend if fast else None
+        if fast:
             rnn.set_backend("auto")
         return rnn
 
@@ -77,12 +78,15 @@ class CRDNN(AwareSequential, stock_crdnn.CRDNN):
     """
 
     def __init__(self, *args, rnn_class=LiGRU, backend="auto", **kwargs):
-        built = []
+        built = {}
         super().__init__(
             *args, rnn_class=_with_backend(rnn_class, backend, built), **kwargs
         )
-        for rnn, name in built:
-            rnn.set_backend(name)
+        for rnn, name in built.items():
+            if name is not None:
+                rnn.set_backend(name)
+        # By name: accelerate and restore put others in their places.
+        self.recurrent = [name for name, part in self.items() if part in built]
         make_aware(self)
         # Frames that the convolutions and poolings need.
         self.shortest = self.lengthen(1)
@@ -97,9 +101,10 @@ class CRDNN(AwareSequential, stock_crdnn.CRDNN):
         lengths : Tensor | None
             (B,) relative lengths in (0, 1]; an utterance has
             ``round(lengths * T)`` frames, at least one. Given, the result
-            for an utterance does not depend on what surrounds it, if the
-            recurrent layer takes lengths. One shorter than the convolutions
-            and poolings need is continued by its reflection.
+            for an utterance does not depend on what surrounds it. One shorter
+            than the convolutions and poolings need is continued by its
+            reflection. A recurrent layer that takes no lengths reads padding,
+            and so do then the parts around it, as in SpeechBrain's recipes.
 
         Returns
         -------
@@ -108,7 +113,7 @@ class CRDNN(AwareSequential, stock_crdnn.CRDNN):
             beyond those that ``shorten`` counts carry no meaning.
         """
         frames: Optional[Tensor] = None
-        if lengths is not None:
+        if lengths is not None and self._tells_lengths():
             frames = count_frames(lengths, x)
             x = continue_frames(x, frames, self.shortest)
             frames = frames.clamp(min=self.shortest)
@@ -132,6 +137,13 @@ class CRDNN(AwareSequential, stock_crdnn.CRDNN):
             else:
                 x = out
         return x
+
+    def _tells_lengths(self) -> bool:
+        told = True
+        for name, part in self.items():
+            if not hasattr(part, "takes_lengths"):
+                told = told and name not in self.recurrent
+        return told
 
     def shorten(self, frames: Optional[Tensor]) -> Optional[Tensor]:
         """Counts the frames of the output.

@@ -10,6 +10,7 @@ from speechbrain.utils.checkpoints import average_checkpoints
 from speechbrain.utils.distributed import ddp_broadcast
 from torch.nn.parallel import DistributedDataParallel
 
+from speechbrain_ligru_fast.asr.encoding import encode
 from speechbrain_ligru_fast.asr.metrics import ErrorRate
 from speechbrain_ligru_fast.asr.process_group import count_processes
 from speechbrain_ligru_fast.asr.provenance import describe_device
@@ -73,9 +74,15 @@ class ASR(sb.Brain):
             tokens_bos = augment.replicate_labels(tokens_bos)
 
         epoch = self.hparams.epoch_counter.current
-        features = self.hparams.compute_features(wavs)
-        features = self.modules.normalize(features, lengths, epoch=epoch)
-        encoded = self.modules.enc(features.detach(), lengths)
+        encoded, lengths = encode(
+            wavs,
+            lengths,
+            self.hparams.compute_features,
+            self.modules.normalize,
+            self.modules.enc,
+            counter=self.hparams.modules["enc"],
+            epoch=epoch,
+        )
         p_ctc, p_seq, ids = None, None, None
         ctc_only = self._ctc_only(stage)
         if ctc_only or (

@@ -159,7 +159,8 @@ def _shortest(brain):
     rate, device = brain.hparams.sample_rate, brain.device
 
     def encode(wav):
-        return encoder(features(wav.to(device)), torch.ones(1, device=device))
+        # Told a length, it would continue what is too short.
+        return encoder(features(wav.to(device)))
 
     # Training starts by setting every module to its mode.
     encoder.eval()

@@ -1,8 +1,13 @@
 """SpeechBrain's LSTM and GRU as its own recipes run them, over padding.
 
-Given lengths, they pack a batch for torch. That is exact, and as fast on a
-GPU; on a CPU torch then takes a loop over time in place of oneDNN, which is
-many times slower. A comparison of time has to have both.
+Given lengths, they pack a batch for torch, which is as fast on a GPU. On a CPU
+torch then takes a loop over time in place of oneDNN, which is many times
+slower. A comparison of time has to have both.
+
+What packs here reads every frame: SpeechBrain truncates relative lengths, so
+that 29 of 100 frames become 28, and speechbrain_ligru_fast.lobe.CRDNN hands
+over lengths of which none is lost. An encoder around these two reads padding,
+too.
 """
 
 from speechbrain.nnet import RNN

@@ -5,6 +5,13 @@ from speechbrain.nnet.CNN import SincConv
 from speechbrain.utils.autocast import fwd_default_precision
 from torch import nn
 
+from speechbrain_ligru_fast.lengths import count_frames
+from speechbrain_ligru_fast.rows import (
+    continue_frames,
+    to_relative,
+    valid_frames,
+)
+
 
 class SincNet(nn.Module):
     """Sinc filters, rectified, averaged over frames, compressed, normalised.
@@ -64,6 +71,7 @@ class SincNet(nn.Module):
         )
         width, step = frame // stride, hop // stride
         # As many frames as hops; those at the ends average what there is.
+        self.step = step
         self.pool = nn.AvgPool1d(
             width, step, (width - step + 1) // 2, count_include_pad=False
         )
@@ -73,11 +81,51 @@ class SincNet(nn.Module):
     # As SpeechBrain's features: a phase far from a filter's middle is hundreds
     # of radians, of which bfloat16 would keep whole ones.
     @fwd_default_precision(cast_inputs=torch.float32)
-    def forward(self, wavs):
-        """Returns (B, frames, filters) of (B, samples)."""
-        bands = self.conv(wavs).abs().transpose(1, 2)
-        energies = self.pool(bands).transpose(1, 2)
-        return self.norm(torch.log(energies + 1e-4))
+    def forward(self, wavs, lengths=None):
+        """Returns the frames.
+
+        Arguments
+        ---------
+        wavs : torch.Tensor
+            (B, samples).
+        lengths : torch.Tensor | None
+            (B,) relative lengths in (0, 1]. Given, the frames of an utterance
+            do not depend on what follows it.
+
+        Returns
+        -------
+        torch.Tensor
+            (B, frames, filters).
+        """
+        if lengths is None:
+            energies = self.pool(self._rectify(wavs))
+        else:
+            samples = count_frames(lengths, wavs)
+            # As it is reflected at its end when it is alone.
+            reach = self.conv.kernel_size // 2
+            longer = continue_frames(
+                wavs.unsqueeze(2), samples, wavs.size(1) + reach
+            )
+            bands = self._rectify(longer.squeeze(2))[
+                ..., : self._bands(wavs.size(1))
+            ]
+            valid = valid_frames(self._bands(samples), bands.size(2))
+            valid = valid.unsqueeze(1).to(bands.dtype)
+            # A frame at the end averages what there is, as alone.
+            share = self.pool(valid)
+            energies = self.pool(bands * valid) / share.clamp(min=1e-6)
+        return self.norm(torch.log(energies.transpose(1, 2) + 1e-4))
+
+    def shorten(self, samples):
+        """Counts the frames of so many samples."""
+        return (self._bands(samples) // self.step).clamp(min=1)
+
+    def _rectify(self, wavs):
+        return self.conv(wavs).abs().transpose(1, 2)
+
+    def _bands(self, samples):
+        """How many outputs a filter has of so many samples."""
+        return (samples - 1) // self.conv.stride + 1
 
 
 class FrontEnd(nn.Module):
@@ -86,7 +134,7 @@ class FrontEnd(nn.Module):
     Arguments
     ---------
     front : torch.nn.Module
-        Takes (B, samples).
+        Takes (B, samples) and relative lengths; ``shorten`` counts its frames.
     encoder : torch.nn.Module
         Takes the front end's output and relative lengths.
 
@@ -106,4 +154,12 @@ class FrontEnd(nn.Module):
 
     def forward(self, wavs, lengths=None):
         """Returns what the encoder makes of it."""
-        return self.encoder(self.front(wavs), lengths)
+        if lengths is None:
+            return self.encoder(self.front(wavs))
+        x = self.front(wavs, lengths)
+        frames = self.front.shorten(count_frames(lengths, wavs))
+        return self.encoder(x, to_relative(frames, x.size(1)))
+
+    def shorten(self, samples):
+        """Counts the frames that the encoder makes of so many samples."""
+        return self.encoder.shorten(self.front.shorten(samples))

@@ -92,9 +92,9 @@ def check_durations(recognizer, paths):
         Naming all that are too short.
     """
     rate = recognizer.audio_normalizer.sample_rate
-    shortest = shortest_input(
-        lambda wav: recognizer.encode_batch(wav, torch.ones(1)), rate
-    )
+    encoder, device = recognizer.mods.encoder, recognizer.device
+    # Told a length, it would continue what is too short.
+    shortest = shortest_input(lambda wav: encoder(wav.to(device)), rate)
     short = [
         str(path)
         for path in paths
