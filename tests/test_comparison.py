@@ -11,7 +11,14 @@ import pytest
 import tiny_corpora
 from result_rows import rows_file
 
-from benchmarks import commands, comparison, page, recipe_tables, recipes
+from benchmarks import (
+    commands,
+    comparison,
+    page,
+    recipe_tables,
+    recipe_targets,
+    recipes,
+)
 from benchmarks.rows import load
 from benchmarks.runs import finished, plan
 from speechbrain_ligru_fast.asr.provenance import (
@@ -485,3 +492,20 @@ def test_what_a_command_gives():
     assert flag == ("a.yaml", {"--jit": None, "--lr": "1"})
     _, options = commands.parse("python train.py a --jit_module_keys b c --x=")
     assert options == {"--jit_module_keys": "b c", "--x": ""}
+
+
+@pytest.mark.parametrize("key", comparison.MANIFESTS)
+def test_other_data_is_another_system(tmp_path, key):
+    rows = {
+        **{"rnn": ["LiGRU"] * 3, "seed": [1, 1, 2], "settings": ["a"] * 3},
+        **{"wer": [50, 10, 20], "epochs": [3] * 3, "params": [9] * 3},
+        **{"command": ["python train.py a.yaml"] * 3, "epoch_s": [1] * 3},
+        key: ["", "1111aaaa", "1111aaaa"],  # the first is of an older version
+    }
+    found = load(rows_file(tmp_path / "rows.csv", **rows))
+    # None takes the other's place, none is averaged with the other.
+    assert comparison.means(found)["wer"].tolist() == [15, 50]
+    table = recipe_tables.results(SimpleNamespace(recipes=found), "r")
+    assert "| AN4 (1111aaaa) |" in table and "| AN4 |" in table
+    groups = recipe_targets.systems(comparison.repetitions(found))
+    assert sorted(map(len, groups)) == [1, 2]
