@@ -2,6 +2,7 @@
 
 import json
 import logging
+import os
 import pickle
 
 import pytest
@@ -12,9 +13,10 @@ import tiny_corpora
 import torch
 from speechbrain.dataio.dataloader import make_dataloader
 from speechbrain.dataio.preprocess import AudioNormalizer
+from speechbrain.utils.train_logger import FileTrainLogger
 
-from speechbrain_ligru_fast.asr import experiment
 from speechbrain_ligru_fast.asr.audio import AudioReader
+from speechbrain_ligru_fast.asr.before import check_before
 from speechbrain_ligru_fast.asr.brain import ASR
 from speechbrain_ligru_fast.asr.corpora.librispeech import prepare_librispeech
 from speechbrain_ligru_fast.asr.data import loader_options, make_dataset
@@ -352,7 +354,10 @@ def test_settings_that_do_not_fit_are_refused(hparams, change, words):
         "number_of_ctc_only_epochs": 0,
         "lm_folder": None,
         "tokenizer_file": None,
+        "results_csv": "results.csv",
+        "train_logger": FileTrainLogger(os.devnull),
+        "trains_in_folder": False,
     }
-    experiment._check(hparams)
+    check_before(hparams)
     with pytest.raises(ValueError, match=words):
-        experiment._check(hparams | change)
+        check_before(hparams | change)
