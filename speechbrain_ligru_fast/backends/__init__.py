@@ -4,8 +4,10 @@ A backend module defines ``unavailable(device_type, dtype, spec)``, which
 returns None or the reason why it can't run, and the two functions
 ``scan_forward`` and ``scan_backward``, whose contract is documented in
 ``backends/reference.py``. A module whose products may read states that are
-not rounded to U's dtype defines ``rounds_states(device_type, dtype)``. Modules
-are imported at first use only: their libraries may be absent, heavy or broken.
+not rounded to U's dtype defines ``rounds_states(device_type, dtype)``, one that
+is slower on some machines than its successors ``passed_over(device_type)``,
+which returns None or why ``auto`` takes the next. Modules are imported at first
+use only: their libraries may be absent, heavy or broken.
 """
 
 import functools
@@ -217,6 +219,9 @@ def _by_speed(device_type, dtype, spec, short, tf32):
             reason = f"fewer than {_SHORT} steps don't repay packing"
         else:
             reason = _reason(candidate, device_type, dtype, spec)
+        if reason is None:
+            passed_over = getattr(_load(candidate), "passed_over", None)
+            reason = passed_over and passed_over(device_type)
         yield candidate, reason
 
 

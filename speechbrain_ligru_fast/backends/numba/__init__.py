@@ -10,6 +10,7 @@ import numba
 
 from speechbrain_ligru_fast.backends.failures import Broken
 from speechbrain_ligru_fast.backends.numba import cpu
+from speechbrain_ligru_fast.backends.numba.cpu import target
 
 
 def rounds_states(device_type, dtype):
@@ -32,6 +33,17 @@ def unavailable(device_type, dtype, spec):
     # A broken installation raises whatever it likes, at its first use.
     except Exception as error:
         return Broken(f"numba-cuda can't be used: {error}")
+
+
+def passed_over(device_type):
+    """None, or why ``auto`` takes the next backend though this one can run."""
+    lesser = target.lesser() if device_type == "cpu" else None
+    if lesser is None:
+        return None
+    return (
+        f"Numba is set to compile for the CPU {lesser!r} (NUMBA_CPU_NAME, "
+        "NUMBA_CPU_FEATURES), without the fused multiply-add that this one has"
+    )
 
 
 def _gpu():

@@ -22,8 +22,8 @@ def source_hash():
 
     Numba looks at the file of the cached function alone; what it calls lives
     in the others of this folder, and what numbers the activations in spec.py.
-    Nor does it know the host's vectors, which NUMBA_CPU_NAME does not change:
-    machines of several kinds may share a cache under one name.
+    Nor does it know the width that was chosen for the vectors: machines of
+    several kinds may share a cache.
     """
     digest = hashlib.sha256(str(vectors.VECTOR_BYTES).encode())
     for path in (*sorted(Path(__file__).parent.glob("*.py")), spec.__file__):

@@ -7,20 +7,15 @@ Pointers are addresses held in int64. ``real`` is a Numba float type, float32
 or float64, that selects the arithmetic.
 """
 
-from llvmlite import binding, ir
+from llvmlite import ir
 from numba import types
 
+from speechbrain_ligru_fast.backends.numba.cpu import target
+
 I32, I64 = ir.IntType(32), ir.IntType(64)
-
-
-def _vector_bytes():
-    features = {k for k, on in binding.get_host_cpu_features().items() if on}
-    if "avx512f" in features:
-        return 64
-    return 32 if "avx2" in features else 16
-
-
-VECTOR_BYTES = _vector_bytes()
+VECTOR_BYTES = target.vector_bytes()
+# The other is one instruction, or two where there is none.
+_FMA = "fma" if target.fuses() else "fmuladd"
 
 
 class Vector:
@@ -70,8 +65,8 @@ class Vector:
         return self._of(self.builder.call(function, values))
 
     def fma(self, factor, addend):
-        """self * factor + addend, rounded once."""
-        return self.call("fma", factor, addend)
+        """self * factor + addend, rounded once if the target can."""
+        return self.call(_FMA, factor, addend)
 
     def where(self, relation, bound, then, otherwise):
         """``then`` where ``self relation bound``; NaN: ``otherwise``."""
