@@ -3,7 +3,7 @@
 import pandas as pd
 from matplotlib.figure import Figure
 
-from benchmarks import loss_curves, training_curves
+from benchmarks import captions, loss_curves, training_curves
 from benchmarks.cases import LIGRU_MODELS
 from benchmarks.impls import STOCK, STOCK_JIT, TORCH
 from benchmarks.rows import (
@@ -53,7 +53,8 @@ def _of_layers(layers):
         return {}
     last = layers.iloc[-1]
     rows = where(layers, **{key: last[key] for key in MACHINE})
-    caption = f"{last['device']}, {last['threads']} threads"
+    name = captions.name_cpu(last["device"], last["cpu"])
+    caption = f"{name}, {last['threads']} threads"
     figures = {}
     for name, plot in (
         ("speedup", _speedup),
