@@ -62,11 +62,6 @@ def _check_sizes(hidden_size, input_shape, num_layers, dropout):
         raise ValueError(f"dropout: got {dropout}, expected 0 to 1")
 
 
-def _autocast(x):
-    # There is no autocast of tensors without data.
-    return x.device.type != "meta" and torch.is_autocast_enabled(x.device.type)
-
-
 def _check_tensor(name, value, more=""):
     if not isinstance(value, Tensor):
         raise TypeError(
@@ -244,14 +239,14 @@ class _LightGRU(nn.Module):
             return forward.unsqueeze(0)
         return torch.stack([forward, output[:, 0, self.hidden_size :]])
 
-    def _like(self) -> Tensor:
-        """A tensor of the parameters' dtype and device."""
+    def _device(self) -> torch.device:
+        """Where the parameters are; their dtype is each layer's own."""
         first = self.rnn[0]
         if not torch.jit.is_scripting():
             # Not where adapters or quantisation have replaced the module.
             if not isinstance(getattr(first.w, "weight", None), Tensor):
-                return first.h_init
-        return first.w.weight
+                return first.h_init.device
+        return first.w.weight.device
 
     def _check(self, x: Tensor, hx: Optional[Tensor]):
         if x.dim() != 3:
@@ -266,18 +261,12 @@ class _LightGRU(nn.Module):
             raise TypeError(
                 f"x: got dtype {x.dtype}, expected a floating point type"
             )
-        weight = self._like()
-        if x.device != weight.device:
+        device = self._device()
+        if x.device != device:
             raise ValueError(
                 f"x: got device {x.device}, expected that of the "
-                f"parameters, {weight.device}"
+                f"parameters, {device}"
             )
-        if not torch.jit.is_scripting():
-            if x.dtype != weight.dtype and not _autocast(x):
-                raise TypeError(
-                    f"x: got dtype {x.dtype}, expected that of the "
-                    f"parameters, {weight.dtype}"
-                )
         if hx is not None:
             want = [
                 self.num_layers * self.directions,
@@ -298,12 +287,6 @@ class _LightGRU(nn.Module):
                 raise TypeError(
                     f"hx: got dtype {hx.dtype}, expected a floating point type"
                 )
-            if not torch.jit.is_scripting():
-                if hx.dtype != weight.dtype and not _autocast(x):
-                    raise TypeError(
-                        f"hx: got dtype {hx.dtype}, expected that of the "
-                        f"parameters, {weight.dtype}"
-                    )
 
 
 class LiGRU(_LightGRU):

@@ -129,6 +129,10 @@ class LightGRULayer(nn.Module):
         Tensor
             (B, T, directions * H).
         """
+        if not torch.jit.is_scripting():
+            self._check_dtype("x", x, x)
+            if hx is not None:
+                self._check_dtype("hx", hx, x)
         rows = self.directions * x.size(0)
         if hx is None:
             hx = self.h_init.expand(rows, self.hidden_size)
@@ -165,6 +169,25 @@ class LightGRULayer(nn.Module):
             self.backend,
             self.recompute,
         )
+
+    @torch.jit.unused
+    def _check_dtype(self, name: str, given: Tensor, x: Tensor):
+        """Compares a dtype with the parameters' as they are by now.
+
+        FSDP2 casts them, and the inputs, just before this layer runs.
+        """
+        weight = getattr(self.w, "weight", None)
+        # Adapters and quantisation may have replaced the module.
+        like = weight if isinstance(weight, Tensor) else self.h_init
+        if given.dtype == like.dtype:
+            return
+        # There is no autocast of tensors without data.
+        device = x.device.type
+        if device == "meta" or not torch.is_autocast_enabled(device):
+            raise TypeError(
+                f"{name}: got dtype {given.dtype}, expected that of the "
+                f"parameters, {like.dtype}"
+            )
 
     def _recurrent_weight(self) -> Tensor:
         """U, as calling ``self.u`` would apply it.

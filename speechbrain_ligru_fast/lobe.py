@@ -3,16 +3,15 @@
 from speechbrain_ligru_fast import installed  # noqa: F401
 
 # isort: split
-import inspect
 import logging
 import sys
 
 import speechbrain as sb
 import torch
-from speechbrain.lobes.models import CRDNN as stock_crdnn
-from speechbrain.nnet import RNN as stock_rnn
 
 from speechbrain_ligru_fast import crdnn, layers
+from speechbrain_ligru_fast.replaced import FAST, STOCK, make_stock
+from speechbrain_ligru_fast.replaced import replace as replace_stock
 from speechbrain_ligru_fast.spec import LEAKY_SLOPE
 
 logger = logging.getLogger(__name__)
@@ -24,9 +23,6 @@ CRDNN = crdnn.CRDNN
 LiGRU = layers.LiGRU
 SLiGRU = layers.SLiGRU
 
-_FAST = {"LiGRU": layers.LiGRU, "SLiGRU": layers.SLiGRU}
-_STOCK = {name: getattr(stock_rnn, name) for name in _FAST}
-
 
 def register(replace=False):
     """Makes the fast layers resolvable by SpeechBrain names.
@@ -37,8 +33,8 @@ def register(replace=False):
     Arguments
     ---------
     replace : bool
-        Whether ``speechbrain.nnet.RNN.LiGRU`` and ``SLiGRU`` become the
-        fast ones too, so that unmodified recipes use them. ``False``
+        Whether ``speechbrain.nnet.RNN.LiGRU(...)`` and ``SLiGRU(...)`` make
+        fast layers too, so that unmodified recipes use them. ``False``
         undoes an earlier replacement.
 
     Example
@@ -49,15 +45,7 @@ def register(replace=False):
     this = sys.modules[__name__]
     sys.modules[LOBE_NAME] = this
     sb.lobes.models.ligru_fast = this
-    source = _FAST if replace else _STOCK
-    for name, cls in source.items():
-        setattr(stock_rnn, name, cls)
-    # The stock lobe's default was bound when it was imported.
-    default = inspect.signature(stock_crdnn.CRDNN.__init__).parameters
-    names = [p.name for p in default.values() if p.default is not p.empty]
-    values = list(stock_crdnn.CRDNN.__init__.__defaults__)
-    values[names.index("rnn_class")] = source["LiGRU"]
-    stock_crdnn.CRDNN.__init__.__defaults__ = tuple(values)
+    replace_stock(replace)
 
 
 # What stock's layers hold as ``act``: modules by type, or a function.
@@ -167,6 +155,19 @@ def _move_weights(source, target):
     target.re_init = source.re_init
 
 
+def _warn_of_nothing(module, classes):
+    names = (f"{cls.__module__}.{cls.__name__}" for cls in classes)
+    scripted = ""
+    if any(isinstance(m, torch.jit.ScriptModule) for m in module.modules()):
+        scripted = "; scripted modules stay as they are: swap, then script"
+    logger.warning(
+        "No layer swapped: %s holds no %s%s",
+        type(module).__name__,
+        " or ".join(names),
+        scripted,
+    )
+
+
 def _swap(module, classes, build):
     """Replaces every instance of ``classes`` in ``module``."""
     new = {m: build(m) for m in module.modules() if type(m) in classes}
@@ -177,7 +178,10 @@ def _swap(module, classes, build):
                 type(other).__name__,
                 type(other).__mro__[1].__name__,
             )
-    logger.info("Layers swapped: %d", len(new))
+    if new:
+        logger.info("Layers swapped: %d", len(new))
+    else:
+        _warn_of_nothing(module, classes)
     for old, swapped in new.items():
         # A layer that was not told the lengths is not told them now: the
         # model's results stay what they were.
@@ -204,7 +208,8 @@ def accelerate(module: torch.nn.Module, backend="auto", recompute=False):
         the same objects, so that optimizers and checkpoints go on; forward
         and backward hooks stay, too. A subclass of a stock layer is left
         alone, with a warning, and so is a layer that a model also holds where
-        modules don't count, as in a list.
+        modules don't count, as in a list. A warning says, too, if nothing
+        was swapped; scripted modules can't be.
     backend : str
         Backend of the fast layers.
     recompute : bool
@@ -229,13 +234,13 @@ def accelerate(module: torch.nn.Module, backend="auto", recompute=False):
     """
 
     def build(stock):
-        fast = _FAST[type(stock).__name__](
+        fast = FAST[type(stock).__name__](
             **_arguments(stock), backend=backend, recompute=recompute
         )
         _move_weights(stock, fast)
         return fast
 
-    return _swap(module, tuple(_STOCK.values()), build)
+    return _swap(module, tuple(STOCK.values()), build)
 
 
 def restore(module: torch.nn.Module):
@@ -270,8 +275,8 @@ def restore(module: torch.nn.Module):
                 "normalization: got 'identity', which SpeechBrain's layer "
                 "does not have; allowed are batchnorm and layernorm"
             )
-        stock = _STOCK[type(fast).__name__](**arguments)
+        stock = make_stock(type(fast).__name__, **arguments)
         _move_weights(fast, stock)
         return stock
 
-    return _swap(module, tuple(_FAST.values()), build)
+    return _swap(module, tuple(FAST.values()), build)

@@ -4,6 +4,8 @@ import pytest
 import torch
 import twins
 
+import speechbrain_ligru_fast as fast
+from speechbrain_ligru_fast import lengths
 from speechbrain_ligru_fast.norm import masked_batch_norm
 from speechbrain_ligru_fast.rows import valid_frames
 
@@ -111,6 +113,85 @@ def test_full_lengths_equal_stock(backend, model, bidirectional):
     got = twins.run(ours, x, lengths=torch.ones(4))
     skip = ("hidden",) if bidirectional else ()
     twins.assert_equal(got, twins.run(theirs, x), skip=skip)
+
+
+WRONG = ([10.0, 5.0], [0.0, 1.0], [1.0, float("nan")], [-0.5, 1.0])
+
+
+def eager(net, *example):
+    return net
+
+
+def script(net, *example):
+    return torch.jit.script(net)
+
+
+def trace(net, *example):
+    return torch.jit.trace(net, example, check_trace=False)
+
+
+def compiled(net, *example):
+    torch._dynamo.reset()
+    return torch.compile(net, backend="aot_eager", fullgraph=True)
+
+
+def export(net, *example):
+    return torch.export.export(net, example).module()
+
+
+class WithLengths(torch.nn.Module):
+    def __init__(self, net):
+        super().__init__()
+        self.net = net
+
+    def forward(self, x, lengths):
+        return self.net(x, None, lengths)[0]
+
+
+@pytest.mark.parametrize("capture", [eager, script, trace, compiled, export])
+@pytest.mark.parametrize("training", [False, True])
+@pytest.mark.filterwarnings("ignore")
+def test_wrong_lengths_are_told_everywhere(capture, training):
+    """Frames in place of relative lengths above all: nothing was masked."""
+    net = layer("LiGRU", num_layers=1).float().train(training)
+    x, good = torch.randn(2, 9, 5), torch.tensor([1.0, 0.4])
+    net = WithLengths(net)
+    run = capture(net, x, good)
+    assert not run(x, good)[1, 4:].any()
+    for wrong in WRONG:
+        with pytest.raises(
+            (ValueError, RuntimeError, torch.jit.Error),
+            match=r"lengths: .*expected relative lengths in \(0, 1\]",
+        ):
+            run(x, torch.tensor(wrong))
+
+
+@pytest.mark.parametrize("capture", [eager, script, trace, compiled, export])
+@pytest.mark.filterwarnings("ignore")
+def test_wrong_frames_of_the_operator_are_told_everywhere(capture):
+    class Scan(torch.nn.Module):
+        def forward(self, w, u, lengths):
+            return fast.ligru_scan(w, u, lengths=lengths)
+
+    w, u, good = torch.randn(2, 9, 6), torch.randn(6, 3), torch.tensor([9, 0])
+    run = capture(Scan(), w, u, good)
+    assert not run(w, u, good)[1].any()
+    for wrong in ([10, 1], [-1, 9]):
+        with pytest.raises(Exception, match="lengths: .*frames from 0 to 9"):
+            run(w, u, torch.tensor(wrong))
+
+
+def test_a_gpu_is_told_without_being_waited_for(monkeypatch):
+    """As on a device whose values can't be read: the meta device."""
+    told = []
+    monkeypatch.setattr(torch, "_assert_async", lambda *args: told.append(args))
+    lengths.count_frames(
+        torch.ones(3, device="meta"), torch.ones(3, 9, 5, device="meta")
+    )
+    frames = lengths.bounded_frames(torch.ones(3, device="meta").long(), 9)
+    assert frames.is_meta
+    assert [condition.dtype for condition, _ in told] == [torch.bool] * 2
+    assert all("lengths: expected" in message for _, message in told)
 
 
 def test_frames_are_rounded_as_in_speechbrain():

@@ -1,6 +1,10 @@
 """CRDNN, and the ways to plug fast layers into SpeechBrain."""
 
+import copy
 import functools
+import inspect
+import io
+import pickle
 
 import pytest
 import speechbrain as sb
@@ -331,3 +335,73 @@ def test_a_subclass_is_left_alone_and_named(caplog):
     net = nn.ModuleDict({"RNN": Mine(hidden_size=5, input_shape=[3, 7, 6])})
     assert type(speechbrain_ligru_fast.accelerate(net)["RNN"]) is Mine
     assert "Mine stays: a subclass of LiGRU" in caplog.text
+
+
+def files(model):
+    """A whole model through each way that pickles it."""
+    yield copy.deepcopy(model)
+    for protocol in range(pickle.HIGHEST_PROTOCOL + 1):
+        yield pickle.loads(pickle.dumps(model, protocol))
+    file = io.BytesIO()
+    torch.save(model, file)
+    file.seek(0)
+    yield torch.load(file, weights_only=False)
+
+
+@pytest.mark.parametrize("model", twins.MODELS)
+@pytest.mark.parametrize("before", [False, True])
+def test_whole_stock_models_in_files_around_replace(registered, model, before):
+    """A stock layer stays one: saved before, or restored and saved after."""
+    registered(replace=not before)
+    ours = getattr(speechbrain_ligru_fast, model)(5, SHAPE, dropout=0.2)
+    theirs = speechbrain_ligru_fast.restore(nn.Sequential(ours)).eval()
+    assert type(theirs[0]).__module__ == "speechbrain.nnet.RNN"
+    x = torch.randn(SHAPE)
+    want = theirs(x)[0]
+    text = pickle.dumps(theirs)
+    assert b"speechbrain_ligru_fast" not in text
+    registered(replace=before)
+    for loaded in (pickle.loads(text), *files(theirs)):
+        assert type(loaded[0]) is type(theirs[0])
+        assert torch.equal(loaded(x)[0], want)
+
+
+def test_fast_models_in_files_after_replace(registered):
+    registered(replace=True)
+    model = small(stock_lobe.CRDNN).eval()
+    assert type(model.RNN) is LiGRU
+    x = twins.data(SHAPE).detach()
+    for loaded in files(model):
+        assert type(loaded.RNN) is LiGRU
+        assert torch.equal(loaded(x), model(x))
+
+
+def test_replaced_classes_know_backends_and_have_subclasses(registered):
+    registered(replace=True)
+    cls = sb.nnet.RNN.LiGRU
+    assert cls is STOCK_LIGRU
+    assert small(rnn_class=cls, backend="reference").RNN.backend == "reference"
+    assert "backend" in inspect.signature(cls).parameters
+
+    class Mine(cls):
+        pass
+
+    assert type(Mine(hidden_size=5, input_shape=[3, 7, 6])) is Mine
+    registered(replace=False)
+    assert "backend" not in inspect.signature(cls).parameters
+    assert type(cls(hidden_size=5, input_shape=[3, 7, 6])) is cls
+
+
+@pytest.mark.parametrize("turn", ["accelerate", "restore"])
+@pytest.mark.parametrize("scripted", [False, True])
+@pytest.mark.filterwarnings("ignore")
+def test_a_model_in_which_nothing_is_swapped(turn, scripted, caplog):
+    cls = {"accelerate": STOCK_LIGRU, "restore": LiGRU}[turn]
+    part = nn.Linear(2, 3)
+    if scripted:
+        part = torch.jit.script(cls(hidden_size=5, input_shape=[3, 7, 6]))
+    getattr(speechbrain_ligru_fast, turn)(nn.Sequential(part))
+    (record,) = caplog.records
+    assert record.levelname == "WARNING"
+    assert "No layer swapped: Sequential holds no" in record.getMessage()
+    assert ("scripted" in record.getMessage()) == scripted

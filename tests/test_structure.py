@@ -92,6 +92,7 @@ FLOORS = (
     ("ops", "single", "unrolled", "norm", "cnn"),
     ("light_gru_layer",),
     ("layers", "parts"),
+    ("replaced",),
     ("crdnn",),
     ("lobe", "pytorch_kaldi"),
     ("asr",),
