@@ -34,6 +34,14 @@ def _stock_forward(part):
     return FunctionType(forward.__code__, forward.__globals__, "stock_forward")
 
 
+def _compiles():
+    """Whether a compiler traces; a program that is exported is stock's."""
+    return (
+        torch.compiler.is_dynamo_compiling()
+        and not torch.compiler.is_exporting()
+    )
+
+
 class AwareSequential(Sequential):
     """Stock's container, which hands ``frames`` to the parts that know them."""
 
@@ -81,7 +89,7 @@ class AwareConv2d(Conv2d):
     def forward(self, x: Tensor, frames: Optional[Tensor] = None) -> Tensor:
         """Returns the convolved input."""
         if not torch.jit.is_scripting():
-            if torch.compiler.is_dynamo_compiling():
+            if _compiles():
                 return self._compiled(x, frames)
         if frames is None:
             return self.stock_forward(x)
@@ -147,7 +155,7 @@ class AwarePooling1d(Pooling1d):
     def forward(self, x: Tensor, frames: Optional[Tensor] = None) -> Tensor:
         """Returns the pooled input."""
         if not torch.jit.is_scripting():
-            if torch.compiler.is_dynamo_compiling():
+            if _compiles():
                 size = self.pool_layer.kernel_size[1]
                 return max_pool(x, self.pool_axis, size)[0]
         pooled = self.pool_layer(x.transpose(-1, self.pool_axis))
@@ -173,7 +181,7 @@ class AwarePooling2d(Pooling2d):
     def forward(self, x: Tensor, frames: Optional[Tensor] = None) -> Tensor:
         """Returns the pooled input."""
         if not torch.jit.is_scripting():
-            if torch.compiler.is_dynamo_compiling():
+            if _compiles():
                 for axis, size in zip(self.pool_axis, self.kernel_size):
                     x = max_pool(x, axis, size)[0]
                 return x

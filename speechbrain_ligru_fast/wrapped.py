@@ -42,7 +42,7 @@ def is_plain(module, kind):
     return (
         isinstance(module, kind)
         and type(module).forward is kind.forward
-        and "forward" not in vars(module)
+        and "forward" not in module.__dict__
         and len(module._forward_pre_hooks) == 0
         and len(module._forward_hooks) == 0
     )

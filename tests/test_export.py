@@ -29,7 +29,8 @@ def test_layer(model):
         assert torch.allclose(got, value, atol=1e-6)
 
 
-def test_crdnn():
+@pytest.mark.parametrize("strict", [False, True])
+def test_crdnn(strict):
     model = CRDNN(
         input_shape=(3, 12, 6),
         cnn_channels=[2, 3],
@@ -42,6 +43,7 @@ def test_crdnn():
         model,
         (torch.randn(3, 12, 6), torch.ones(3)),
         dynamic_shapes=(OPEN, {0: Dim.AUTO}),
+        strict=strict,
     )
     # Stock's convolutions: the compiler's own are not in the program.
     targets = {str(node.target) for node in program.graph.nodes}
