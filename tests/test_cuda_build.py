@@ -29,6 +29,8 @@ DEVICES = {
     "sm_100a": Limits((10, 0), 148, 232448, 16),
     "sm_120": Limits((12, 0), 170, 101376, 8),
 }
+# On the others a quarter of the kinds is compiled, but by `make kernels`.
+DIFFERENT = ("sm_75", "sm_90a", "sm_120")
 MACROS = {"IO": 0, "ACTIVATION": 0, "LEAKY_SLOPE": "0.01f"}
 
 
@@ -87,6 +89,8 @@ def test_compiles_without_spills(arch):
     chosen_kernels = variants(arch)
     # Each type both ways, with and without LayerNorm.
     assert len(chosen_kernels) >= 4 * len(operands(arch))
+    if arch not in DIFFERENT and not os.environ.get("LIGRU_ALL_KERNELS"):
+        chosen_kernels = chosen_kernels[::4]
     for chosen in chosen_kernels:
         cubin, report = build.compile_cubin(chosen, arch, MACROS)
         assert cubin.startswith(b"\x7fELF")
