@@ -4,7 +4,8 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 EXTRAS := recipes,report,demo,cuda,test
 
-.PHONY: setup test kernels speechbrain findings corpus demo compare gpu lint clean
+.PHONY: setup test oldest plain kernels speechbrain findings corpus demo \
+	compare gpu lint clean
 
 setup: $(STAMP)
 
@@ -18,6 +19,37 @@ $(STAMP): setup.cfg pyproject.toml constraints.txt
 
 test: $(STAMP) lint
 	$(BIN)/python -m pytest --numprocesses 2
+
+# The layers and the operator on the lower bounds in setup.cfg, in an
+# environment of its own. torchaudio loads beside torch's own release only.
+OLDEST := build/oldest
+CORE := autocast backends bad_input compile export jit layers lengths numba_cache \
+	order products pytorch_kaldi recompute scan single state_dict streaming \
+	structure transforms wrapped_modules
+
+oldest: $(STAMP)
+	rm -rf $(OLDEST)
+	$(PYTHON) -m venv $(OLDEST)
+	$(BIN)/python -m uv pip install --quiet --python $(OLDEST)/bin/python \
+		--resolution lowest-direct --editable . torchaudio==2.7.1
+	$(BIN)/python -m uv pip install --quiet --python $(OLDEST)/bin/python \
+		pytest hypothesis
+	$(OLDEST)/bin/python -m pytest $(CORE:%=tests/test_%.py)
+
+# What a user installs today, with pip and without constraints: the wheel and
+# its data, used as README does, from a folder where nothing else is found.
+PLAIN := $(CURDIR)/build/plain
+INSTALLED = $(PLAIN)/lib/*/site-packages/speechbrain_ligru_fast
+
+plain:
+	rm -rf $(PLAIN) build/lib
+	$(PYTHON) -m venv $(PLAIN)
+	$(PLAIN)/bin/python -m pip install --quiet .
+	sed -n '/^```python$$/,/^```$$/{/^```$$/q;/^```/!p;}' README.md \
+		> $(PLAIN)/example.py
+	cd $(PLAIN) && bin/python example.py
+	cd $(PLAIN) && bin/python -m speechbrain_ligru_fast
+	ls $(INSTALLED)/backends/*.csv $(INSTALLED)/backends/cuda/kernels/*.cu*
 
 # All CUDA kernels for all architectures; `test` compiles one of each kind.
 kernels: $(STAMP)
