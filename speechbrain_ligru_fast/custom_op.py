@@ -84,6 +84,11 @@ def as_promised(*tensors):
     (3, 1)
     """
     return tuple(
-        x.contiguous() if min(x.shape) > 1 else x.flatten().view(x.shape)
+        # What is empty is a vector: it costs a call at every step otherwise.
+        x
+        if x.dim() == 1 and x.stride(0) == 1
+        else x.contiguous()
+        if min(x.shape) > 1
+        else x.flatten().view(x.shape)
         for x in tensors
     )
