@@ -14,8 +14,13 @@ from speechbrain_ligru_fast.backends.numba.cpu.vectors import (
     pointer_to,
 )
 
-# Spins before a waiting thread offers its core to others.
-_SPINS = 4096
+# Looks at the counter between two pauses: a virtual machine's host takes its
+# core from one that pauses again and again.
+_LOOKS = 64
+# Pauses before a waiting thread offers its core to others, some 0.1 ms: much
+# longer than threads that run wait for each other, since whoever takes the
+# offer keeps the core for milliseconds.
+_PAUSES = 1024
 
 
 if os.name == "posix":
@@ -80,12 +85,15 @@ def wait_for_all(counter, threads, phase):
     """A barrier: returns once every thread has come here ``phase`` times."""
     atomic_increment(counter)
     target = threads * phase
-    spins = 0
-    while atomic_read(counter) < target:
+    pauses = 0
+    while True:
+        for _ in range(_LOOKS):
+            if atomic_read(counter) >= target:
+                return
         spin_hint()
-        spins += 1
-        if spins == _SPINS:
-            spins = 0
+        pauses += 1
+        if pauses == _PAUSES:
+            pauses = 0
             _yield_core()
 
 
