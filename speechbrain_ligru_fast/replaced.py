@@ -4,6 +4,9 @@ The classes stay where they are, under their names: pickle finds a class by
 its name, and what it loads from and saves to files are SpeechBrain's layers.
 """
 
+from speechbrain_ligru_fast import installed  # noqa: F401
+
+# isort: split
 import functools
 import inspect
 

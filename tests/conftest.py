@@ -1,5 +1,6 @@
 """Hooks and fixtures for the whole test session."""
 
+import logging
 import os
 import runpy
 import sys
@@ -37,6 +38,12 @@ def pytest_generate_tests(metafunc):
     """A test that takes ``backend`` runs once for each that can run here."""
     if "backend" in metafunc.fixturenames:
         metafunc.parametrize("backend", twins.available())
+
+
+@pytest.fixture(autouse=True)
+def level_of_logging():
+    """Every test begins with Python's level: a recipe's run sets DEBUG."""
+    logging.getLogger().setLevel(logging.WARNING)
 
 
 @pytest.fixture

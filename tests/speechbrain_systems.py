@@ -23,7 +23,7 @@ def transducer_loss(
 ):
     """SpeechBrain's loss, on a CPU: its own runs on GPUs alone."""
     return rnnt_loss(
-        logits,
+        logits.float(),  # the only type it takes
         targets.int(),
         (input_lens * logits.shape[1]).round().int(),
         (target_lens * targets.shape[1]).round().int(),
@@ -167,6 +167,12 @@ def train(kind, jit=False, epochs=8):
         hparams | {"jit_module_keys": ["enc"]},
         run_opts={"device": "cpu", "jit": jit, "noprogressbar": True},
     )
+    for part in brain.modules.modules():
+        if isinstance(part, torch.nn.Conv1d):
+            # Attention begins in float32, whatever the weights are.
+            part.register_forward_pre_hook(
+                lambda conv, given: given[0].to(conv.weight.dtype)
+            )
     brain.hypotheses, losses = [], []
     data = DataLoader(list(batches(hparams)), batch_size=None)
     brain.on_fit_batch_end = lambda batch, outputs, loss, _: losses.append(
