@@ -195,6 +195,8 @@ def source(kind="file", **more):
 
 SET = b'{"u": {"wav": "b.flac", "wrd": "a"}, "u": {}}'
 ROWS = b"ID,wav,wrd\nu,b.flac,a\nu,b.flac,b\n"
+OPEN = b'ID,wav,wrd\nu,b.flac,"a\nv,b.flac,b\nw,b.flac,c%s\n'
+SECONDS = b'{"u": {"wav": "b.flac", "start": 0.25, "stop": 0.5, "wrd": "a"}}'
 BAD = {
     "pipe": (change("wav.scp", "b.flac", "sox a -t wav - |"), "is a command"),
     "archive": (change("wav.scp", "b.flac", "a.ark:12"), "is in an archive"),
@@ -220,11 +222,27 @@ BAD = {
     "json list": (write("a.json", b"[]"), "its items, got a list"),
     "no wav": (write("a.json", b'{"u": {"wrd": "a"}}'), "u: it has no 'wav'"),
     "csv twice": (write("a.csv", ROWS), "a.csv: u is there twice"),
-    "column": (write("a.csv", b"ID,wav,text\n"), "no column wrd, but ID, wav"),
+    "column": (
+        write("a.csv", b"ID,wav,text\n"),
+        "no column wrd, wanted one, got ID, wav",
+    ),
     "cells": (write("a.csv", b"ID,wav,wrd\nu,a\n"), "u: its row has not 3 ce"),
     "number": (
         write("a.csv", b"ID,wav,start,wrd\nu,b.flac,0.5,a\n"),
         "u: its start, stop, channel, duration: .*0.5",
+    ),
+    "seconds of a part": (
+        write("a.json", SECONDS),
+        "u: its start, stop, channel, duration: 0.25, wanted whole numbers",
+    ),
+    "quote": (write("a.csv", OPEN % b""), "a.csv: unexpected end of data"),
+    "quotes": (
+        write("a.csv", OPEN % b'"'),
+        "a.csv: the row from line 2 goes on to line 4: a quotation mark",
+    ),
+    "text twice": (
+        write("a.csv", b"ID,wav,wrd,wrd\nu,b.flac,a,b\n"),
+        "a.csv: 2 column wrd, wanted one, got ID, wav, wrd, wrd",
     ),
     "mixed": (edited_cut(type="MixedCut"), "cuts.jsonl, line 1 is no cut of a"),
     "command": (edited_cut(**source("command")), "source is of type 'command'"),
@@ -266,6 +284,15 @@ def test_what_is_mended_is_seen(data, prepare):
 def test_segments_may_end_a_little_late(data, prepare):
     made = prepare(change("segments", "-1", "0.53")(data))
     assert made["u2"]["wav"] == "{data_root}/b.flac"
+
+
+def test_samples_written_as_floats(data, prepare):
+    """As pandas writes columns of which some cells are empty."""
+    rows = b'ID,wav,start,stop,wrd\nu,b.flac,800.0,1600.0,"so ""a"""\n'
+    made = prepare(write("a.csv", rows + b"\nv,b.flac,,,b\n")(data))
+    part = {"file": "{data_root}/b.flac", "start": 800, "stop": 1600}
+    assert made["u"]["wav"] == part and made["u"]["wrd"] == 'so "a"'
+    assert made["v"]["duration"] == 0.5
 
 
 def test_letters(data, prepare):

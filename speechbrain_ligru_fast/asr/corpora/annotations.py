@@ -78,28 +78,47 @@ def _read_json(path, text):
 
 
 def _read_csv(path, text):
-    rows = csv.DictReader(read_lines(path), skipinitialspace=True)
-    columns = rows.fieldnames or []
-    missing = [name for name in ("ID", "wav", text) if name not in columns]
-    if missing:
+    try:
+        columns, *rows = list(_csv_rows(path)) or [[]]
+    except csv.Error as error:
         raise ValueError(
-            f"annotation {path}: no column {', '.join(missing)}, but "
-            f"{', '.join(columns)}"
-        )
-    utterances = {}
+            f"annotation {path}: {error}. A text that begins with a quotation "
+            'mark stands in quotes, with its own doubled: """so"" he said"'
+        ) from error
+    for name in ("ID", "wav", text):
+        if columns.count(name) != 1:
+            raise ValueError(
+                f"annotation {path}: {columns.count(name) or 'no'} column "
+                f"{name}, wanted one, got {', '.join(columns)}"
+            )
+    place, utterances = columns.index("ID"), {}
     for row in rows:
-        key = row.pop("ID")
+        key = row[place] if place < len(row) else ""
         if key in utterances:
             raise ValueError(f"annotation {path}: {key} is there twice")
-        if None in row or None in row.values():
+        if len(row) != len(columns):
             utterances[key] = Utterance(
                 problem=f"its row has not {len(columns)} cells, as the first"
             )
             continue
-        utterances[key] = _item(
-            {name: cell for name, cell in row.items() if cell != ""}, text
-        )
+        cells = zip(columns, row)
+        utterances[key] = _item({k: cell for k, cell in cells if cell}, text)
     return utterances
+
+
+def _csv_rows(path):
+    """Each a line: a quotation mark left open would take in whole rows."""
+    rows = csv.reader(read_lines(path), skipinitialspace=True, strict=True)
+    before = 0
+    for row in rows:
+        if rows.line_num != before + 1:
+            raise csv.Error(
+                f"the row from line {before + 1} goes on to line "
+                f"{rows.line_num}: a quotation mark in it is not closed"
+            )
+        before = rows.line_num
+        if row:
+            yield row
 
 
 def _item(item, text):
@@ -113,7 +132,7 @@ def _item(item, text):
         return Utterance(problem=f"its {text!r} is no text: {item[text]!r}")
     try:
         start, stop, channel = (
-            None if part.get(name) in (None, "") else int(part[name])
+            None if part.get(name) is None else _whole(part[name])
             for name in ("start", "stop", "channel")
         )
         duration = item.get("duration")
@@ -132,3 +151,10 @@ def _item(item, text):
         channel=channel,
         duration=duration,
     )
+
+
+def _whole(number):
+    """A count of samples, never rounded: a fraction would be seconds."""
+    if not float(number).is_integer():
+        raise ValueError(f"{number}, wanted whole numbers, of samples")
+    return int(float(number))
