@@ -16,6 +16,7 @@ from hyperpyyaml import load_hyperpyyaml, resolve_references
 
 from speechbrain_ligru_fast.asr.config import load_experiment, parse
 from speechbrain_ligru_fast.asr.export import export
+from speechbrain_ligru_fast.asr.overrides import overrides
 from speechbrain_ligru_fast.asr.yaml_files import compose, resolved
 
 ROOT = Path(__file__).parent.parent
@@ -460,3 +461,11 @@ def test_one_key_changes_the_layer(tmp_path, rnn_class, lengths_matter):
     with torch.no_grad():
         same = torch.equal(encoder(features, lengths), encoder(features))
     assert same != lengths_matter
+
+
+def test_a_folder_is_not_taken_for_a_reference():
+    for folder in ("runs/<seed>", "<a>b"):
+        with pytest.raises(ValueError, match="--output_folder: got .* <...> w"):
+            overrides(["--output_folder", folder])
+    given = overrides(["--output_folder=!ref runs/<seed>", "--data_folder=<b"])
+    assert given == 'output_folder: !ref runs/<seed>\ndata_folder: "<b"'

@@ -61,6 +61,12 @@ def _value(option, key, word):
         begins += ("{", "[")
     if path or _NAME.fullmatch(key):
         if word not in ("", "null") and not word.startswith(begins):
+            if re.search("<[^<>]+>", word):
+                raise ValueError(
+                    f"{option}: got {word!r}, where <...> would be taken for "
+                    "the value of a key; write '!ref ' before it if it is "
+                    "one, and give another name if it isn't"
+                )
             word = os.path.expanduser(word) if path else word
             return json.dumps(word, ensure_ascii=False)
     _check(option, word)
