@@ -108,6 +108,21 @@ def test_a_training_on_other_data_is_refused(again, librispeech, tmp_path):
     assert first["test_manifest"] != second["test_manifest"]
 
 
+def test_other_data_is_gone_on_with_if_asked(again, librispeech, tmp_path):
+    """With the tokenizer that was trained with, whatever it came from."""
+    tokenizer = (again.folder / "save/tokenizer.model").read_bytes()
+    other = other_corpus(librispeech, tmp_path / "other", "train-tiny")
+    longer = ("--number_of_epochs", "2", "--allow_changes", "True")
+    first, row = again(*longer, data=other)
+    assert row["changes"].startswith("train_manifest: ")
+    assert row["settings"] != first["settings"]
+    # A test claims no other.
+    tested = again(*longer, "--test_only")[-1]
+    for key in ("settings", "changes", "train_manifest"):
+        assert tested[key] == row[key]
+    assert (again.folder / "save/tokenizer.model").read_bytes() == tokenizer
+
+
 def test_a_test_on_other_data_leaves_the_training_alone(
     again, librispeech, tmp_path
 ):

@@ -79,7 +79,8 @@ def load_experiment(arguments=None):
     -------
     hparams : dict
         What the YAML builds, the resolved YAML as ``document``, with its
-        references as ``written``, its fingerprint as ``settings``, the
+        references as ``written``, its ``fingerprint``, which is its
+        ``settings`` unless there were changes, the
         ``commit`` that runs, which a later one does not change, whether it
         ``trains_in_folder`` or only tests what is there (``tests_only``),
         the ``record_folder`` of all it writes but checkpoints, and what
@@ -102,7 +103,8 @@ def load_experiment(arguments=None):
         changes += _DEBUG_FOLDER
     hparams = load_hyperpyyaml(_stream(document, path), changes)
     _check_folders(hparams)
-    hparams["settings"] = fingerprint(document, changes, run_opts)
+    hparams["fingerprint"] = fingerprint(document, changes, run_opts)
+    hparams["settings"] = hparams["fingerprint"]
     hparams["commit"] = describe_commit()
     hparams["trains_in_folder"] = _trains_in_folder(run_opts)
     hparams["tests_only"] = bool(run_opts["test_only"])
@@ -130,7 +132,7 @@ def load_experiment(arguments=None):
             begun["lm_folder"] = name_lm(hparams["lm_folder"])
         _check(hparams, begun)
         hparams["settings"] = with_changes(
-            hparams["settings"], hparams["changes"]
+            hparams["fingerprint"], hparams["changes"]
         )
     sb.create_experiment_directory(folder)
     hparams["document"] = resolved(document, changes)

@@ -4,9 +4,10 @@ from pathlib import Path
 
 from speechbrain.utils.distributed import run_on_main
 
-from speechbrain_ligru_fast.asr.history import is_trained
+from speechbrain_ligru_fast.asr.history import is_trained, read_changes
 from speechbrain_ligru_fast.asr.manifest_hash import hash_manifest
 from speechbrain_ligru_fast.asr.origin import check_data, read_data
+from speechbrain_ligru_fast.asr.settings import with_changes
 
 _SETS = ("train", "valid")
 _TAKEN = ("origin", "tokenizer", *_SETS)
@@ -59,7 +60,8 @@ def prepare(hparams, write, arguments, tests):
     ---------
     hparams : dict
         Of the experiment. It gets ``manifests``: the hash of what is, or was,
-        trained on as ``train`` and ``valid``; empty if nobody knows.
+        trained on as ``train`` and ``valid``; empty if nobody knows. And of a
+        training ``changes`` and ``settings`` anew: other data is a change.
     write : callable
         Prepares a corpus.
     arguments : dict
@@ -79,6 +81,10 @@ def prepare(hparams, write, arguments, tests):
         hparams["manifests"] = read_data(hparams["save_folder"])
     else:
         hparams["manifests"] = _hashes(hparams)
+    if hparams["trains_in_folder"]:
+        changes = read_changes(hparams["save_folder"])
+        hparams["changes"] = changes
+        hparams["settings"] = with_changes(hparams["fingerprint"], changes)
 
 
 def _check_names(tests, tests_only):

@@ -202,7 +202,8 @@ def prepare_tokenizer(hparams):
     hparams : dict
         Of the experiment: train_annotation, text, save_folder,
         tokenizer_file, output_neurons, token_type, the special ids, seed,
-        trains_in_folder.
+        trains_in_folder; allow_changes goes on with the tokenizer that there
+        is.
 
     Raises
     ------
@@ -227,14 +228,15 @@ def prepare_tokenizer(hparams):
     }
     words = hashlib.sha256(repr(texts).encode()).hexdigest()
     origin = {**options, "transcripts": words}
-    _keep_origin(model, origin, hparams["trains_in_folder"])
+    goes_on = hparams.get("allow_changes") or not hparams["trains_in_folder"]
+    _keep_origin(model, origin, goes_on)
     train_sentencepiece(texts, model, **options)
 
 
-def _keep_origin(model, origin, trains):
-    """Removes a tokenizer of another origin, or refuses to.
+def _keep_origin(model, origin, goes_on):
+    """Removes a tokenizer of another origin; beside checkpoints it refuses to.
 
-    Unless something is trained with it, what is trained keeps its own.
+    There, what goes on keeps the one that it was trained with.
     """
     record = model.with_suffix(".json")
     if model.exists():
@@ -243,7 +245,7 @@ def _keep_origin(model, origin, trains):
         if begun == origin:
             return
         if any(model.parent.glob("CKPT*")):
-            if not trains:
+            if goes_on:
                 return
             changed = sorted(k for k in origin if begun.get(k) != origin[k])
             raise ValueError(
