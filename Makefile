@@ -23,9 +23,13 @@ test: $(STAMP) lint
 # The layers and the operator on the lower bounds in setup.cfg, in an
 # environment of its own. torchaudio loads beside torch's own release only.
 OLDEST := build/oldest
-CORE := autocast backends bad_input compile export jit layers lengths numba_cache \
-	order products pytorch_kaldi recompute scan single state_dict streaming \
-	structure transforms wrapped_modules
+CORE := autocast backends bad_input compile empty export failures fakes flops \
+	installed jit layers lengths needed not_finite numba_cache order padding \
+	precision products pytorch_kaldi recompute scan single state_dict streaming \
+	structure transforms versions wrapped_modules
+
+# Another tree that PYTHONPATH names would be tested instead.
+oldest plain: export PYTHONPATH =
 
 oldest: $(STAMP)
 	rm -rf $(OLDEST)
@@ -33,8 +37,8 @@ oldest: $(STAMP)
 	$(BIN)/python -m uv pip install --quiet --python $(OLDEST)/bin/python \
 		--resolution lowest-direct --editable . torchaudio==2.7.1
 	$(BIN)/python -m uv pip install --quiet --python $(OLDEST)/bin/python \
-		pytest hypothesis
-	$(OLDEST)/bin/python -m pytest $(CORE:%=tests/test_%.py)
+		pytest pytest-xdist hypothesis
+	$(OLDEST)/bin/python -m pytest --numprocesses 2 $(CORE:%=tests/test_%.py)
 
 # What a user installs today, with pip and without constraints: the wheel and
 # its data, used as README does, from a folder where nothing else is found.

@@ -14,6 +14,13 @@ from speechbrain_ligru_fast.products import (
     tf32_allowed,
 )
 
+# What sums half operands in float32 on a GPU is new in torch 2.8.
+ON_A_GPU = (
+    ("dtype", torch.bfloat16)
+    if hasattr(torch.ops.aten.mm, "dtype")
+    else ("default", torch.float32)
+)
+
 
 class Products(TorchDispatchMode):
     """Records the operands' types of every matrix product."""
@@ -32,7 +39,7 @@ class Products(TorchDispatchMode):
 @pytest.mark.parametrize(
     "device, operands, state, expected",
     [
-        ("cuda", torch.bfloat16, torch.float32, ("dtype", torch.bfloat16)),
+        ("cuda", torch.bfloat16, torch.float32, ON_A_GPU),
         # Gradients need float32's range.
         ("cuda", torch.float16, torch.float32, ("default", torch.float32)),
         ("cuda", torch.float32, torch.float32, ("default", torch.float32)),
@@ -60,29 +67,34 @@ def test_the_weight_gradient_is_one_product(
 
 
 @pytest.fixture
-def matmul():
-    """torch.backends.cuda.matmul, restored afterwards."""
+def allow_tf32():
+    """Sets torch's newest switch of TF32, which is restored afterwards."""
     matmul = torch.backends.cuda.matmul
-    before = matmul.fp32_precision
-    yield matmul
-    matmul.fp32_precision = before
+    # New in torch 2.9.
+    if hasattr(matmul, "fp32_precision"):
+        name, values = "fp32_precision", ("ieee", "tf32")
+    else:
+        name, values = "allow_tf32", (False, True)
+    before = getattr(matmul, name)
+    yield lambda allowed: setattr(matmul, name, values[allowed])
+    setattr(matmul, name, before)
 
 
-def test_both_switches_of_tf32(matmul):
+def test_both_switches_of_tf32(allow_tf32):
     gpu = torch.device("cuda", 0)
-    for precision, allowed in (("tf32", True), ("ieee", False)):
-        matmul.fp32_precision = precision
+    for allowed in (True, False):
+        allow_tf32(allowed)
         assert tf32_allowed() == allowed
         expected = "tf32" if allowed else "ieee"
         assert triton._precision(torch.float32, gpu) == expected
     assert triton._precision(torch.bfloat16, gpu) == "ieee"
 
 
-def test_importing_speechbrain_allows_tf32(matmul):
+def test_importing_speechbrain_allows_tf32(allow_tf32):
     """What docs/backends.md says of float32 on a GPU."""
     quirks = importlib.import_module("speechbrain.utils.quirks")
     assert "allow_tf32" in quirks.applied_quirks | quirks.excluded_quirks
-    matmul.fp32_precision = "ieee"
+    allow_tf32(False)
     quirks.allow_tf32()
     assert tf32_allowed()
     torch.backends.cuda.matmul.allow_tf32 = False
