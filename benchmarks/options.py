@@ -1,7 +1,10 @@
 """The options that a comparison hands to a recipe's train.py."""
 
+import json
 import os
 import re
+
+import ruamel.yaml
 
 # What the comparison gives itself -> its own option for it.
 _OWN = {
@@ -12,7 +15,7 @@ _OWN = {
     "--save_folder": "--out",
     "--results_csv": "--results",
 }
-_PATH = re.compile(r"--\w+_(folder|file)")
+_PATH = re.compile(r"--\w+_(folder|file|annotations?)")
 
 
 def parse_system(text):
@@ -134,8 +137,9 @@ def without(options, names):
 def from_recipe(options, recipe):
     """Paths that exist in the current folder, as seen from the recipe's.
 
-    Those of options named ``*_folder`` or ``*_file``; absolute ones and such
-    as don't exist stay. They become relative ones, since they are part of the
+    Those of options named ``*_folder``, ``*_file`` or ``*_annotation``, and in
+    ``test_annotations``; absolute ones and such as don't exist stay. They
+    become relative ones, since they are part of the
     settings, which should have one name wherever the repository is.
 
     Arguments
@@ -162,6 +166,10 @@ def from_recipe(options, recipe):
 
 
 def _moved(path, recipe):
+    if path.startswith("{"):
+        sets = ruamel.yaml.YAML(typ="safe").load(path)
+        moved = {str(k): _moved(str(v), recipe) for k, v in sets.items()}
+        return json.dumps(moved, ensure_ascii=False)
     if os.path.isabs(path) or not os.path.exists(path):
         return path
     return os.path.relpath(path, recipe.resolve())

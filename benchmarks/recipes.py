@@ -16,8 +16,8 @@ A trained system may be tested once more, with other options:
     --test lm_folder=results/lm/2223,lm_weight=0.1
 
 What is not named below is handed to the recipe's train.py. There a relative
-path of an option *_folder or *_file is one of the current folder, if it
-exists there, and else one of the recipe's folder.
+path of an option *_folder, *_file or *_annotation is one of the current
+folder, if it exists there, and else one of the recipe's folder.
 """
 
 import argparse
@@ -31,7 +31,13 @@ from ruamel.yaml.error import YAMLError
 from benchmarks import comparison, page
 from benchmarks.options import parse_pairs, parse_system
 from benchmarks.rows import load
-from benchmarks.runs import SYSTEMS, finished, other_corpus, plan
+from benchmarks.runs import (
+    SYSTEMS,
+    finished,
+    other_annotation,
+    other_corpus,
+    plan,
+)
 from benchmarks.tables import NOTHING, markdown
 
 _DEFAULT = ("LiGRU", "SLiGRU", "LSTM", "GRU", "stock-LiGRU")
@@ -122,6 +128,12 @@ def _check_corpora(runs, rows, args):
                 f"{run.name} was trained on {other}, not on "
                 f"{args.data_folder.resolve()}; give another --corpus NAME, or "
                 "another --out and --results"
+            )
+        other = other_annotation(run, rows, args.recipe)
+        if other:
+            raise ValueError(
+                f"{run.name} has rows of other data: {other}; give another "
+                "--corpus NAME, or another --out and --results"
             )
 
 

@@ -1,6 +1,7 @@
 """The trainings of a comparison, and which of them are done."""
 
 import re
+import shlex
 from dataclasses import dataclass
 from itertools import product
 
@@ -143,7 +144,11 @@ def _run(system, seed, arguments, trained_as=None):
         seed,
         settings,
         arguments,
-        splits=tuple(as_list(tree.get("test_splits", "test"))),
+        splits=tuple(
+            as_list(
+                tree.get("test_annotations") or tree.get("test_splits", "test")
+            )
+        ),
         lm=name_lm(tree.get("lm_folder")),
         device=run_opts["device"].partition(":")[0],
         trained_as=trained_as,
@@ -211,3 +216,47 @@ def other_corpus(run, rows, recipe, out, data_folder):
         if folder.exists() and folder.resolve() != data_folder.resolve():
             return folder.resolve()
     return None
+
+
+def other_annotation(run, rows, recipe):
+    """An annotation that a row of the run is of, but the run isn't.
+
+    Where annotations lie is no part of a run's name, either.
+
+    Arguments
+    ---------
+    run : Run
+    rows : pandas.DataFrame
+        Of the result file.
+    recipe : pathlib.Path
+
+    Returns
+    -------
+    str | None
+        Which, and what it was and is.
+    """
+    now = _annotations(shlex.join(["train.py", *run.arguments]), recipe)
+    mine = where(rows, settings=run.settings, seed=str(run.seed))
+    for command in mine.get("command", ()):
+        then = _annotations(command, recipe)
+        # Another test of it may be of other sets, by other names.
+        names = {name for name in (*now, *then) if not name.startswith("test")}
+        for name in sorted(names | (now.keys() & then.keys())):
+            if then.get(name) != now.get(name):
+                return f"{name} was {then.get(name)} and is {now.get(name)}"
+    return None
+
+
+def _annotations(command, recipe):
+    found = {}
+    for key in ("train_annotation", "valid_annotation", "test_annotations"):
+        value = option(command, f"--{key}") or ""
+        if value.startswith("{"):
+            sets = ruamel.yaml.YAML(typ="safe").load(value)
+            found |= {f"{key}' {k}": path for k, path in sets.items()}
+        elif value:
+            found[key] = value
+    return {
+        name: str((recipe.resolve() / path).resolve())
+        for name, path in found.items()
+    }

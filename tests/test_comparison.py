@@ -1,5 +1,6 @@
 """The comparison of recurrent layers: plan, skip, means and page."""
 
+import os
 import re
 import shlex
 import subprocess
@@ -20,7 +21,7 @@ from benchmarks import (
     recipes,
 )
 from benchmarks.rows import load
-from benchmarks.runs import finished, plan
+from benchmarks.runs import finished, other_annotation, plan
 from speechbrain_ligru_fast.asr.provenance import (
     describe_command,
     describe_device,
@@ -170,6 +171,32 @@ def test_the_command_line_names_the_test_sets(tmp_path, option):
     assert not finished(run, frame(one))
     assert finished(run, frame(one, row_of(run, "test-b")))
     assert planned(tmp_path).splits == ("test-tiny",)
+
+
+def test_a_corpus_of_ones_own(tmp_path, monkeypatch):
+    """Its rows are found, and are not those of other annotations."""
+    monkeypatch.chdir(tmp_path)
+    for name in ("train", "dev", "clean", "noisy", "other"):
+        (tmp_path / name).mkdir()
+    recipe = ROOT / "recipes" / "LibriSpeech"
+
+    def given(train="train", clean="clean"):
+        sets = f"--test_annotations={{clean: {clean}, 2: noisy}}"
+        own = ["--train_annotation", train, "--valid_annotation=dev", sets]
+        return planned(tmp_path, "--device", "cpu", *own)
+
+    run = given()
+    assert run.splits == ("clean", "2")
+    path = os.path.relpath(tmp_path / "train", recipe)
+    assert path in run.arguments
+    rows = frame(row_of(run, "clean"), row_of(run, "2"))
+    assert finished(run, rows)
+    assert other_annotation(run, rows, recipe) is None
+    for other in (given(train="other"), given(clean="other")):
+        assert other.settings == run.settings
+        found = other_annotation(other, rows, recipe)
+        assert found and found.endswith(f"and is {tmp_path / 'other'}")
+    assert other_annotation(planned(tmp_path), rows, recipe)
 
 
 def test_what_was_done_on_a_cpu_is_not_done_on_a_gpu(tmp_path):
