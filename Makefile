@@ -9,16 +9,20 @@ EXTRAS := recipes,report,demo,cuda,test
 
 setup: $(STAMP)
 
-# uv installs torch's 5 GB in seconds; it is itself installed with pip.
+# uv installs torch's 5 GB in seconds; it is itself installed with pip. Only if
+# told to does it compile them, without which every process of the tests would
+# where Python may write none of it (PYTHONDONTWRITEBYTECODE).
+UV := python -m uv pip install --quiet --compile-bytecode --python
+
 $(STAMP): setup.cfg pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet uv
-	$(BIN)/python -m uv pip install --quiet --python $(BIN)/python \
+	$(BIN)/$(UV) $(BIN)/python \
 		--constraint constraints.txt --editable '.[$(EXTRAS)]'
 	touch $@
 
 test: $(STAMP) lint
-	$(BIN)/python -m pytest --numprocesses 2
+	$(BIN)/python -m pytest --numprocesses 2 --dist worksteal
 
 # The layers and the operator on the lower bounds in setup.cfg, in an
 # environment of its own. torchaudio loads beside torch's own release only.
@@ -34,9 +38,9 @@ oldest plain: export PYTHONPATH =
 oldest: $(STAMP)
 	rm -rf $(OLDEST)
 	$(PYTHON) -m venv $(OLDEST)
-	$(BIN)/python -m uv pip install --quiet --python $(OLDEST)/bin/python \
+	$(BIN)/$(UV) $(OLDEST)/bin/python \
 		--resolution lowest-direct --editable . torchaudio==2.7.1
-	$(BIN)/python -m uv pip install --quiet --python $(OLDEST)/bin/python \
+	$(BIN)/$(UV) $(OLDEST)/bin/python \
 		pytest pytest-xdist hypothesis
 	$(OLDEST)/bin/python -m pytest --numprocesses 2 $(CORE:%=tests/test_%.py)
 
