@@ -46,6 +46,16 @@ def level_of_logging():
     logging.getLogger().setLevel(logging.WARNING)
 
 
+@pytest.fixture(autouse=True, scope="session")
+def no_list_of_packages():
+    """No experiment lists the installed packages, which takes seconds."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(
+            "speechbrain.utils.logger.get_environment_description", str
+        )
+        yield
+
+
 @pytest.fixture
 def poisoned_memory(monkeypatch):
     """Uninitialised memory holds NaN, so that reading it shows.
@@ -118,10 +128,6 @@ def recipe_runner(monkeypatch):
         # SpeechBrain replaces the hook for the rest of the process.
         monkeypatch.setattr(sys, "excepthook", sys.excepthook)
         monkeypatch.setattr(sys, "argv", command)
-        # It lists the installed packages, which takes seconds.
-        monkeypatch.setattr(
-            "speechbrain.utils.logger.get_environment_description", str
-        )
         return runpy.run_path(str(path), run_name="__main__")
 
     return run

@@ -117,9 +117,6 @@ def recipe(monkeypatch):
         "speechbrain.nnet.losses.transducer_loss",
         speechbrain_systems.transducer_loss,
     )
-    monkeypatch.setattr(
-        "speechbrain.utils.logger.get_environment_description", str
-    )
     monkeypatch.setattr(sys, "excepthook", sys.excepthook)
 
     def run(kind, out, options, flags):
