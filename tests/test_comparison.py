@@ -9,6 +9,7 @@ from types import SimpleNamespace
 
 import pandas as pd
 import pytest
+import ruamel.yaml
 import tiny_corpora
 from result_rows import rows_file
 
@@ -27,9 +28,55 @@ from speechbrain_ligru_fast.asr.provenance import (
     describe_device,
 )
 from speechbrain_ligru_fast.asr.results import append_row, read_rows
+from speechbrain_ligru_fast.asr.yaml_files import compose
 
 ROOT = Path(__file__).parent.parent
-YAML = ROOT / "tests" / "hparams" / "tiny_timit.yaml"
+HPARAMS = ROOT / "tests" / "hparams"
+TIMIT = HPARAMS / "tiny_timit.yaml"
+LIBRISPEECH = HPARAMS / "tiny_librispeech.yaml"
+# Stands for a recipe's YAML, which a plan parses several times in seconds.
+KEYS = """\
+seed: 1
+corpus: tiny
+output_folder: !ref results/<seed>
+results_csv: !ref <output_folder>/results.csv
+data_folder: !PLACEHOLDER
+noise_folder: null
+lm_folder: null
+tokenizer_file: null
+number_of_epochs: 2
+lr: 0.1
+dropout: 0.2
+rnn_class: !PLACEHOLDER
+backend: auto
+rnn_neurons: 16
+beam_size: 2
+"""
+TEST_SPLITS = "test_splits: [test-tiny]\n"
+
+
+def keys_file(folder, keys=KEYS):
+    path = folder / "keys.yaml"
+    path.write_text(keys)
+    return path
+
+
+@pytest.mark.parametrize(
+    "path, keys", [(TIMIT, KEYS), (LIBRISPEECH, KEYS + TEST_SPLITS)]
+)
+def test_the_recipes_have_the_keys(path, keys, tmp_path):
+    """And plan the same run, but for its settings."""
+    read = ruamel.yaml.YAML().load
+    assert set(read(keys)) <= set(read(compose(path)))
+    assert ("test_splits" in read(compose(path))) == ("test_splits" in keys)
+    options = ["--lm_folder", "lm", "--beam_size=3", "--device=cuda:1"]
+    want, got = (
+        planned(tmp_path, *options, yaml=yaml)
+        for yaml in (path, keys_file(tmp_path, keys))
+    )
+    assert got.arguments[1:] == want.arguments[1:]
+    assert (got.splits, got.lm) == (want.splits, want.lm)
+    assert got.device == want.device == "cuda"
 
 
 @pytest.fixture
@@ -37,7 +84,7 @@ def command(tmp_path):
     """Arguments of the tool for the TIMIT recipe."""
     corpus = tiny_corpora.make_timit(tmp_path / "TIMIT")
     return [
-        *[str(ROOT / "recipes" / "TIMIT"), str(YAML)],
+        *[str(ROOT / "recipes" / "TIMIT"), str(keys_file(tmp_path))],
         *["--data_folder", str(corpus), "--out", str(tmp_path / "out")],
         *["--device", "cpu", "--backend", "torchscript"],
     ]
@@ -46,6 +93,7 @@ def command(tmp_path):
 def test_a_run_its_row_its_page_and_no_second_run(
     command, tmp_path, capsys, monkeypatch
 ):
+    command[1] = str(TIMIT)
     command += ["--systems", "LSTM", "--seeds", "3"]
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
     assert recipes.main(command) == 0, capsys.readouterr().out
@@ -125,20 +173,19 @@ def test_what_is_not_there_is_said_first(command, tmp_path, capsys, option):
     assert not (tmp_path / "out").exists()
 
 
-LIBRISPEECH = ROOT / "tests" / "hparams" / "tiny_librispeech.yaml"
-
-
-def planned(folder, *rest, data="corpus"):
+def planned(folder, *rest, yaml=None):
     """The one run that the tool would make."""
-    (run,) = planned_all(folder, *rest, data=data)
+    (run,) = planned_all(folder, *rest, yaml=yaml)
     return run
 
 
-def planned_all(folder, *rest, data="corpus"):
+def planned_all(folder, *rest, yaml=None):
     """The runs that the tool would make."""
-    (folder / data).mkdir(exist_ok=True)
-    tool = [str(ROOT / "recipes" / "LibriSpeech"), str(LIBRISPEECH)]
-    tool += ["--data_folder", str(folder / data), "--out", str(folder / "out")]
+    data = folder / "corpus"
+    data.mkdir(exist_ok=True)
+    yaml = yaml or keys_file(folder, KEYS + TEST_SPLITS)
+    tool = [str(ROOT / "recipes" / "LibriSpeech"), str(yaml)]
+    tool += ["--data_folder", str(data), "--out", str(folder / "out")]
     tool += ["--systems", "SLiGRU", "--seeds", "1"]
     args, rest = recipes._parser().parse_known_args([*tool, *rest])
     args.results = args.out / "results.csv"
