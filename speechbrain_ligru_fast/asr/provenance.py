@@ -107,6 +107,8 @@ def describe_command(arguments):
     >>> describe_command(["train.py", "--data_folder", "../data"])
     'python train.py --data_folder ../data'
     >>> folder = os.getcwd()
+    >>> describe_command(["train.py", f"--out={folder}/lr=1", f"{folder}/b=c"])
+    'python train.py --out=lr=1 b=c'
     >>> describe_command(["train.py", f"--sets={{a: {folder}/a, b: b}}"])
     "python train.py '--sets={a: a, b: b}'"
 
@@ -119,7 +121,10 @@ def describe_command(arguments):
     """
 
     def shorten(argument):
-        key, equals, value = argument.rpartition("=")
+        key, equals, value = "", "", argument
+        # A folder's name may have a "=", too.
+        if argument.startswith("--") and "=" in argument:
+            key, equals, value = argument.partition("=")
         if os.path.isabs(value):
             value = os.path.relpath(value)
         elif value[:1] in ("{", "["):
