@@ -103,7 +103,8 @@ def load_experiment(arguments=None):
         changes += _DEBUG_FOLDER
     hparams = load_hyperpyyaml(_stream(document, path), changes)
     _check_folders(hparams)
-    hparams["fingerprint"] = fingerprint(document, changes, run_opts)
+    hparams["written"] = written = changed(document, changes)
+    hparams["fingerprint"] = fingerprint(written, run_opts=run_opts)
     hparams["settings"] = hparams["fingerprint"]
     hparams["commit"] = describe_commit()
     hparams["trains_in_folder"] = _trains_in_folder(run_opts)
@@ -125,7 +126,7 @@ def load_experiment(arguments=None):
         run_on_main(lock_folder, args=(hparams["save_folder"],))
     hparams["changes"] = ""
     if not _is_passing(run_opts):
-        begun = settings(document, changes, run_opts)
+        begun = settings(written, run_opts=run_opts)
         begun["seed"] = str(hparams["seed"])
         if hparams.get("lm_folder"):
             # Where it validates too, it chooses checkpoints.
@@ -136,7 +137,6 @@ def load_experiment(arguments=None):
         )
     sb.create_experiment_directory(folder)
     hparams["document"] = resolved(document, changes)
-    hparams["written"] = changed(document, changes)
     run_on_main(_keep, args=(hparams, run_opts))
     return hparams, run_opts
 

@@ -1,5 +1,6 @@
 """A name for everything that decides a run's result but its seed."""
 
+import functools
 import hashlib
 import io
 
@@ -118,9 +119,18 @@ def settings(document, overrides="", run_opts=None):
 
 
 def _nodes(document, overrides):
+    several = () if count_processes() > 1 else _OF_SEVERAL
+    if overrides:
+        document = changed(document, overrides)
+    return _nodes_without(document, (*_LEFT_OUT, *several))
+
+
+# The name and the settings of one run: a recipe takes long to parse.
+@functools.lru_cache(maxsize=1)
+def _nodes_without(document, left_out):
     yaml = ruamel.yaml.YAML()
-    tree = yaml.load(changed(document, overrides))
-    for key in (*_LEFT_OUT, *(_OF_SEVERAL if count_processes() == 1 else ())):
+    tree = yaml.load(document)
+    for key in left_out:
         tree.pop(key, None)
     stream = io.StringIO()
     yaml.dump(tree, stream)
