@@ -52,7 +52,13 @@ backend: auto
 rnn_neurons: 16
 beam_size: 2
 """
-TEST_SPLITS = "test_splits: [test-tiny]\n"
+# What the recipe for LibriSpeech has besides
+SETS = """\
+test_splits: [test-tiny]
+test_annotations: {}
+train_annotation: train.json
+valid_annotation: valid.json
+"""
 
 
 def keys_file(folder, keys=KEYS):
@@ -62,7 +68,7 @@ def keys_file(folder, keys=KEYS):
 
 
 @pytest.mark.parametrize(
-    "path, keys", [(TIMIT, KEYS), (LIBRISPEECH, KEYS + TEST_SPLITS)]
+    "path, keys", [(TIMIT, KEYS), (LIBRISPEECH, KEYS + SETS)]
 )
 def test_the_recipes_have_the_keys(path, keys, tmp_path):
     """And plan the same run, but for its settings."""
@@ -183,7 +189,7 @@ def planned_all(folder, *rest, yaml=None):
     """The runs that the tool would make."""
     data = folder / "corpus"
     data.mkdir(exist_ok=True)
-    yaml = yaml or keys_file(folder, KEYS + TEST_SPLITS)
+    yaml = yaml or keys_file(folder, KEYS + SETS)
     tool = [str(ROOT / "recipes" / "LibriSpeech"), str(yaml)]
     tool += ["--data_folder", str(data), "--out", str(folder / "out")]
     tool += ["--systems", "SLiGRU", "--seeds", "1"]
