@@ -28,7 +28,7 @@ test: $(STAMP) lint
 # environment of its own. torchaudio loads beside torch's own release only.
 OLDEST := build/oldest
 CORE := autocast backends bad_input compile empty export failures fakes flops \
-	installed jit layers lengths needed not_finite numba_cache order padding \
+	installed jit layers lengths needed not_finite numba_cache padding \
 	precision products pytorch_kaldi recompute scan single state_dict streaming \
 	structure transforms versions wrapped_modules
 
