@@ -177,6 +177,11 @@ def _optional(x, dtype, shape):
     return None if x is None else x.to(dtype).reshape(shape)
 
 
+def _detached(*tensors):
+    """A scripted loop keeps tensors for a backward that ops.py has itself."""
+    return [None if x is None else x.detach() for x in tensors]
+
+
 def scan_forward(spec, w, u, h0, mask, lengths, ln_weight, ln_bias, save):
     """See backends/reference.py."""
     batch, steps, width = w.shape
@@ -184,6 +189,7 @@ def scan_forward(spec, w, u, h0, mask, lengths, ln_weight, ln_bias, save):
     dtype = accumulate_dtype(w.dtype)
     if h0 is None:
         h0 = w.new_zeros(d * batch, hidden)
+    w, u, h0, ln_weight, ln_bias = _detached(w, u, h0, ln_weight, ln_bias)
     lists = _forward_loop(
         _columns(to_scan_order(w.unsqueeze(0).to(dtype), d, lengths)),
         u,
@@ -233,6 +239,7 @@ def scan_backward(
     def steps_of(x):
         return _columns(to_scan_order(x.to(dtype), d, lengths))
 
+    u, ln_weight = _detached(u, ln_weight)
     dgates, dprojected, carry = _backward_loop(
         steps_of(split_directions(grad, d)),
         steps_of(previous),
