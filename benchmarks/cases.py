@@ -3,7 +3,7 @@
 from dataclasses import asdict, dataclass, replace
 from itertools import cycle, product
 
-from speechbrain_ligru_fast.spec import NONLINEARITIES
+from speechbrain_ligru_fast.backends.spec import NONLINEARITIES
 
 LIGRU_MODELS = ("LiGRU", "SLiGRU")
 TORCH_MODELS = ("LSTM", "GRU")

@@ -35,7 +35,7 @@ from speechbrain_ligru_fast.asr.config import load_experiment
 from speechbrain_ligru_fast.asr.corpora.timit import prepare_timit
 from speechbrain_ligru_fast.asr.data import loader_options, make_dataset
 from speechbrain_ligru_fast.backends import choose
-from speechbrain_ligru_fast.spec import ScanSpec
+from speechbrain_ligru_fast.backends.spec import ScanSpec
 
 SYSTEM = (
     pathlib.Path(__file__).resolve().parent.parent

@@ -9,7 +9,7 @@ import speechbrain_ligru_fast as fast
 from benchmarks.cases import TORCH_MODELS
 from benchmarks.linear_backward import edited
 from speechbrain_ligru_fast.backends import choose
-from speechbrain_ligru_fast.spec import ScanSpec
+from speechbrain_ligru_fast.backends.spec import ScanSpec
 
 STOCK = "speechbrain"
 STOCK_JIT = "speechbrain-jit"

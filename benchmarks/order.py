@@ -14,8 +14,8 @@ import pathlib
 import numpy as np
 import pandas as pd
 
-from speechbrain_ligru_fast.backends.order import COLUMNS, TABLE
-from speechbrain_ligru_fast.spec import BACKENDS
+from speechbrain_ligru_fast.backends.auto import COLUMNS, TABLE
+from speechbrain_ligru_fast.backends.spec import BACKENDS
 
 RESULTS = pathlib.Path(__file__).parent / "results" / "gpu.csv"
 GROUP = ["device", "model", "dtype"]

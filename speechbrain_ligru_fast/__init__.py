@@ -9,7 +9,7 @@ __version__ = "0.1.0"
 _PUBLIC = {
     "LiGRU": "layers",
     "SLiGRU": "layers",
-    "ligru_scan": "ops",
+    "ligru_scan": "scan.operator",
     "available_backends": "backends",
     "register": "lobe",
     "accelerate": "lobe",

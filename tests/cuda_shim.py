@@ -19,7 +19,7 @@ from speechbrain_ligru_fast.backends import cuda
 from speechbrain_ligru_fast.backends.cuda import build
 from speechbrain_ligru_fast.backends.cuda.plan import Limits, Plan, plan
 from speechbrain_ligru_fast.backends.failures import CannotRun
-from speechbrain_ligru_fast.spec import BACKENDS
+from speechbrain_ligru_fast.backends.spec import BACKENDS
 
 SIMT = pathlib.Path(__file__).parent / "simt"
 # These only choose a branch: one compiled kernel serves all their values.

@@ -20,7 +20,7 @@ from speechbrain_ligru_fast.backends.failures import (
     Broken,
     Refused,
 )
-from speechbrain_ligru_fast.spec import BACKENDS, ScanSpec
+from speechbrain_ligru_fast.backends.spec import BACKENDS, ScanSpec
 
 CPU = ("cpu", torch.float32, ScanSpec())
 
@@ -40,9 +40,9 @@ def name_of(module):
 
 def replace(monkeypatch, **others):
     """Backends, or reasons why there are none, in the place of ours."""
-    working = backends._load
+    working = backends.loading.load
     monkeypatch.setattr(
-        backends, "_load", lambda name: others.get(name) or working(name)
+        backends.loading, "load", lambda name: others.get(name) or working(name)
     )
 
 
@@ -139,12 +139,12 @@ def test_a_missing_library_that_is_optional_is_no_fault(monkeypatch):
         name = path.rpartition(".")[2]
         raise ModuleNotFoundError(f"No module named {name!r}", name=name)
 
-    monkeypatch.setattr(backends.importlib, "import_module", absent)
-    backends._load.cache_clear()
+    monkeypatch.setattr(backends.loading.importlib, "import_module", absent)
+    backends.loading.load.cache_clear()
     try:
-        reasons = [backends._load(name) for name in ("triton", "numba")]
+        reasons = [backends.loading.load(name) for name in ("triton", "numba")]
     finally:
-        backends._load.cache_clear()
+        backends.loading.load.cache_clear()
     assert [isinstance(r, Broken) for r in reasons] == [False, True]
 
 
@@ -152,12 +152,12 @@ def test_a_broken_library_is_a_reason(monkeypatch):
     def broken(path):
         raise OSError("libllvmlite.so: cannot open shared object file")
 
-    monkeypatch.setattr(backends.importlib, "import_module", broken)
-    backends._load.cache_clear()
+    monkeypatch.setattr(backends.loading.importlib, "import_module", broken)
+    backends.loading.load.cache_clear()
     try:
         reason = fast.available_backends()["numba"]
     finally:
-        backends._load.cache_clear()
+        backends.loading.load.cache_clear()
     assert reason == (
         "its library can't be imported: "
         "libllvmlite.so: cannot open shared object file"
@@ -199,7 +199,7 @@ import json, logging, sys
 import torch
 from speechbrain_ligru_fast import available_backends, backends, ligru_scan
 from speechbrain_ligru_fast.backends.numba.cpu import target
-from speechbrain_ligru_fast.spec import ScanSpec
+from speechbrain_ligru_fast.backends.spec import ScanSpec
 
 logging.basicConfig(level=logging.INFO, stream=sys.stderr)
 if sys.argv[1] == "host too":

@@ -7,7 +7,7 @@ from speechbrain.nnet.CNN import Conv2d, get_padding_elem
 from speechbrain.nnet.pooling import Pooling1d, Pooling2d
 from torch import nn
 
-from speechbrain_ligru_fast import cnn, parts
+from speechbrain_ligru_fast.lobe import cnn, parts
 
 pytestmark = pytest.mark.usefixtures("poisoned_memory")
 

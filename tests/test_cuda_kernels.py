@@ -16,7 +16,7 @@ from speechbrain_ligru_fast import backends, ligru_scan
 from speechbrain_ligru_fast.backends import cuda
 from speechbrain_ligru_fast.backends.cuda import build
 from speechbrain_ligru_fast.backends.failures import Refused
-from speechbrain_ligru_fast.spec import NONLINEARITIES
+from speechbrain_ligru_fast.backends.spec import NONLINEARITIES
 
 pytestmark = pytest.mark.usefixtures("poisoned_memory")
 

@@ -8,7 +8,7 @@ import torch
 from speechbrain_ligru_fast.backends import cuda
 from speechbrain_ligru_fast.backends.cuda import launch
 from speechbrain_ligru_fast.backends.cuda.plan import Limits, plan
-from speechbrain_ligru_fast.spec import ScanSpec
+from speechbrain_ligru_fast.backends.spec import ScanSpec
 
 H100 = Limits((9, 0), 132, 232448, 16)
 

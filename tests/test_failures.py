@@ -15,7 +15,7 @@ from speechbrain_ligru_fast.backends.failures import (
     EarlierFailure,
     Refused,
 )
-from speechbrain_ligru_fast.spec import ScanSpec
+from speechbrain_ligru_fast.backends.spec import ScanSpec
 
 
 class CompilerError(Exception):
@@ -47,7 +47,7 @@ def fresh(monkeypatch):
 @pytest.fixture
 def stand_in(monkeypatch):
     """Puts a backend that fails where told in numba's place."""
-    working = backends._load
+    working = backends.loading.load
 
     def put(place, error):
         called = []
@@ -67,7 +67,9 @@ def stand_in(monkeypatch):
             **{name: function(name) for name in PLACES},
         )
         monkeypatch.setattr(
-            backends, "_load", lambda n: module if n == "numba" else working(n)
+            backends.loading,
+            "load",
+            lambda n: module if n == "numba" else working(n),
         )
         return called
 
@@ -226,7 +228,7 @@ def test_any_backward_reads_what_a_forward_saved(
 def test_a_recomputation_rounds_as_what_ran(stand_in):
     """Numba's may read states whole; the one that goes on doesn't."""
     stand_in("scan_forward", CompilerError("any"))
-    module = backends._load("numba")
+    module = backends.loading.load("numba")
     module.rounds_states = lambda device_type, dtype: False
     scan = ("cpu", torch.float32, ScanSpec(), 5)
     grad = torch.zeros(2, 5, 6)

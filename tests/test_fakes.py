@@ -16,8 +16,10 @@ from torch.nn.utils import prune as pruning
 from torch.utils._pytree import tree_map
 
 import speechbrain_ligru_fast as fast
-from speechbrain_ligru_fast import cnn, lengths, ops
-from speechbrain_ligru_fast.custom_op import NAMESPACE
+from speechbrain_ligru_fast.lobe import cnn
+from speechbrain_ligru_fast.scan import lengths
+from speechbrain_ligru_fast.scan import operator as ops
+from speechbrain_ligru_fast.scan.custom_op import NAMESPACE
 
 
 def described(results):

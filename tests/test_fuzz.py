@@ -5,7 +5,7 @@ import torch
 import twins
 from hypothesis import strategies as st
 
-from speechbrain_ligru_fast.spec import NONLINEARITIES
+from speechbrain_ligru_fast.backends.spec import NONLINEARITIES
 
 LAYERS = st.fixed_dictionaries(
     {

@@ -14,9 +14,9 @@ from benchmarks.gpu import (
     measure,
     rivals,
 )
-from speechbrain_ligru_fast import ops
 from speechbrain_ligru_fast.backends import choose
-from speechbrain_ligru_fast.spec import ScanSpec
+from speechbrain_ligru_fast.backends.spec import ScanSpec
+from speechbrain_ligru_fast.scan import operator as ops
 
 
 def test_a_decoders_step_goes_on_from_a_state():

@@ -5,9 +5,9 @@ import torch
 import twins
 
 import speechbrain_ligru_fast as fast
-from speechbrain_ligru_fast import lengths
-from speechbrain_ligru_fast.norm import masked_batch_norm
-from speechbrain_ligru_fast.rows import valid_frames
+from speechbrain_ligru_fast.layers.batch_norm import masked_batch_norm
+from speechbrain_ligru_fast.scan import lengths
+from speechbrain_ligru_fast.scan.lengths import valid_frames
 
 pytestmark = pytest.mark.usefixtures("poisoned_memory")
 

@@ -14,7 +14,7 @@ from test_scan import OPTIONS, SIXTY, arguments, run, scans
 
 from speechbrain_ligru_fast import ligru_scan, matrix_unit
 from speechbrain_ligru_fast.backends import rounds_states
-from speechbrain_ligru_fast.spec import NONLINEARITIES, ScanSpec
+from speechbrain_ligru_fast.backends.spec import NONLINEARITIES, ScanSpec
 
 numba = pytest.importorskip("numba")
 backend = pytest.importorskip("speechbrain_ligru_fast.backends.numba.cpu")

@@ -10,7 +10,8 @@ import twins
 from torch.utils.flop_counter import FlopCounterMode
 
 import speechbrain_ligru_fast as fast
-from speechbrain_ligru_fast import backends, ops
+from speechbrain_ligru_fast import backends
+from speechbrain_ligru_fast.scan import operator as ops
 
 SHAPE = (3, 6, 5)
 

@@ -13,7 +13,7 @@ import torch
 
 from speechbrain_ligru_fast import backends
 from speechbrain_ligru_fast.backends import numba as backend
-from speechbrain_ligru_fast.spec import ScanSpec
+from speechbrain_ligru_fast.backends.spec import ScanSpec
 
 pytest.importorskip("numba_cuda")
 

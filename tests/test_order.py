@@ -8,8 +8,8 @@ import torch
 
 from benchmarks.order import order
 from speechbrain_ligru_fast import backends
-from speechbrain_ligru_fast.backends.order import COLUMNS, TABLE, gpu_order
-from speechbrain_ligru_fast.spec import BACKENDS, ScanSpec
+from speechbrain_ligru_fast.backends.auto import COLUMNS, TABLE, gpu_order
+from speechbrain_ligru_fast.backends.spec import BACKENDS, ScanSpec
 
 DEFAULT = BACKENDS[1:]
 
@@ -49,11 +49,11 @@ def test_float32_is_what_its_products_are(table, monkeypatch):
     asked = ("GPU A", torch.float32, False)
     assert gpu_order(*asked, tf32=True, table=table)[0] == "numba"
     assert gpu_order("GPU A", torch.bfloat16, False, True, table)[0] == "triton"
-    monkeypatch.setattr(backends.order.gpu_order, "__defaults__", (0, table))
+    monkeypatch.setattr(backends.auto.gpu_order, "__defaults__", (0, table))
     monkeypatch.setattr(torch.cuda, "get_device_name", lambda: "GPU A")
     monkeypatch.setattr(
-        backends,
-        "_load",
+        backends.loading,
+        "load",
         lambda name: types.SimpleNamespace(
             name=name, unavailable=lambda *arguments: None
         ),
@@ -74,13 +74,11 @@ def test_the_committed_table_is_readable():
 
 
 def test_auto_follows_it(table, monkeypatch):
-    monkeypatch.setattr(
-        backends.order.gpu_order, "__defaults__", (False, table)
-    )
+    monkeypatch.setattr(backends.auto.gpu_order, "__defaults__", (False, table))
     monkeypatch.setattr(torch.cuda, "get_device_name", lambda: "GPU A")
     monkeypatch.setattr(
-        backends,
-        "_load",
+        backends.loading,
+        "load",
         lambda name: types.SimpleNamespace(
             name=name, unavailable=lambda *arguments: None
         ),

@@ -5,7 +5,7 @@ import pytest
 import torch
 import twins
 
-from speechbrain_ligru_fast import ops
+from speechbrain_ligru_fast.scan import operator as ops
 
 pytestmark = pytest.mark.usefixtures("poisoned_memory")
 

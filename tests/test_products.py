@@ -7,9 +7,8 @@ import torch
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from speechbrain_ligru_fast import matrix_unit
-from speechbrain_ligru_fast.backends import triton
-from speechbrain_ligru_fast.products import (
+from speechbrain_ligru_fast.backends import matrix_unit, triton
+from speechbrain_ligru_fast.backends.products import (
     recurrent_weight_gradient,
     tf32_allowed,
 )

@@ -14,7 +14,7 @@ import speechbrain_ligru_fast as fast
 from benchmarks.cases import QUICK_PARITY_CASES
 from benchmarks.verify import check_options
 from speechbrain_ligru_fast import ligru_scan, ops, recompute
-from speechbrain_ligru_fast.spec import NONLINEARITIES
+from speechbrain_ligru_fast.backends.spec import NONLINEARITIES
 
 pytestmark = pytest.mark.usefixtures("poisoned_memory")
 

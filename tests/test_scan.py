@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from torch.autograd import gradcheck
 
 from speechbrain_ligru_fast import ligru_scan, ops
-from speechbrain_ligru_fast.spec import NONLINEARITIES
+from speechbrain_ligru_fast.backends.spec import NONLINEARITIES
 
 pytestmark = pytest.mark.usefixtures("poisoned_memory")
 

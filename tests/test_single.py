@@ -8,7 +8,7 @@ import torch
 from benchmarks.gpu import scans
 from benchmarks.verify import relative_error
 from speechbrain_ligru_fast import backends, ligru_scan
-from speechbrain_ligru_fast.spec import NONLINEARITIES
+from speechbrain_ligru_fast.backends.spec import NONLINEARITIES
 
 OPTIONS = [
     dict(directions=directions, layernorm=layernorm, affine=affine, h0=h0,

@@ -110,7 +110,7 @@ def test_accelerate_and_restore_keep_the_model(backend, model, training):
     parameters = dict(network.named_parameters())
 
     for swap, module in (
-        (accelerate, "speechbrain_ligru_fast.layers"),
+        (accelerate, "speechbrain_ligru_fast.layers.ligru"),
         (restore, "speechbrain.nnet.RNN"),
     ):
         network.load_state_dict(state, strict=False)

@@ -110,7 +110,7 @@ def test_an_ordinary_backward_stays_the_operators(backend, monkeypatch):
     def fail(*arguments):
         raise AssertionError
 
-    monkeypatch.setattr("speechbrain_ligru_fast.unrolled.scan", fail)
+    monkeypatch.setattr("speechbrain_ligru_fast.scan.unrolled.scan", fail)
     ours, _ = pair(backend=backend)
     x = twins.data(SHAPE)
     want = ours(x)[0]

@@ -11,7 +11,7 @@ import torch
 
 from speechbrain_ligru_fast import available_backends, backends
 from speechbrain_ligru_fast.backends.failures import CannotRun
-from speechbrain_ligru_fast.spec import ScanSpec
+from speechbrain_ligru_fast.backends.spec import ScanSpec
 
 triton = pytest.importorskip("triton")
 

@@ -17,6 +17,7 @@ from triton.backends.nvidia.compiler import get_ptxas  # noqa: E402
 from triton.compiler import ASTSource  # noqa: E402
 
 from speechbrain_ligru_fast.backends import triton as backend  # noqa: E402
+from speechbrain_ligru_fast.backends.spec import ScanSpec  # noqa: E402
 from speechbrain_ligru_fast.backends.triton.backward import (  # noqa: E402
     backward_kernel,
 )
@@ -27,7 +28,6 @@ from speechbrain_ligru_fast.backends.triton.plan import (  # noqa: E402
     Device,
     plan,
 )
-from speechbrain_ligru_fast.spec import ScanSpec  # noqa: E402
 
 TARGETS = {
     "sm_80": (GPUTarget("cuda", 80, 32), Device(108, 163 * 1024)),

@@ -14,7 +14,8 @@ import twins
 from torch._dynamo.backends.common import aot_autograd
 
 import speechbrain_ligru_fast as fast
-from speechbrain_ligru_fast import cnn, ops
+from speechbrain_ligru_fast.lobe import cnn
+from speechbrain_ligru_fast.scan import operator as ops
 
 # Version of ``scan`` and ``scan_backward`` -> what a graph holds of them. If
 # this fails, a fake or a formula of gradients has changed: unless it means

@@ -5,7 +5,7 @@ import torch
 
 import speechbrain_ligru_fast as fast
 from speechbrain_ligru_fast.backends import choose
-from speechbrain_ligru_fast.spec import BACKENDS, ScanSpec
+from speechbrain_ligru_fast.backends.spec import BACKENDS, ScanSpec
 
 MODELS = ("LiGRU", "SLiGRU")
 

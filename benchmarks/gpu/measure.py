@@ -14,8 +14,8 @@ from benchmarks.gpu.presence import require
 from benchmarks.impls import RECOMPUTE, warmup_calls
 from speechbrain_ligru_fast import ligru_scan
 from speechbrain_ligru_fast.backends import choose
-from speechbrain_ligru_fast.rows import previous_hidden
-from speechbrain_ligru_fast.spec import BACKENDS, ScanSpec
+from speechbrain_ligru_fast.backends.rows import previous_hidden
+from speechbrain_ligru_fast.backends.spec import BACKENDS, ScanSpec
 
 # (name of the figure's type, autocast dtype or None, whether TF32 is on)
 PRECISIONS = (

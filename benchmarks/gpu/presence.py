@@ -3,7 +3,7 @@
 import torch
 
 from speechbrain_ligru_fast.backends import choose
-from speechbrain_ligru_fast.spec import ScanSpec
+from speechbrain_ligru_fast.backends.spec import ScanSpec
 
 
 class Absent(Exception):

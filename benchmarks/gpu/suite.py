@@ -21,7 +21,7 @@ from benchmarks.gpu.verdicts import (
 )
 from benchmarks.provenance import provenance
 from speechbrain_ligru_fast.asr import results
-from speechbrain_ligru_fast.spec import BACKENDS
+from speechbrain_ligru_fast.backends.spec import BACKENDS
 
 ROOT = Path(__file__).parents[2]
 # Parts of the time: what is proven, and until when backends are verified.

@@ -9,8 +9,7 @@ any other, the lengths stay what they were.
 
 from torch import nn
 
-from speechbrain_ligru_fast.lengths import count_frames
-from speechbrain_ligru_fast.rows import to_relative
+from speechbrain_ligru_fast.scan.lengths import count_frames, to_relative
 
 
 def encode(

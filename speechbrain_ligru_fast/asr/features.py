@@ -5,8 +5,7 @@ from speechbrain.lobes import features as stock
 from speechbrain.processing.features import spectral_magnitude
 from speechbrain.utils.autocast import fwd_default_precision
 
-from speechbrain_ligru_fast.lengths import count_frames
-from speechbrain_ligru_fast.rows import valid_frames
+from speechbrain_ligru_fast.scan.lengths import count_frames, valid_frames
 
 
 class Fbank(stock.Fbank):

@@ -5,8 +5,8 @@ import inspect
 import torch
 
 from speechbrain_ligru_fast.backends import choose
+from speechbrain_ligru_fast.backends.spec import ScanSpec
 from speechbrain_ligru_fast.layers import LiGRU, SLiGRU
-from speechbrain_ligru_fast.spec import ScanSpec
 
 _DTYPES = {
     "fp32": torch.float32,

@@ -8,7 +8,7 @@ what they search.
 import torch
 from speechbrain.decoders import S2SRNNBeamSearcher, S2SRNNGreedySearcher
 
-from speechbrain_ligru_fast.rows import to_relative
+from speechbrain_ligru_fast.scan.lengths import to_relative
 
 
 class _OwnLengths:

@@ -5,9 +5,9 @@ from speechbrain.nnet.CNN import SincConv
 from speechbrain.utils.autocast import fwd_default_precision
 from torch import nn
 
-from speechbrain_ligru_fast.lengths import count_frames
-from speechbrain_ligru_fast.rows import (
+from speechbrain_ligru_fast.scan.lengths import (
     continue_frames,
+    count_frames,
     to_relative,
     valid_frames,
 )

@@ -11,73 +11,25 @@ use only: their libraries may be absent, heavy or broken.
 """
 
 import functools
-import importlib
-import importlib.util
-import logging
 import traceback
 
 import torch
 
-from speechbrain_ligru_fast.backends import order
+from speechbrain_ligru_fast.backends import auto, loading
 from speechbrain_ligru_fast.backends.failures import (
-    Broken,
     CannotRun,
     Refused,
     mendable,
-    warn_of_broken,
 )
-from speechbrain_ligru_fast.products import tf32_allowed
-from speechbrain_ligru_fast.spec import (
+from speechbrain_ligru_fast.backends.products import tf32_allowed
+from speechbrain_ligru_fast.backends.spec import (
     BACKENDS,
     ScanSpec,
     check_backend_name,
 )
 
-logger = logging.getLogger(__name__)
 
-# What ``auto`` asks, in this order, and so imports; on a GPU see order.py.
-CANDIDATES = {
-    "cpu": ("numba", "torchscript", "reference"),
-    "other": ("torchscript", "reference"),
-}
-# Libraries that one does without, unlike Numba.
-_OPTIONAL = ("triton", "cuda", "numba_cuda")
-
-
-@functools.cache
-def _load(name):
-    """The backend's module, or the reason why it can't be imported."""
-    path = f"{__name__}.{name}"
-    if importlib.util.find_spec(path) is None:
-        return f"{name} is not part of this version"
-    try:
-        return importlib.import_module(path)
-    # A broken library may raise anything, OSError for a missing file of its.
-    except Exception as error:
-        reason = f"its library can't be imported: {error}"
-        if isinstance(error, ModuleNotFoundError) and error.name in _OPTIONAL:
-            return reason
-        return Broken(reason)
-
-
-def _reason(name, device_type, dtype, spec):
-    """None if backend ``name`` can run, else why not."""
-    module = _load(name)
-    if isinstance(module, str):
-        return module
-    try:
-        return module.unavailable(device_type, dtype, spec)
-    # A library of an unknown version, or a driver, may fail only when asked.
-    except Exception as error:
-        return Broken(f"its library can't be asked: {error}")
-
-
-# Steps below which packing weights for a compiled loop saves little or costs
-# more than the loop saves, on a CPU (docs/backends.md#measured).
-_SHORT = 4
-
-
-def choose(name, device_type, dtype, spec, steps=_SHORT):
+def choose(name, device_type, dtype, spec, steps=auto.SHORT):
     """The module that runs a scan.
 
     Arguments
@@ -110,7 +62,7 @@ def choose(name, device_type, dtype, spec, steps=_SHORT):
 def _asked(name, device_type, dtype, spec, steps):
     """What a choice depends on."""
     tf32 = device_type == "cuda" and dtype == torch.float32 and tf32_allowed()
-    return name, device_type, dtype, spec, steps < _SHORT, tf32
+    return name, device_type, dtype, spec, steps < auto.SHORT, tf32
 
 
 def rounds_states(name, device_type, dtype, spec, steps, grad=None):
@@ -204,64 +156,24 @@ def _scan(function, dtype, spec, tensor):
     return tensor.device, dtype, spec, tensor.size(2) // parts, rows
 
 
-def _by_speed(device_type, dtype, spec, short, tf32):
-    """Yields backends, the fastest first, and why ``auto`` can't take them.
-
-    ``torchscript`` and ``reference`` run everywhere.
-    """
-    candidates = CANDIDATES.get(device_type, CANDIDATES["other"])
-    if device_type == "cuda":
-        candidates = order.gpu_order(
-            torch.cuda.get_device_name(), dtype, spec.layernorm, tf32
-        )
-    for candidate in candidates:
-        if candidate == "numba" and device_type == "cpu" and short:
-            reason = f"fewer than {_SHORT} steps don't repay packing"
-        else:
-            reason = _reason(candidate, device_type, dtype, spec)
-        if reason is None:
-            passed_over = getattr(_load(candidate), "passed_over", None)
-            reason = passed_over and passed_over(device_type)
-        yield candidate, reason
-
-
 @functools.cache
 def _choose(name, device_type, dtype, spec, short, tf32, refused=()):
     check_backend_name(name)
-    if name != "auto":
-        reason = _reason(name, device_type, dtype, spec)
-        if reason is not None:
-            instead = "torchscript"
-            # Without a GPU there is nothing to ask the others about.
-            if device_type != "cuda" or torch.cuda.is_available():
-                others = _by_speed(device_type, dtype, spec, short, tf32)
-                instead = next(n for n, why in others if why is None)
-            raise RuntimeError(
-                f"backend {name!r} can't run on {device_type} with {dtype}: "
-                f"{reason}. Use backend={instead!r}, or backend='auto' for "
-                "the fastest that can."
-            )
-        return _load(name)
-    slower = []
-    for candidate, reason in _by_speed(device_type, dtype, spec, short, tf32):
-        if candidate in refused:
-            continue
-        if reason is not None:
-            slower.append((candidate, reason))
-            continue
-        logger.info(
-            "LiGRU backend on %s with %s%s: %s%s",
-            device_type,
-            dtype,
-            ", products in TF32" * tf32,
-            candidate,
-            "".join(f"; not {n}: {why}" for n, why in slower),
+    if name == "auto":
+        return auto.pick(device_type, dtype, spec, short, tf32, refused)
+    reason = loading.reason(name, device_type, dtype, spec)
+    if reason is not None:
+        instead = "torchscript"
+        # Without a GPU there is nothing to ask the others about.
+        if device_type != "cuda" or torch.cuda.is_available():
+            others = auto.by_speed(device_type, dtype, spec, short, tf32)
+            instead = next(n for n, why in others if why is None)
+        raise RuntimeError(
+            f"backend {name!r} can't run on {device_type} with {dtype}: "
+            f"{reason}. Use backend={instead!r}, or backend='auto' for "
+            "the fastest that can."
         )
-        for broken, why in slower:
-            if isinstance(why, Broken):
-                warn_of_broken(broken, why, device_type, candidate)
-        return _load(candidate)
-    raise AssertionError("the reference backend runs everywhere")
+    return loading.load(name)
 
 
 def available_backends():
@@ -282,7 +194,7 @@ def available_backends():
     found = {}
     for name in BACKENDS[1:]:
         reasons = [
-            _reason(name, device, torch.float32, ScanSpec())
+            loading.reason(name, device, torch.float32, ScanSpec())
             for device in devices
         ]
         found[name] = "ok" if None in reasons else reasons[-1]

@@ -9,7 +9,7 @@ Shapes: B utterances, D directions, R = D * B rows, T steps, H hidden units.
 
 import torch
 
-from speechbrain_ligru_fast.rows import (
+from speechbrain_ligru_fast.backends.rows import (
     accumulate_dtype,
     active_steps,
     from_scan_order,
@@ -17,7 +17,7 @@ from speechbrain_ligru_fast.rows import (
     split_directions,
     to_scan_order,
 )
-from speechbrain_ligru_fast.spec import LEAKY_SLOPE
+from speechbrain_ligru_fast.backends.spec import LEAKY_SLOPE
 
 
 def unavailable(device_type, dtype, spec):

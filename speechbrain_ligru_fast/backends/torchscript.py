@@ -10,7 +10,7 @@ from typing import List, Optional, Tuple
 import torch
 from torch import Tensor
 
-from speechbrain_ligru_fast.rows import (
+from speechbrain_ligru_fast.backends.rows import (
     accumulate_dtype,
     active_steps,
     from_scan_order,
@@ -18,7 +18,7 @@ from speechbrain_ligru_fast.rows import (
     split_directions,
     to_scan_order,
 )
-from speechbrain_ligru_fast.spec import LEAKY_SLOPE
+from speechbrain_ligru_fast.backends.spec import LEAKY_SLOPE
 
 
 def unavailable(device_type, dtype, spec):

@@ -4,9 +4,9 @@ import torch
 import twins
 
 from speechbrain_ligru_fast.backends import reference, triton
+from speechbrain_ligru_fast.backends.rows import previous_hidden
+from speechbrain_ligru_fast.backends.spec import ScanSpec
 from speechbrain_ligru_fast.backends.triton.plan import Plan
-from speechbrain_ligru_fast.rows import previous_hidden
-from speechbrain_ligru_fast.spec import ScanSpec
 
 FORWARD = ("output", "gates", "normed", "rstd")
 BACKWARD = ("dgates", "dprojected", "dh0")

@@ -17,8 +17,8 @@ from benchmarks.gpu import cases
 from benchmarks.gpu import checks as suite
 from speechbrain_ligru_fast import backends, ligru_scan
 from speechbrain_ligru_fast.backends import triton
+from speechbrain_ligru_fast.backends.spec import NONLINEARITIES, ScanSpec
 from speechbrain_ligru_fast.backends.triton.graphs import Replays
-from speechbrain_ligru_fast.spec import NONLINEARITIES, ScanSpec
 
 pytestmark = pytest.mark.usefixtures("poisoned_memory")
 

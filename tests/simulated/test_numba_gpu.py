@@ -15,8 +15,8 @@ import twins
 
 from speechbrain_ligru_fast.backends import numba, reference
 from speechbrain_ligru_fast.backends.numba import gpu
-from speechbrain_ligru_fast.rows import previous_hidden
-from speechbrain_ligru_fast.spec import NONLINEARITIES, ScanSpec
+from speechbrain_ligru_fast.backends.rows import previous_hidden
+from speechbrain_ligru_fast.backends.spec import NONLINEARITIES, ScanSpec
 
 pytestmark = pytest.mark.usefixtures("poisoned_memory")
 

@@ -15,8 +15,8 @@ import torch
 from numba import config, cuda
 
 from speechbrain_ligru_fast.backends.numba.compiling import quiet
-from speechbrain_ligru_fast.rows import accumulate_dtype
-from speechbrain_ligru_fast.spec import LEAKY_SLOPE, NONLINEARITIES
+from speechbrain_ligru_fast.backends.rows import accumulate_dtype
+from speechbrain_ligru_fast.backends.spec import LEAKY_SLOPE, NONLINEARITIES
 
 # Rows per thread.
 ROWS = 4

@@ -9,7 +9,7 @@ writing and reading; groups never talk to each other.
 import triton
 import triton.language as tl
 
-from speechbrain_ligru_fast.spec import LEAKY_SLOPE
+from speechbrain_ligru_fast.backends.spec import LEAKY_SLOPE
 
 _LEAKY_SLOPE = tl.constexpr(LEAKY_SLOPE)
 

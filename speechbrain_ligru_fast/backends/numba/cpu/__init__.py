@@ -8,7 +8,7 @@ import functools
 import numpy as np
 import torch
 
-from speechbrain_ligru_fast import matrix_unit
+from speechbrain_ligru_fast.backends import matrix_unit
 from speechbrain_ligru_fast.backends.numba.cpu import (
     amx,
     arguments,
@@ -17,8 +17,8 @@ from speechbrain_ligru_fast.backends.numba.cpu import (
     tiles,
     vectors,
 )
-from speechbrain_ligru_fast.rows import accumulate_dtype
-from speechbrain_ligru_fast.spec import NONLINEARITIES
+from speechbrain_ligru_fast.backends.rows import accumulate_dtype
+from speechbrain_ligru_fast.backends.spec import NONLINEARITIES
 
 # Work of one step, in multiply-adds, below which one more thread costs more
 # at the barriers than it saves; the matrix unit does it sooner.

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from numba import carray, types
 
-from speechbrain_ligru_fast import spec
+from speechbrain_ligru_fast.backends import spec
 from speechbrain_ligru_fast.backends.numba import compiling
 from speechbrain_ligru_fast.backends.numba.cpu import operands, vectors
 from speechbrain_ligru_fast.backends.numba.cpu.arguments import ARGUMENTS

@@ -15,7 +15,7 @@ from speechbrain_ligru_fast.backends.numba.cpu.vectors import (
     store,
     vector_type,
 )
-from speechbrain_ligru_fast.spec import LEAKY_SLOPE, NONLINEARITIES
+from speechbrain_ligru_fast.backends.spec import LEAKY_SLOPE, NONLINEARITIES
 
 # States smaller than this are set to 0: 1e8 times the smallest number that
 # is not subnormal, or a little less.

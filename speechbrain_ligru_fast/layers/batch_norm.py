@@ -10,7 +10,7 @@ from typing import Optional
 import torch
 from torch import Tensor, nn
 
-from speechbrain_ligru_fast.wrapped import is_plain
+from speechbrain_ligru_fast.layers.wrapped import is_plain
 
 
 def is_rowwise(norm):

@@ -1,6 +1,6 @@
-"""SpeechBrain's classes, which can make fast layers in place of their own.
+"""SpeechBrain's names: what makes them stand for the fast layers.
 
-The classes stay where they are, under their names: pickle finds a class by
+Its own classes stay where they are, under their names: pickle finds a class by
 its name, and what it loads from and saves to files are SpeechBrain's layers.
 """
 
@@ -9,10 +9,15 @@ from speechbrain_ligru_fast import installed  # noqa: F401
 # isort: split
 import functools
 import inspect
+import sys
 
+import speechbrain as sb
 from speechbrain.nnet import RNN as stock_rnn
 
 from speechbrain_ligru_fast import layers
+
+# What ``register`` answers to in a YAML file: this package's lobe.
+LOBE_NAME = "speechbrain.lobes.models.ligru_fast"
 
 FAST = {"LiGRU": layers.LiGRU, "SLiGRU": layers.SLiGRU}
 STOCK = {name: getattr(stock_rnn, name) for name in FAST}
@@ -21,21 +26,36 @@ STOCK = {name: getattr(stock_rnn, name) for name in FAST}
 _made = {}
 
 
-def replace(wanted):
-    """Has SpeechBrain's classes make fast layers when they are called.
+def register(replace=False):
+    """Makes the fast layers resolvable by SpeechBrain names.
+
+    Afterwards ``!new:speechbrain.lobes.models.ligru_fast.CRDNN`` (and
+    ``.LiGRU``, ``.SLiGRU``) works in any YAML.
 
     Arguments
     ---------
-    wanted : bool
-        ``False`` undoes it.
+    replace : bool
+        Whether ``speechbrain.nnet.RNN.LiGRU(...)`` and ``SLiGRU(...)`` make
+        fast layers too, so that unmodified recipes use them. ``False``
+        undoes an earlier replacement.
 
     Example
     -------
-    >>> replace(True)
+    >>> register()
+    >>> from speechbrain.lobes.models.ligru_fast import CRDNN
+    >>> register(replace=True)
     >>> type(stock_rnn.LiGRU(4, [2, 5, 3])).__module__
-    'speechbrain_ligru_fast.layers'
-    >>> replace(False)
+    'speechbrain_ligru_fast.layers.ligru'
+    >>> register(replace=False)
     """
+    lobe = sys.modules[__package__]
+    sys.modules[LOBE_NAME] = lobe
+    sb.lobes.models.ligru_fast = lobe
+    _replace(replace)
+
+
+def _replace(wanted):
+    """Has SpeechBrain's classes make fast layers when they are called."""
     for name, stock in STOCK.items():
         if "__new__" not in vars(stock):
             stock.__new__ = _maker(stock)

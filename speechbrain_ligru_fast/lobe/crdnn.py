@@ -10,9 +10,12 @@ from speechbrain.lobes.models import CRDNN as stock_crdnn
 from torch import Tensor, nn
 
 from speechbrain_ligru_fast.layers import LiGRU, SLiGRU
-from speechbrain_ligru_fast.lengths import count_frames
-from speechbrain_ligru_fast.parts import AwareSequential, make_aware
-from speechbrain_ligru_fast.rows import continue_frames, to_relative
+from speechbrain_ligru_fast.lobe.parts import AwareSequential, make_aware
+from speechbrain_ligru_fast.scan.lengths import (
+    continue_frames,
+    count_frames,
+    to_relative,
+)
 
 
 def _accepts(function, argument):

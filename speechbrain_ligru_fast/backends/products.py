@@ -2,7 +2,7 @@
 
 import torch
 
-from speechbrain_ligru_fast import matrix_unit
+from speechbrain_ligru_fast.backends import matrix_unit
 
 _HALF = (torch.bfloat16, torch.float16)
 

@@ -19,13 +19,13 @@ from speechbrain.nnet.normalization import BatchNorm1d
 from speechbrain.nnet.pooling import Pooling1d, Pooling2d
 from torch import Tensor, nn
 
-from speechbrain_ligru_fast.cnn import conv2d, max_pool, reflect_ends
-from speechbrain_ligru_fast.norm import (
+from speechbrain_ligru_fast.layers.batch_norm import (
     count_batch,
     is_tracking,
     masked_batch_norm,
 )
-from speechbrain_ligru_fast.rows import valid_frames
+from speechbrain_ligru_fast.lobe.cnn import conv2d, max_pool, reflect_ends
+from speechbrain_ligru_fast.scan.lengths import valid_frames
 
 
 def _stock_forward(part):

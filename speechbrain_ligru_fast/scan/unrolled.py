@@ -11,7 +11,7 @@ from torch._C._functorch import TransformType, get_interpreter_stack
 from torch.autograd import forward_ad
 
 from speechbrain_ligru_fast.backends import reference
-from speechbrain_ligru_fast.lengths import bounded_frames
+from speechbrain_ligru_fast.scan.lengths import bounded_frames
 
 _TRANSFORMS = (TransformType.Grad, TransformType.Jvp)
 
@@ -52,7 +52,7 @@ def scan(spec, w, u, h0, mask, lengths, ln_weight, ln_bias):
 
     Example
     -------
-    >>> from speechbrain_ligru_fast.spec import ScanSpec
+    >>> from speechbrain_ligru_fast.backends.spec import ScanSpec
     >>> w, u = torch.randn(4, 9, 12), torch.randn(12, 6)
     >>> scan(ScanSpec(), w, u, None, None, None, None, None).shape
     torch.Size([4, 9, 6])

@@ -7,8 +7,8 @@ with no loop over time, on every backend alike.
 
 import torch
 
-from speechbrain_ligru_fast.products import mm
-from speechbrain_ligru_fast.rows import accumulate_dtype
+from speechbrain_ligru_fast.backends.products import mm
+from speechbrain_ligru_fast.backends.rows import accumulate_dtype
 
 
 def _project(h, u, dtype, rounds):
@@ -53,7 +53,7 @@ def saved_values(spec, w, previous, u, ln_weight, ln_bias, rounds=True):
 
     Example
     -------
-    >>> from speechbrain_ligru_fast.spec import ScanSpec
+    >>> from speechbrain_ligru_fast.backends.spec import ScanSpec
     >>> w, previous = torch.randn(4, 9, 6), torch.randn(1, 4, 9, 3)
     >>> u = torch.randn(6, 3)
     >>> gates, _, _ = saved_values(ScanSpec(), w, previous, u, None, None)

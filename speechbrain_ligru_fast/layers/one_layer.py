@@ -5,15 +5,18 @@ from typing import Optional
 import torch
 from torch import Tensor, nn
 
-from speechbrain_ligru_fast.norm import (
+from speechbrain_ligru_fast.layers.batch_norm import (
     count_batch,
     is_rowwise,
     is_tracking,
     masked_batch_norm,
 )
-from speechbrain_ligru_fast.ops import ligru_scan
-from speechbrain_ligru_fast.rows import valid_frames
-from speechbrain_ligru_fast.wrapped import check_layer_norm, recurrent_matrix
+from speechbrain_ligru_fast.layers.wrapped import (
+    check_layer_norm,
+    recurrent_matrix,
+)
+from speechbrain_ligru_fast.scan.lengths import valid_frames
+from speechbrain_ligru_fast.scan.operator import ligru_scan
 
 # Buffers of stock checkpoints that hold no learnt value.
 _STOCK_ONLY_BUFFERS = ("drop_masks", "drop_mask_te")

@@ -11,7 +11,7 @@ from typing import List, Optional
 import torch
 from torch import Tensor
 
-from speechbrain_ligru_fast.custom_op import NAMESPACE, custom_op
+from speechbrain_ligru_fast.scan.custom_op import NAMESPACE, custom_op
 
 
 def _expect(valid: Tensor, lengths: Tensor, expected: str):
@@ -132,3 +132,59 @@ def bounded_frames(lengths: Optional[Tensor], steps: int):
     bounded = lengths.clamp(0, steps)
     _expect(bounded == lengths, lengths, f"frames from 0 to {steps}")
     return bounded
+
+
+def valid_frames(lengths: Tensor, steps: int) -> Tensor:
+    """(B,) frames -> (B, T) bool, True where a frame is not padding."""
+    t = torch.arange(steps, device=lengths.device)
+    return t.unsqueeze(0) < lengths.unsqueeze(1)
+
+
+def to_relative(frames: Tensor, steps: int) -> Tensor:
+    """Frames -> relative lengths, of which every layer reads the same frames.
+
+    SpeechBrain's layers round them in different ways: what becomes a number
+    of frames by rounding or by truncation becomes ``frames``.
+
+    Example
+    -------
+    >>> lengths = to_relative(torch.tensor([29, 100]), 100)
+    >>> (100 * lengths).int().tolist(), int(100 * 0.29)
+    ([29, 100], 28)
+    """
+    return ((frames + 0.25) / steps).clamp(max=1.0)
+
+
+def continue_frames(x: Tensor, frames: Tensor, steps: int) -> Tensor:
+    """Puts each utterance's reflection, back and forth, in its padding.
+
+    Arguments
+    ---------
+    x : Tensor
+        (B, T, ...).
+    frames : Tensor
+        (B,) int64 frames.
+    steps : int
+        How many frames there shall be at least.
+
+    Returns
+    -------
+    Tensor
+        (B, max(T, steps), ...). What was in the padding is not read.
+
+    Example
+    -------
+    >>> x = torch.tensor([[1.0, 2.0, 3.0], [1.0, 9.0, 9.0]]).unsqueeze(2)
+    >>> continue_frames(x, torch.tensor([3, 1]), 4).squeeze(2)
+    tensor([[1., 2., 3., 2.],
+            [1., 1., 1., 1.]])
+    """
+    if x.size(1) >= steps:
+        steps = x.size(1)
+    t = torch.arange(steps, device=x.device).unsqueeze(0)
+    period = 2 * (frames - 1).unsqueeze(1)
+    t = t % period.clamp(min=1)
+    index = torch.minimum(t, period - t)
+    flat = x.flatten(2)
+    index = index.unsqueeze(2).expand(-1, -1, flat.size(2))
+    return flat.gather(1, index).unflatten(2, x.shape[2:])

@@ -16,13 +16,12 @@ import torch
 from speechbrain.nnet.RNN import rnn_init
 from torch import Tensor, nn
 
-from speechbrain_ligru_fast.lengths import count_frames
-from speechbrain_ligru_fast.light_gru_layer import LightGRULayer
-from speechbrain_ligru_fast.rows import valid_frames
-from speechbrain_ligru_fast.spec import (
+from speechbrain_ligru_fast.backends.spec import (
     check_backend_name,
     check_nonlinearity,
 )
+from speechbrain_ligru_fast.layers.one_layer import LightGRULayer
+from speechbrain_ligru_fast.scan.lengths import count_frames, valid_frames
 
 logger = logging.getLogger(__name__)
 

@@ -1,52 +1,21 @@
-"""Ways to plug the fast recurrent layers and the lobe with them in."""
+"""Swaps the layers of a model in memory: SpeechBrain's for ours and back."""
 
 from speechbrain_ligru_fast import installed  # noqa: F401
 
 # isort: split
 import logging
-import sys
 
-import speechbrain as sb
 import torch
 
-from speechbrain_ligru_fast import crdnn, layers
-from speechbrain_ligru_fast.replaced import FAST, STOCK, make_stock
-from speechbrain_ligru_fast.replaced import replace as replace_stock
-from speechbrain_ligru_fast.spec import LEAKY_SLOPE
+from speechbrain_ligru_fast.backends.spec import LEAKY_SLOPE
+from speechbrain_ligru_fast.lobe import crdnn
+from speechbrain_ligru_fast.lobe.speechbrain_names import (
+    FAST,
+    STOCK,
+    make_stock,
+)
 
 logger = logging.getLogger(__name__)
-
-# What ``register`` answers to in a YAML file.
-LOBE_NAME = "speechbrain.lobes.models.ligru_fast"
-
-CRDNN = crdnn.CRDNN
-LiGRU = layers.LiGRU
-SLiGRU = layers.SLiGRU
-
-
-def register(replace=False):
-    """Makes the fast layers resolvable by SpeechBrain names.
-
-    Afterwards ``!new:speechbrain.lobes.models.ligru_fast.CRDNN`` (and
-    ``.LiGRU``, ``.SLiGRU``) works in any YAML.
-
-    Arguments
-    ---------
-    replace : bool
-        Whether ``speechbrain.nnet.RNN.LiGRU(...)`` and ``SLiGRU(...)`` make
-        fast layers too, so that unmodified recipes use them. ``False``
-        undoes an earlier replacement.
-
-    Example
-    -------
-    >>> register()
-    >>> from speechbrain.lobes.models.ligru_fast import CRDNN
-    """
-    this = sys.modules[__name__]
-    sys.modules[LOBE_NAME] = this
-    sb.lobes.models.ligru_fast = this
-    replace_stock(replace)
-
 
 # What stock's layers hold as ``act``: modules by type, or a function.
 _NONLINEARITIES = {
@@ -230,7 +199,7 @@ def accelerate(module: torch.nn.Module, backend="auto", recompute=False):
     >>> from speechbrain.nnet.RNN import LiGRU as Stock
     >>> stock = Stock(hidden_size=4, input_shape=[2, 5, 3])
     >>> type(accelerate(stock)).__module__
-    'speechbrain_ligru_fast.layers'
+    'speechbrain_ligru_fast.layers.ligru'
     """
 
     def build(stock):

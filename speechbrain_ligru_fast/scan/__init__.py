@@ -1,0 +1,1 @@
+"""The recurrence of one layer as one operator of torch, on any backend."""
