@@ -14,17 +14,12 @@ import torch
 
 from speechbrain_ligru_fast.backends import loading
 from speechbrain_ligru_fast.backends.failures import Broken, warn_of_broken
-from speechbrain_ligru_fast.backends.spec import BACKENDS
+from speechbrain_ligru_fast.backends.spec import TRIED_ON
 
 logger = logging.getLogger(__name__)
 
-# What ``auto`` asks off a GPU, in this order, and so imports.
-CANDIDATES = {
-    "cpu": ("numba", "torchscript", "reference"),
-    "other": ("torchscript", "reference"),
-}
 # Steps below which packing weights for a compiled loop saves little or costs
-# more than the loop saves, on a CPU (docs/backends.md#measured).
+# more than the loop saves, on a CPU (docs/results.md).
 SHORT = 4
 
 TABLE = pathlib.Path(__file__).with_name("gpu_order.csv")
@@ -37,11 +32,26 @@ DTYPES = {
 }
 
 
+def tried_on(device_type):
+    """Names of the backends that ``auto`` asks, and so imports, in order.
+
+    Example
+    -------
+    >>> tried_on("cpu")
+    ('numba', 'torchscript', 'reference')
+    """
+    return tuple(
+        name
+        for name, devices in TRIED_ON.items()
+        if not devices or device_type in devices
+    )
+
+
 def gpu_order(device, dtype, layernorm, tf32=False, table=TABLE):
-    """Names of all backends, the fastest on a GPU first.
+    """Names of the backends for a GPU, the fastest on it first.
 
     What the table doesn't know comes last, in the order of
-    ``spec.BACKENDS``.
+    ``spec.TRIED_ON``.
 
     Arguments
     ---------
@@ -76,7 +86,10 @@ def gpu_order(device, dtype, layernorm, tf32=False, table=TABLE):
             if (row["device"], row["model"], row["dtype"]) == wanted
         }
     return tuple(
-        sorted(BACKENDS[1:], key=lambda name: measured.get(name, float("inf")))
+        sorted(
+            tried_on("cuda"),
+            key=lambda name: measured.get(name, float("inf")),
+        )
     )
 
 
@@ -85,7 +98,7 @@ def by_speed(device_type, dtype, spec, short, tf32):
 
     ``torchscript`` and ``reference`` run everywhere.
     """
-    candidates = CANDIDATES.get(device_type, CANDIDATES["other"])
+    candidates = tried_on(device_type)
     if device_type == "cuda":
         candidates = gpu_order(
             torch.cuda.get_device_name(), dtype, spec.layernorm, tf32

@@ -11,7 +11,17 @@ import torch
 from torch import Tensor
 
 NONLINEARITIES = ("relu", "tanh", "sin", "leaky_relu")
-BACKENDS = ("auto", "cuda", "triton", "numba", "torchscript", "reference")
+# Every backend, and on which types of device ``auto`` tries it, in this order;
+# none named means all of them. A new backend is one line here and one module
+# of its name in this folder: docs/guides/add_a_backend.md.
+TRIED_ON = {
+    "cuda": ("cuda",),
+    "triton": ("cuda",),
+    "numba": ("cpu", "cuda"),
+    "torchscript": (),
+    "reference": (),
+}
+BACKENDS = ("auto", *TRIED_ON)
 
 # For torch.jit.script, which reads defaults but no global, and no ``in`` of
 # a tuple that has a name.
