@@ -8,7 +8,7 @@ python transcribe.py EXPERIMENT_FOLDER audio1.wav audio2.flac
 
 import sys
 
-from speechbrain_ligru_fast.asr.transcribe import main
+from speechbrain_ligru_fast.deploy.transcribe import main
 
 if __name__ == "__main__":
     sys.exit(main())

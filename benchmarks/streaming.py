@@ -23,7 +23,7 @@ from benchmarks.outputs import FOLDER
 from benchmarks.provenance import provenance
 from speechbrain_ligru_fast.asr.recurrent import describe_recurrent
 from speechbrain_ligru_fast.asr.results import append_row
-from speechbrain_ligru_fast.asr.transcribe import (
+from speechbrain_ligru_fast.deploy.transcribe import (
     check_audio,
     check_durations,
     load_recognizer,

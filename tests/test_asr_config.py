@@ -15,9 +15,9 @@ import torch
 from hyperpyyaml import load_hyperpyyaml, resolve_references
 
 from speechbrain_ligru_fast.asr.config import load_experiment, parse
-from speechbrain_ligru_fast.asr.export import export
 from speechbrain_ligru_fast.asr.overrides import overrides
 from speechbrain_ligru_fast.asr.yaml_files import compose, resolved
+from speechbrain_ligru_fast.deploy.export import export
 
 ROOT = Path(__file__).parent.parent
 HPARAMS = ROOT / "hparams"

@@ -9,7 +9,6 @@ from speechbrain.utils.distributed import run_on_main
 from speechbrain_ligru_fast.asr.before import check_before, check_files
 from speechbrain_ligru_fast.asr.brain import ASR
 from speechbrain_ligru_fast.asr.data import loader_options, make_dataset
-from speechbrain_ligru_fast.asr.export import check_export, export
 from speechbrain_ligru_fast.asr.manifest_hash import hash_manifest
 from speechbrain_ligru_fast.asr.process_group import leave_process_group
 from speechbrain_ligru_fast.asr.provenance import describe_run
@@ -19,9 +18,10 @@ from speechbrain_ligru_fast.asr.results import (
     name_lm,
     name_test,
 )
-from speechbrain_ligru_fast.asr.shortest import shortest_input
 from speechbrain_ligru_fast.asr.steps import Steps
 from speechbrain_ligru_fast.asr.train_logger import log_test
+from speechbrain_ligru_fast.deploy.audio import shortest_input
+from speechbrain_ligru_fast.deploy.export import check_export, export
 
 
 def run(hparams, run_opts, test_manifests):

@@ -21,7 +21,7 @@ from speechbrain_ligru_fast.asr.origin import check_data
 from speechbrain_ligru_fast.asr.process_group import leave_process_group
 from speechbrain_ligru_fast.asr.token_checks import check_special
 from speechbrain_ligru_fast.asr.train_logger import check_logger, log_epoch
-from speechbrain_ligru_fast.asr.trust import check_yaml
+from speechbrain_ligru_fast.deploy.trust import check_yaml
 
 # What a trained language model's folder holds for others; SpeechBrain's call
 # the tokenizer tokenizer.ckpt.

@@ -57,17 +57,6 @@ def check_export(hparams):
         ) from error
 
 
-def _plan(hparams):
-    """The folder's name, the modules it holds and its YAML."""
-    with_lm = hparams["language_model"] is not None
-    modules = {name: hparams[name] for name in _MODULES}
-    if with_lm:
-        modules["language_model"] = hparams["language_model"]
-    tokenizer = ["tokenizer"] if hparams["tokenizer_file"] else []
-    document = _document(hparams, ["normalize", *tokenizer, *modules])
-    return "export_rnnlm" if with_lm else "export", modules, document
-
-
 def export(hparams, trained=True):
     """Write the folder that ``EncoderDecoderASR.from_hparams`` reads.
 
@@ -88,14 +77,15 @@ def export(hparams, trained=True):
     pathlib.Path
         The folder.
     """
-    parent = Path(hparams["record_folder"])
     name, modules, document = _plan(hparams)
-    folder = parent / name
-    if not trained and name == "export" and _differs(folder, document):
+    folder = Path(hparams["record_folder"], name)
+    written = folder / "hyperparams.yaml"
+    differs = written.is_file() and written.read_text("utf-8") != document
+    if differs and name == "export" and not trained:
         logger.info("%s has other settings than this test and stays", folder)
         return folder
 
-    unfinished = parent / "unfinished-export"
+    unfinished = folder.with_name("unfinished-export")
     shutil.rmtree(unfinished, ignore_errors=True)
     unfinished.mkdir()
     hparams["normalize"]._save(unfinished / "normalize.ckpt")
@@ -111,9 +101,15 @@ def export(hparams, trained=True):
     return folder
 
 
-def _differs(folder, document):
-    path = folder / "hyperparams.yaml"
-    return path.is_file() and path.read_text("utf-8") != document
+def _plan(hparams):
+    """The folder's name, the modules it holds and its YAML."""
+    modules = {name: hparams[name] for name in _MODULES}
+    if hparams["language_model"] is not None:
+        modules["language_model"] = hparams["language_model"]
+    tokenizer = ["tokenizer"] if hparams["tokenizer_file"] else []
+    document = _document(hparams, ["normalize", *tokenizer, *modules])
+    with_lm = "language_model" in modules
+    return "export_rnnlm" if with_lm else "export", modules, document
 
 
 def _document(hparams, loadables):
@@ -135,14 +131,9 @@ def _document(hparams, loadables):
     # ruamel keeps the comments, but not where they belong.
     lines = stream.getvalue().splitlines(keepends=True)
     system = "".join(line for line in lines if not line.startswith("#"))
+    lm = "language_model" in loadables
     return system + _INTERFACE.format(
         sample_rate=hparams["sample_rate"],
-        more_modules="".join(
-            f"   {name}: !ref <{name}>\n"
-            for name in loadables
-            if name == "language_model"
-        ),
-        loadables="".join(
-            f"      {name}: !ref <{name}>\n" for name in loadables
-        ),
+        more_modules="   language_model: !ref <language_model>\n" if lm else "",
+        loadables="\n".join(f"      {x}: !ref <{x}>" for x in loadables) + "\n",
     )

@@ -14,42 +14,36 @@ _FAST, _STOCK = "speechbrain_ligru_fast", "speechbrain"
 # What exports name. Names are compared whole: what follows a module's name
 # may be what that module has imported.
 _NAMES = {
-    *(f"{_FAST}.{name}" for name in ("LiGRU", "SLiGRU", "lobe.CRDNN")),
-    *(f"{_FAST}.asr.padded.{name}" for name in ("LSTM", "GRU")),
-    *(f"{_FAST}.asr.sincnet.{name}" for name in ("SincNet", "FrontEnd")),
-    f"{_FAST}.asr.features.Fbank",
-    f"{_FAST}.asr.encoding.Encoder",
-    *(
-        f"{_FAST}.asr.search.{name}"
-        for name in ("BeamSearcher", "GreedySearcher")
-    ),
-    f"{_FAST}.asr.decoding.build_scorer",
-    f"{_FAST}.asr.decoding.limit_shift",
-    f"{_FAST}.asr.tokenizer.phone_tokenizer",
-    *(
-        f"{_STOCK}.nnet.RNN.{name}"
-        for name in ("LSTM", "GRU", "RNN", "LiGRU", "SLiGRU", "QuasiRNN")
-    ),
-    f"{_STOCK}.nnet.RNN.AttentionalRNNDecoder",
-    f"{_STOCK}.nnet.containers.LengthsCapableSequential",
-    f"{_STOCK}.nnet.embedding.Embedding",
-    f"{_STOCK}.nnet.linear.Linear",
-    f"{_STOCK}.lobes.features.Fbank",
-    f"{_STOCK}.lobes.models.RNNLM.RNNLM",
-    f"{_STOCK}.processing.features.InputNormalization",
-    f"{_STOCK}.decoders.S2SRNNBeamSearcher",
-    f"{_STOCK}.decoders.S2SRNNGreedySearcher",
-    f"{_STOCK}.dataio.preprocess.AudioNormalizer",
-    f"{_STOCK}.utils.parameter_transfer.Pretrainer",
-    "sentencepiece.SentencePieceProcessor",
+    f"{module}.{name}"
+    for module, names in {
+        _FAST: "LiGRU SLiGRU lobe.CRDNN",
+        f"{_FAST}.asr.padded": "LSTM GRU",
+        f"{_FAST}.asr.sincnet": "SincNet FrontEnd",
+        f"{_FAST}.asr.features": "Fbank",
+        f"{_FAST}.asr.encoding": "Encoder",
+        f"{_FAST}.asr.search": "BeamSearcher GreedySearcher",
+        f"{_FAST}.asr.decoding": "build_scorer limit_shift",
+        f"{_FAST}.asr.tokenizer": "phone_tokenizer",
+        f"{_STOCK}.nnet.RNN": "LSTM GRU RNN LiGRU SLiGRU QuasiRNN "
+        "AttentionalRNNDecoder",
+        f"{_STOCK}.nnet": "containers.LengthsCapableSequential "
+        "embedding.Embedding linear.Linear",
+        f"{_STOCK}.lobes": "features.Fbank models.RNNLM.RNNLM",
+        f"{_STOCK}.processing.features": "InputNormalization",
+        f"{_STOCK}.decoders": "S2SRNNBeamSearcher S2SRNNGreedySearcher",
+        f"{_STOCK}.dataio.preprocess": "AudioNormalizer",
+        f"{_STOCK}.utils.parameter_transfer": "Pretrainer",
+        "sentencepiece": "SentencePieceProcessor",
+    }.items()
+    for name in names.split()
 }
 # Activations and the like: classes, whose names begin so
 _TORCH = re.compile(r"torch\.nn\.[A-Z]\w*")
 _NAMING = re.compile(r"!(?:new|name|apply):(.+)")
-_REFERENCES = {"!ref", "!copy", "!tuple"}
-_PLAIN = "tag:yaml.org,2002:"
 _TYPES = {"null", "bool", "int", "float", "str", "seq", "map", "merge"}
-_PLAIN_TAGS = {_PLAIN + name for name in _TYPES}
+_PLAIN = {"!ref", "!copy", "!tuple"} | {
+    f"tag:yaml.org,2002:{t}" for t in _TYPES
+}
 # It could be told to load files from elsewhere.
 _ARGUMENTS = {f"{_STOCK}.utils.parameter_transfer.Pretrainer": {"loadables"}}
 
@@ -93,6 +87,7 @@ def check_yaml(path, way_on):
 
 
 def _strange(text):
+    """The names in a document that no export has, of every node."""
     found, seen, waiting = set(), set(), [ruamel.yaml.YAML().compose(text)]
     while waiting:
         node = waiting.pop()
@@ -109,8 +104,7 @@ def _strange_node(node):
     tag = str(node.tag or "")
     named = _NAMING.fullmatch(tag)
     if not named:
-        plain = not tag or tag in _REFERENCES or tag in _PLAIN_TAGS
-        return set() if plain else {tag}
+        return {tag} - _PLAIN - {""}
     name = named[1]
     if name not in _NAMES and not _TORCH.fullmatch(name):
         return {name}

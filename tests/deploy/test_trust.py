@@ -5,13 +5,13 @@ from pathlib import Path
 
 import pytest
 
-from speechbrain_ligru_fast.asr.export import _document
 from speechbrain_ligru_fast.asr.lm import load_lm
-from speechbrain_ligru_fast.asr.transcribe import load_recognizer, main
-from speechbrain_ligru_fast.asr.trust import check_yaml
 from speechbrain_ligru_fast.asr.yaml_files import compose, resolved
+from speechbrain_ligru_fast.deploy.export import _document
+from speechbrain_ligru_fast.deploy.transcribe import load_recognizer, main
+from speechbrain_ligru_fast.deploy.trust import check_yaml
 
-HPARAMS = Path(__file__).parent.parent / "hparams"
+HPARAMS = Path(__file__).parents[2] / "hparams"
 SYSTEMS = [
     path
     for path in sorted(HPARAMS.glob("*/*.yaml"))

@@ -9,10 +9,9 @@ import soundfile
 import torch
 from speechbrain.inference.ASR import EncoderDecoderASR
 
-from speechbrain_ligru_fast.asr.shortest import shortest_input
-from speechbrain_ligru_fast.asr.sound import check_audio
-from speechbrain_ligru_fast.asr.streaming import StreamingRecognizer
-from speechbrain_ligru_fast.asr.trust import check_yaml
+from speechbrain_ligru_fast.deploy.audio import check_audio, check_durations
+from speechbrain_ligru_fast.deploy.streaming import StreamingRecognizer
+from speechbrain_ligru_fast.deploy.trust import check_yaml
 
 
 def load_recognizer(experiment, device="cpu", trust=False):
@@ -76,35 +75,6 @@ def _check_device(device):
         raise ValueError(
             f"device: got {device!r}, which can't be used: {reason}"
         ) from error
-
-
-def check_durations(recognizer, paths):
-    """Check that every file is long enough for the network.
-
-    Arguments
-    ---------
-    recognizer : speechbrain.inference.ASR.EncoderDecoderASR
-    paths : list of path-like
-
-    Raises
-    ------
-    ValueError
-        Naming all that are too short.
-    """
-    rate = recognizer.audio_normalizer.sample_rate
-    encoder, device = recognizer.mods.encoder, recognizer.device
-    # Told a length, it would continue what is too short.
-    shortest = shortest_input(lambda wav: encoder(wav.to(device)), rate)
-    short = [
-        str(path)
-        for path in paths
-        if soundfile.info(path).duration < shortest / rate
-    ]
-    if short:
-        raise ValueError(
-            f"{', '.join(short)}: shorter than the {shortest / rate:.4f} s "
-            "that the network needs"
-        )
 
 
 def stream(recognizer, path, chunk_seconds, show):

@@ -9,14 +9,14 @@ import numpy
 import pytest
 import soundfile
 
-from speechbrain_ligru_fast.asr import transcribe
-from speechbrain_ligru_fast.asr.transcribe import main
+from speechbrain_ligru_fast.deploy import transcribe
+from speechbrain_ligru_fast.deploy.transcribe import main
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 SCRIPT = ROOT / "transcribe.py"
 SCRIPTS = [
     ".".join(path.relative_to(ROOT).with_suffix("").parts)
-    for path in sorted(ROOT.glob("speechbrain_ligru_fast/asr/**/*.py"))
+    for path in sorted(ROOT.glob("speechbrain_ligru_fast/**/*.py"))
     if "\ndef main(" in path.read_text("utf-8")
 ]
 

@@ -10,7 +10,7 @@ from speechbrain.processing.features import InputNormalization
 
 from speechbrain_ligru_fast import LiGRU, SLiGRU
 from speechbrain_ligru_fast.asr.sincnet import FrontEnd
-from speechbrain_ligru_fast.asr.streaming import (
+from speechbrain_ligru_fast.deploy.streaming import (
     StreamingEncoder,
     StreamingFeatures,
     StreamingRecognizer,

@@ -106,28 +106,27 @@ class StreamingEncoder:
                 f"{type(crdnn).__name__}"
             )
         names = list(crdnn.keys())
-        rnn = crdnn["RNN"] if "RNN" in names else None
+        self._rnn = crdnn["RNN"] if "RNN" in names else None
         # SpeechBrain's LSTM, GRU and RNN wrap torch's.
-        inner = getattr(rnn, "rnn", None)
-        layer = inner if isinstance(inner, torch.nn.RNNBase) else rnn
+        inner = getattr(self._rnn, "rnn", None)
+        layer = inner if isinstance(inner, torch.nn.RNNBase) else self._rnn
         if not hasattr(layer, "bidirectional"):
             raise ValueError(
                 "streaming needs an encoder with one recurrent module, not "
-                f"{type(rnn).__name__}"
+                f"{type(self._rnn).__name__}"
             )
         if layer.bidirectional:
             raise ValueError(
                 "rnn_bidirectional: a bidirectional encoder needs the whole "
                 "utterance. Train with --rnn_bidirectional False"
             )
-        position = names.index("RNN")
-        self._before = [crdnn[name] for name in names[:position]]
-        self._rnn = rnn
-        self._after = [crdnn[name] for name in names[position + 1 :]]
+        modules, position = list(crdnn.values()), names.index("RNN")
+        before = torch.nn.Sequential(*modules[:position])
+        self._after = torch.nn.Sequential(*modules[position + 1 :])
         self._state = None
-        hop, left, right = window(self._before)
+        hop, left, right = window(before)
         self.look_ahead = right - hop
-        self._front = Windowed(self._run_before, hop, left, right)
+        self._front = Windowed(before, hop, left, right)
 
     def feed(self, x, last=False):
         """Returns the new (1, M, dnn_neurons), or None, as `Windowed`."""
@@ -135,19 +134,16 @@ class StreamingEncoder:
         if x is None:
             return None
         x, self._state = self._rnn(x, hx=self._state)
-        return _run(self._after, x)
-
-    def _run_before(self, x):
-        return _run(self._before, x)
+        return self._after(x)
 
 
-def window(modules):
+def window(module):
     """Hop and extent, in frames, of convolutions and poolings over time.
 
     Arguments
     ---------
-    modules : list of torch.nn.Module
-        Parts of a CRDNN, in order.
+    module : torch.nn.Module
+        Its parts run in order.
 
     Returns
     -------
@@ -156,12 +152,11 @@ def window(modules):
 
     Example
     -------
-    >>> window([Conv2d(4, (3, 5), input_shape=(1, 9, 9, 1))])
+    >>> window(Conv2d(4, (3, 5), input_shape=(1, 9, 9, 1)))
     (1, 2, 3)
     """
-    parts = [m for module in modules for m in module.modules()]
     low, high, hop = 0, 0, 1
-    for part in reversed(parts):
+    for part in reversed(list(module.modules())):
         if isinstance(part, Conv2d):
             reach = part.kernel_size[-1] // 2 * part.dilation[-1]
             low, high = low - reach, high + reach
@@ -180,12 +175,6 @@ def _pooled_frames(module):
     if isinstance(module, Pooling2d) and 1 in module.pool_axis:
         return module.kernel_size[module.pool_axis.index(1)]
     return 1
-
-
-def _run(modules, x):
-    for module in modules:
-        x = module(x)
-    return x
 
 
 class StreamingFeatures:
@@ -239,19 +228,6 @@ def _check_global(normalize):
     return normalize
 
 
-def _make_all(*parts):
-    """Results of all (function, argument), or one error of all reasons."""
-    made, reasons = [], []
-    for function, argument in parts:
-        try:
-            made.append(function(argument))
-        except ValueError as error:
-            reasons.append(str(error))
-    if reasons:
-        raise ValueError("; ".join(reasons))
-    return made
-
-
 class StreamingRecognizer:
     """Text of audio while it arrives.
 
@@ -259,7 +235,7 @@ class StreamingRecognizer:
     ---------
     recognizer : speechbrain.inference.ASR.EncoderDecoderASR
         Of a trained experiment, see
-        speechbrain_ligru_fast.asr.transcribe.load_recognizer.
+        speechbrain_ligru_fast.deploy.transcribe.load_recognizer.
 
     Raises
     ------
@@ -271,11 +247,19 @@ class StreamingRecognizer:
     def __init__(self, recognizer):
         self._recognizer = recognizer
         encoder = recognizer.mods.encoder
-        self._normalize, self._features, self._encoder = _make_all(
+        made, reasons = [], []
+        for make, part in (
             (_check_global, encoder.normalize),
             (StreamingFeatures, encoder.compute_features),
             (StreamingEncoder, encoder.enc),
-        )
+        ):
+            try:
+                made.append(make(part))
+            except ValueError as error:
+                reasons.append(str(error))
+        if reasons:
+            raise ValueError("; ".join(reasons))
+        self._normalize, self._features, self._encoder = made
         self._encoded, self._ids = [], []
         self.seconds = []  # of computing, a piece
 
@@ -303,29 +287,21 @@ class StreamingRecognizer:
         """
         start = time.perf_counter()
         wav = wav.unsqueeze(0).to(self._recognizer.device)
-        features = self._features.feed(wav, last)
-        if features is not None:
-            ones = torch.ones(1, device=features.device)
-            self._encode(self._normalize(features, ones), last)
-        text = self._search() if last else self._decode_ctc()
+        ones = torch.ones(1, device=wav.device)
+        encoded = self._features.feed(wav, last)
+        if encoded is not None:
+            encoded = self._normalize(encoded, ones)
+            encoded = self._encoder.feed(encoded, last)
+        if encoded is not None:
+            self._encoded.append(encoded)
+            best = self._recognizer.mods.ctc_lin(encoded).argmax(-1)
+            self._ids += best[0].tolist()
+        if last:
+            encoded = torch.cat(self._encoded, 1)
+            (ids, *_), *_ = self._recognizer.mods.decoder(encoded, ones)
+        else:
+            blank = self._recognizer.hparams.blank_index
+            ids = filter_ctc_output(self._ids, blank_id=blank)
+        text = self._recognizer.tokenizer.decode_ids(ids)
         self.seconds.append(time.perf_counter() - start)
         return text
-
-    def _encode(self, features, last):
-        encoded = self._encoder.feed(features, last)
-        if encoded is None:
-            return
-        self._encoded.append(encoded)
-        best = self._recognizer.mods.ctc_lin(encoded).argmax(-1)
-        self._ids += best[0].tolist()
-
-    def _decode_ctc(self):
-        blank = self._recognizer.hparams.blank_index
-        ids = filter_ctc_output(self._ids, blank_id=blank)
-        return self._recognizer.tokenizer.decode_ids(ids)
-
-    def _search(self):
-        encoded = torch.cat(self._encoded, 1)
-        ones = torch.ones(1, device=encoded.device)
-        ids, *_ = self._recognizer.mods.decoder(encoded, ones)
-        return self._recognizer.tokenizer.decode_ids(ids[0])
