@@ -27,10 +27,9 @@ test: $(STAMP) lint
 # The layers and the operator on the lower bounds in setup.cfg, in an
 # environment of its own. torchaudio loads beside torch's own release only.
 OLDEST := build/oldest
-CORE := autocast backends bad_input compile empty export failures fakes \
-	installed jit layers lengths needed not_finite numba_cache padding \
-	precision products pytorch_kaldi recompute scan state_dict streaming \
-	structure transforms versions wrapped_modules
+CORE := autocast backends bad_input compile export failures \
+	installed jit layers lengths numba_cache padding \
+	products pytorch_kaldi state_dict streaming structure wrapped_modules
 
 # Another tree that PYTHONPATH names would be tested instead.
 oldest plain: export PYTHONPATH =

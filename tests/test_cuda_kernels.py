@@ -5,12 +5,10 @@ import re
 
 import cuda_shim
 import pytest
-import test_empty
-import test_not_finite
-import test_precision
+import scan_checks
 import torch
 import twins
-from test_scan import arguments, run
+from scan_cases import arguments, run
 
 from speechbrain_ligru_fast import backends, ligru_scan
 from speechbrain_ligru_fast.backends import cuda
@@ -160,8 +158,8 @@ def test_nothing_to_do():
     """Every size of 0, and utterances without frames."""
     shim = cuda_shim.Shim(plans=KERNELS["cluster-fp32"][2])
     with cuda_shim.installed(shim):
-        sizes = [size for size in test_empty.SIZES if 0 in size[:3]]
-        test_empty.check("cuda", torch.float32, sizes=sizes)
+        sizes = [size for size in scan_checks.EMPTY_SIZES if 0 in size[:3]]
+        scan_checks.check_empty("cuda", torch.float32, sizes=sizes)
         assert shim.used == []
         for lengths in ([0, 4, 2], [0, 0, 0]):
             given = drawn(25, torch.float32, directions=2)
@@ -174,14 +172,14 @@ def test_nothing_to_do():
 def test_an_infinity_stays_one():
     _, hidden, sizes = KERNELS["cluster-fp32"]
     with cuda_shim.installed(cuda_shim.Shim(plans=sizes)):
-        test_not_finite.check("cuda", hidden, torch.float32)
+        scan_checks.check_infinite("cuda", hidden, torch.float32)
 
 
 def test_relative_precision():
     with cuda_shim.installed(cuda_shim.Shim(plans=dict(CLUSTER, splits=1))):
         for nonlinearity in NONLINEARITIES:
-            test_precision.check_activation("cuda", torch.float32, nonlinearity)
-        test_precision.check_gate("cuda", torch.float32)
+            scan_checks.check_activation("cuda", torch.float32, nonlinearity)
+        scan_checks.check_gate("cuda", torch.float32)
 
 
 @pytest.mark.parametrize("layernorm", [False, True])

@@ -10,7 +10,7 @@ import pytest
 import torch
 import twins
 from hypothesis import given
-from test_scan import OPTIONS, SIXTY, arguments, run, scans
+from scan_cases import OPTIONS, SIXTY, arguments, run, scans
 
 from speechbrain_ligru_fast import ligru_scan, matrix_unit
 from speechbrain_ligru_fast.backends import rounds_states

@@ -4,10 +4,8 @@ import dataclasses
 import itertools
 
 import pytest
+import scan_checks
 import scans
-import test_empty
-import test_not_finite
-import test_precision
 import torch
 import twins
 from fake_graphs import FakeCuda, Kernel
@@ -128,18 +126,18 @@ def test_what_is_not_finite_stays_so(nonlinearity, value):
 
 def test_an_infinity_stays_one():
     with Machine():
-        test_not_finite.check("triton", 21, torch.float32)
+        scan_checks.check_infinite("triton", 21, torch.float32)
 
 
 @pytest.mark.parametrize("nonlinearity", NONLINEARITIES)
 def test_relative_precision(nonlinearity):
-    test_precision.check_activation("triton", torch.float32, nonlinearity)
-    test_precision.check_gate("triton", torch.float32)
+    scan_checks.check_activation("triton", torch.float32, nonlinearity)
+    scan_checks.check_gate("triton", torch.float32)
 
 
 def test_nothing_to_do():
-    options = test_empty.OPTIONS[::3]
-    test_empty.check("triton", torch.float32, options=options)
+    options = scan_checks.EMPTY_OPTIONS[::3]
+    scan_checks.check_empty("triton", torch.float32, options=options)
 
 
 @pytest.mark.parametrize("layernorm", [False, True])

@@ -7,9 +7,7 @@ need NUMBA_ENABLE_CUDASIM=1: tests/test_numba_gpu.py starts them.
 import itertools
 
 import pytest
-import test_empty
-import test_not_finite
-import test_precision
+import scan_checks
 import torch
 import twins
 
@@ -113,20 +111,20 @@ def test_weights_of_16_bits():
 
 def test_nothing_to_do(monkeypatch):
     monkeypatch.setattr(numba, "_module", lambda tensor: gpu)
-    test_empty.check("numba", options=test_empty.OPTIONS[::3])
+    scan_checks.check_empty("numba", options=scan_checks.EMPTY_OPTIONS[::3])
 
 
 def test_an_infinity_stays_one(monkeypatch):
     monkeypatch.setattr(numba, "_module", lambda tensor: gpu)
-    test_not_finite.check("numba", 3)
+    scan_checks.check_infinite("numba", 3)
 
 
 @pytest.mark.parametrize("nonlinearity", NONLINEARITIES)
 def test_relative_precision(nonlinearity, monkeypatch):
     monkeypatch.setattr(numba, "_module", lambda tensor: gpu)
     for dtype in (torch.float32, torch.float64):
-        test_precision.check_activation("numba", dtype, nonlinearity)
-        test_precision.check_gate("numba", dtype)
+        scan_checks.check_activation("numba", dtype, nonlinearity)
+        scan_checks.check_gate("numba", dtype)
 
 
 def test_what_is_not_asked_for_is_not_saved():

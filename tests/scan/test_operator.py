@@ -1,0 +1,180 @@
+"""The operator: every backend against an oracle that autograd unrolls."""
+
+import pytest
+import torch
+import twins
+from hypothesis import given
+from scan_cases import INPUTS, OPTIONS, SIXTY, arguments, oracle, run, scans
+from torch.autograd import gradcheck
+
+from speechbrain_ligru_fast import ligru_scan
+from speechbrain_ligru_fast.backends.spec import NONLINEARITIES
+from speechbrain_ligru_fast.scan import operator as ops
+
+pytestmark = pytest.mark.usefixtures("poisoned_memory")
+
+
+@pytest.mark.parametrize("options", OPTIONS, ids=str)
+def test_equals_the_oracle(backend, options):
+    """Also where the backward computes the gates again; inputs stay."""
+    for nonlinearity in NONLINEARITIES:
+        given = arguments(nonlinearity=nonlinearity, **options)
+        before = {k: v.clone() for k, v in given.items() if torch.is_tensor(v)}
+        want = run(oracle, given)
+        got = run(ligru_scan, given, backend=backend)
+        again = run(ligru_scan, given, backend=backend, recompute=True)
+        twins.assert_equal(got, want)
+        twins.assert_equal(again, want)
+        assert torch.equal(got["output"], again["output"])
+        assert all(torch.equal(given[k], v) for k, v in before.items())
+
+
+@pytest.mark.parametrize("directions", [1, 2])
+@pytest.mark.parametrize("layernorm", [False, True])
+def test_an_utterance_of_no_frames(backend, directions, layernorm):
+    given = arguments(directions=directions, layernorm=layernorm)
+    given["lengths"] = torch.tensor([0, 4, 2])
+    got = run(ligru_scan, given, backend=backend)
+    twins.assert_equal(got, run(oracle, given))
+    assert not got["output"][0].any() and not got["grad w"][0].any()
+
+
+@pytest.mark.parametrize("options", OPTIONS[::-2], ids=str)
+def test_gradcheck(backend, options):
+    # Seeds keep the candidates of relu away from its kink.
+    nonlinearity = "tanh" if options["directions"] == 1 else "relu"
+    given = arguments(
+        batch=2, steps=3, hidden=2, nonlinearity=nonlinearity, **options
+    )
+    names = [name for name in INPUTS if name in given]
+    for recompute in (False, True):
+
+        def function(*leaves, **more):
+            return ligru_scan(**given | dict(zip(names, leaves)), **more)
+
+        assert gradcheck(
+            lambda *x, again=recompute, call=function: call(
+                *x, backend=backend, recompute=again
+            ),
+            [given[name] for name in names],
+        )
+
+
+def operands(given, backend, save=True, recompute=False):
+    """Positional arguments of the custom operator ``scan``."""
+    tensors = ("w", "u", "h0", "mask", "lengths", "ln_weight", "ln_bias")
+    return (
+        *[given.get(name) for name in tensors],
+        given.get("nonlinearity", "relu"),
+        given.get("directions", 1),
+        given.get("layernorm", False),
+        1e-5,
+        backend,
+        save,
+        recompute,
+    )
+
+
+@pytest.mark.parametrize("recompute", [False, True])
+@pytest.mark.parametrize("options", [OPTIONS[i] for i in (1, 5, 17)], ids=str)
+def test_opcheck(backend, options, recompute):
+    given = arguments(dtype=torch.float32, **options)
+    args = operands(given, backend, True, recompute)
+    torch.library.opcheck(ops.scan, args)
+    args = [x.detach() if torch.is_tensor(x) else x for x in args]
+    torch.library.opcheck(ops.scan, (*args[:-2], False, False))
+    output, *saved = ops.scan(*args)
+    assert not recompute or not any(x.numel() for x in saved)
+    w, u, h0, mask, lengths, ln_weight, ln_bias, *spec = args[:-2]
+    needs = [True] * 3 + [ln_weight is not None] * 2
+    again = (w, ln_bias) if recompute else (None, None)
+    torch.library.opcheck(
+        ops.scan_backward,
+        (torch.ones_like(output), output, *saved, u, h0, mask, lengths)
+        + (ln_weight, needs, *spec, *again),
+    )
+
+
+def test_double_backward_raises(backend):
+    given = arguments()
+    output = ligru_scan(**given, backend=backend)
+    (grad,) = torch.autograd.grad(
+        output.square().sum(), given["w"], create_graph=True
+    )
+    with pytest.raises(RuntimeError, match="ligru_scan.*second time.*restore"):
+        grad.sum().backward()
+
+
+def test_saves_only_for_a_backward(backend):
+    given = arguments(layernorm=True)
+    saved = []
+
+    def pack(tensor):
+        saved.append(tensor.numel())
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(pack, lambda x: x):
+        ligru_scan(**given, backend=backend)
+        assert sum(saved) > given["w"].numel()
+        saved.clear()
+        with torch.no_grad():
+            ligru_scan(**given, backend=backend)
+    assert saved == []
+    for tensor in ops.scan(*operands(given, backend, save=False))[1:]:
+        assert tensor.numel() == 0
+
+
+def test_any_strides(backend):
+    given = arguments(directions=2)
+    want = run(ligru_scan, given, backend=backend)
+    w = given["w"].detach().permute(2, 0, 1).contiguous().permute(1, 2, 0)
+    u = torch.cat([given["u"].detach()] * 2, 1)[:, :3]
+    h0 = given["h0"].detach().t().contiguous().t()
+    strided = {**given, "w": w, "u": u, "h0": h0}
+    for name in ("w", "u", "h0"):
+        assert not strided[name].is_contiguous()
+        strided[name].requires_grad_()
+    twins.assert_equal(run(ligru_scan, strided, backend=backend), want)
+    # A gradient that is expanded from one number has stride 0.
+    ligru_scan(**given, backend=backend).sum().backward()
+    ligru_scan(**strided, backend=backend).sum().backward()
+    assert torch.allclose(given["w"].grad, strided["w"].grad)
+
+
+def test_a_mask_gets_no_gradient(backend):
+    given = arguments(mask=True)
+    mask = given["mask"].requires_grad_()
+    ligru_scan(**given, backend=backend).sum().backward()
+    assert mask.grad is None and given["w"].grad.any()
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_state_is_float32_below(backend, dtype):
+    """Operands are rounded, the state is not: T roundings do not add up."""
+    given = arguments(steps=40, dtype=dtype)
+    exact = {k: v.detach().double().requires_grad_() for k, v in given.items()}
+    want = run(oracle, exact)
+    got = run(ligru_scan, given, backend=backend)
+    # One rounding of the output and one of each operand of the product.
+    limits = {"output": 4, "grad w": 8, "grad u": 8, "grad h0": 8}
+    for name, limit in limits.items():
+        assert got[name].dtype == dtype
+        error = twins.error(got[name], want[name])
+        assert error <= limit * torch.finfo(dtype).eps, name
+
+
+def test_float64_stays_float64_under_autocast(backend):
+    w, u = twins.data((2, 5, 8)), twins.data((8, 4), seed=2)
+    want = ligru_scan(w, u, backend=backend)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        got = ligru_scan(w, u, backend=backend)
+    assert got.dtype == torch.float64 and torch.equal(got, want)
+
+
+@SIXTY
+@given(scans())
+def test_backends_agree_with_the_reference(options):
+    given = arguments(**options)
+    want = run(ligru_scan, given, backend="reference")
+    for backend in twins.available():
+        twins.assert_equal(run(ligru_scan, given, backend=backend), want)
