@@ -84,6 +84,7 @@ findings:
 lint: $(STAMP)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/mypy
 
 # The demo: a synthetic corpus in TIMIT's layout, then the same recipe with
 # one key changed each time. A second call trains nothing that is trained: it

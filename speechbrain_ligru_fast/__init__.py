@@ -1,6 +1,7 @@
 """Fast LiGRU and SLiGRU layers, drop-in for SpeechBrain."""
 
 from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
 
@@ -19,8 +20,23 @@ _PUBLIC = {
 
 __all__ = [*_PUBLIC, "__version__"]
 
+# What _PUBLIC says, for those who read types and do not run.
+if TYPE_CHECKING:
+    from speechbrain_ligru_fast.backends import (
+        available_backends as available_backends,
+    )
+    from speechbrain_ligru_fast.layers import LiGRU as LiGRU
+    from speechbrain_ligru_fast.layers import SLiGRU as SLiGRU
+    from speechbrain_ligru_fast.lobe import accelerate as accelerate
+    from speechbrain_ligru_fast.lobe import register as register
+    from speechbrain_ligru_fast.lobe import restore as restore
+    from speechbrain_ligru_fast.pytorch_kaldi import (
+        from_pytorch_kaldi as from_pytorch_kaldi,
+    )
+    from speechbrain_ligru_fast.scan.operator import ligru_scan as ligru_scan
 
-def __getattr__(name):
+
+def __getattr__(name: str) -> Any:
     if name not in _PUBLIC:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     value = getattr(import_module(f".{_PUBLIC[name]}", __name__), name)
@@ -28,5 +44,5 @@ def __getattr__(name):
     return value
 
 
-def __dir__():
+def __dir__() -> list[str]:
     return sorted(__all__)

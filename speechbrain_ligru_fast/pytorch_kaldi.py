@@ -8,6 +8,7 @@ file, not from the checkpoint.
 import re
 from collections.abc import Mapping
 from numbers import Real
+from typing import Any
 
 import torch
 
@@ -19,12 +20,12 @@ _NORM_KEYS = ("weight", "bias", "running_mean", "running_var")
 
 
 def from_pytorch_kaldi(
-    state_dict,
-    nonlinearity="relu",
-    dropout=0.0,
-    bidirectional=None,
-    backend="auto",
-):
+    state_dict: Mapping[str, Any],
+    nonlinearity: str = "relu",
+    dropout: float | list[float] | tuple[float, ...] = 0.0,
+    bidirectional: bool | None = None,
+    backend: str = "auto",
+) -> LiGRU:
     """Turns the weights of PyTorch-Kaldi's liGRU into a LiGRU.
 
     Its output is equal, in evaluation and in training, but for the layout:
@@ -90,7 +91,7 @@ def from_pytorch_kaldi(
     state = _clean(state_dict)
     count = _count_layers(state)
     _check_entries(state, count)
-    dropout = _one_dropout(dropout, count, nonlinearity)
+    rate = _one_dropout(dropout, count, nonlinearity)
     hidden, features = _sizes(state, count)
     directions = _directions(state, count, hidden, bidirectional)
     _check_shapes(state, count, hidden, features, directions)
@@ -104,13 +105,13 @@ def from_pytorch_kaldi(
         nonlinearity=nonlinearity,
         normalization="batchnorm" if norms == {True} else "identity",
         num_layers=count,
-        dropout=dropout,
+        dropout=rate,
         re_init=False,
         bidirectional=directions == 2,
         backend=backend,
     ).to(state["wh.0.weight"].dtype)
     for i, layer in enumerate(net.rnn):
-        _fill(layer, state, i, scale=1.0 - dropout)
+        _fill(layer, state, i, scale=1.0 - rate)
     return net.eval()
 
 

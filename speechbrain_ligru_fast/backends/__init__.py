@@ -135,8 +135,8 @@ def run(function, name, device_type, dtype, spec, steps, *arguments):
             traceback.clear_frames(error.__traceback__)
             continue
         # Only now: where all fail, the caller's arguments do.
-        for failed, error in failures:
-            _refused.add(failed, error, _name(module), *scan)
+        for failed, why in failures:
+            _refused.add(failed, why, _name(module), *scan)
         # They hold this frame, and so its tensors.
         failures.clear()
         return result
@@ -176,7 +176,7 @@ def _choose(name, device_type, dtype, spec, short, tf32, refused=()):
     return loading.load(name)
 
 
-def available_backends():
+def available_backends() -> dict[str, str]:
     """Which backends can run here.
 
     Returns

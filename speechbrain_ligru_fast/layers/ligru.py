@@ -10,6 +10,7 @@ from speechbrain_ligru_fast import installed  # noqa: F401
 # isort: split
 import logging
 import math
+from collections.abc import Sequence
 from typing import Optional, Tuple
 
 import torch
@@ -132,7 +133,7 @@ class _LightGRU(nn.Module):
         if re_init:
             rnn_init(self.rnn)
 
-    def set_backend(self, backend):
+    def set_backend(self, backend: str) -> None:
         """Changes what runs all layers.
 
         Arguments
@@ -247,7 +248,7 @@ class _LightGRU(nn.Module):
                 return first.h_init.device
         return first.w.weight.device
 
-    def _check(self, x: Tensor, hx: Optional[Tensor]):
+    def _check(self, x: Tensor, hx: Optional[Tensor]) -> None:
         if x.dim() != 3:
             raise ValueError(
                 f"x: got {x.dim()} dimensions, expected (batch, time, features)"
@@ -342,18 +343,18 @@ class LiGRU(_LightGRU):
 
     def __init__(
         self,
-        hidden_size,
-        input_shape,
-        nonlinearity="relu",
-        normalization="batchnorm",
-        num_layers=1,
-        bias=True,
-        dropout=0.0,
-        re_init=True,
-        bidirectional=False,
-        backend="auto",
-        recompute=False,
-    ):
+        hidden_size: int,
+        input_shape: Sequence[Optional[int]],
+        nonlinearity: str = "relu",
+        normalization: str = "batchnorm",
+        num_layers: int = 1,
+        bias: bool = True,
+        dropout: float = 0.0,
+        re_init: bool = True,
+        bidirectional: bool = False,
+        backend: str = "auto",
+        recompute: bool = False,
+    ) -> None:
         super().__init__(
             hidden_size,
             input_shape,
@@ -428,19 +429,19 @@ class SLiGRU(_LightGRU):
 
     def __init__(
         self,
-        hidden_size,
-        input_shape,
-        nonlinearity="relu",
-        ff_normalization="batchnorm",
-        recurrent_elementwise_affine=False,
-        num_layers=1,
-        bias=True,
-        dropout=0.0,
-        re_init=True,
-        bidirectional=False,
-        backend="auto",
-        recompute=False,
-    ):
+        hidden_size: int,
+        input_shape: Sequence[Optional[int]],
+        nonlinearity: str = "relu",
+        ff_normalization: str = "batchnorm",
+        recurrent_elementwise_affine: bool = False,
+        num_layers: int = 1,
+        bias: bool = True,
+        dropout: float = 0.0,
+        re_init: bool = True,
+        bidirectional: bool = False,
+        backend: str = "auto",
+        recompute: bool = False,
+    ) -> None:
         super().__init__(
             hidden_size,
             input_shape,

@@ -62,6 +62,8 @@ class LightGRULayer(nn.Module):
     __constants__ = ["batch_norm", "rowwise_norm", "stabilised"]
     __jit_unused_properties__ = ["batch_norm", "rowwise_norm", "eps"]
 
+    h_init: Tensor
+
     def __init__(
         self,
         input_size,
@@ -174,7 +176,7 @@ class LightGRULayer(nn.Module):
         )
 
     @torch.jit.unused
-    def _check_dtype(self, name: str, given: Tensor, x: Tensor):
+    def _check_dtype(self, name: str, given: Tensor, x: Tensor) -> None:
         """Compares a dtype with the parameters' as they are by now.
 
         FSDP2 casts them, and the inputs, just before this layer runs.

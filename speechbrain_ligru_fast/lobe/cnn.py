@@ -47,7 +47,7 @@ def reflect_ends(x: Tensor, frames: Tensor, reach: int) -> Tensor:
     return x
 
 
-def reflect_ends_backward(grad: Tensor, frames: Tensor, reach: int):
+def reflect_ends_backward(grad: Tensor, frames: Tensor, reach: int) -> None:
     """Changes the gradient of the result into that of the input."""
     if reach > 0:
         utterance, end, i = _ends(grad, frames, reach)
@@ -56,7 +56,9 @@ def reflect_ends_backward(grad: Tensor, frames: Tensor, reach: int):
         grad[utterance, :, :, end - 2 - i] += tail
 
 
-def _ends(x: Tensor, frames: Tensor, reach: int):
+def _ends(
+    x: Tensor, frames: Tensor, reach: int
+) -> Tuple[Tensor, Tensor, Tensor]:
     utterance = torch.arange(x.size(0), device=x.device).unsqueeze(1)
     i = torch.arange(reach, device=x.device)
     return utterance, reach + frames.unsqueeze(1), i
@@ -140,7 +142,7 @@ def _fake_conv2d_backward(
     )
 
 
-def _reflect(x: Tensor, padding: List[int], frames: Optional[Tensor]):
+def _reflect(x: Tensor, padding: List[int], frames: Optional[Tensor]) -> Tensor:
     x = nn.functional.pad(x.transpose(1, 3), padding, mode="reflect")
     return x if frames is None else reflect_ends(x, frames, padding[0])
 

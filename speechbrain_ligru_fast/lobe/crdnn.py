@@ -4,7 +4,8 @@ from speechbrain_ligru_fast import installed  # noqa: F401
 
 # isort: split
 import inspect
-from typing import Optional
+from collections.abc import Callable
+from typing import Any, Optional
 
 from speechbrain.lobes.models import CRDNN as stock_crdnn
 from torch import Tensor, nn
@@ -80,8 +81,14 @@ class CRDNN(AwareSequential, stock_crdnn.CRDNN):
     torch.Size([10, 15, 512])
     """
 
-    def __init__(self, *args, rnn_class=LiGRU, backend="auto", **kwargs):
-        built = {}
+    def __init__(
+        self,
+        *args: Any,
+        rnn_class: Callable[..., nn.Module] = LiGRU,
+        backend: str = "auto",
+        **kwargs: Any,
+    ) -> None:
+        built: dict[Any, str | None] = {}
         super().__init__(
             *args, rnn_class=_with_backend(rnn_class, backend, built), **kwargs
         )

@@ -248,7 +248,7 @@ class AwareBatchNorm1d(BatchNorm1d):
         return out
 
 
-_AWARE = {
+_AWARE: dict[type, type] = {
     Sequential: AwareSequential,
     CNN_Block: AwareCNNBlock,
     DNN_Block: AwareDNNBlock,
@@ -259,7 +259,7 @@ _AWARE = {
 }
 
 
-def make_aware(module: nn.Module):
+def make_aware(module: nn.Module) -> None:
     """Has the parts of a stock CRDNN know their utterances' lengths.
 
     They compile once for all batch sizes and lengths, too.

@@ -23,10 +23,10 @@ FAST = {"LiGRU": layers.LiGRU, "SLiGRU": layers.SLiGRU}
 STOCK = {name: getattr(stock_rnn, name) for name in FAST}
 
 # Class of SpeechBrain -> class that it makes objects of.
-_made = {}
+_made: dict[type, type] = {}
 
 
-def register(replace=False):
+def register(replace: bool = False) -> None:
     """Makes the fast layers resolvable by SpeechBrain names.
 
     Afterwards ``!new:speechbrain.lobes.models.ligru_fast.CRDNN`` (and

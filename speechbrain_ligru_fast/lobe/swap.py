@@ -164,7 +164,9 @@ def _swap(module, classes, build):
     return new.get(module, module)
 
 
-def accelerate(module: torch.nn.Module, backend="auto", recompute=False):
+def accelerate(
+    module: torch.nn.Module, backend: str = "auto", recompute: bool = False
+) -> torch.nn.Module:
     """Swaps every stock LiGRU and SLiGRU inside a model for a fast one.
 
     The model's results stay what they were: a CRDNN that was built with a
@@ -212,7 +214,7 @@ def accelerate(module: torch.nn.Module, backend="auto", recompute=False):
     return _swap(module, tuple(STOCK.values()), build)
 
 
-def restore(module: torch.nn.Module):
+def restore(module: torch.nn.Module) -> torch.nn.Module:
     """Swaps every fast layer inside a model back for SpeechBrain's.
 
     Arguments
