@@ -95,7 +95,7 @@ DEMO_SYSTEMS := speechbrain_ligru_fast.LiGRU speechbrain.nnet.RNN.LiGRU \
 	speechbrain.nnet.RNN.LSTM
 
 corpus: $(STAMP)
-	$(BIN)/python -m speechbrain_ligru_fast.asr.corpora.demo \
+	$(BIN)/python -m tools.demo_corpus \
 		--out $(DEMO)/corpus --minutes $(DEMO_MINUTES) --seed 0
 
 demo: corpus

@@ -12,15 +12,15 @@ from speechbrain.dataio.dataio import load_data_json, read_audio
 
 from speechbrain_ligru_fast.asr.corpora import manifest
 from speechbrain_ligru_fast.asr.corpora.timit import prepare_timit
-from speechbrain_ligru_fast.asr.corpora.timit_layout import (
-    write_speaker_lists,
-    write_utterance,
-)
 from speechbrain_ligru_fast.asr.corpora.timit_phones import (
     FOLD_39,
     FOLD_48,
     LABELS_61,
     fold_phones,
+)
+from tools.demo_corpus.folders import (
+    write_speaker_lists,
+    write_timit_utterance,
 )
 
 REPO = Path(__file__).resolve().parents[1]
@@ -39,8 +39,9 @@ def corpus(tmp_path):
         for speaker in speakers:
             for name in ("SA1", "SX1", "SX2", "SI3", "SI4"):
                 words = [(800, 2400, "it")]
-                write_utterance(
-                    root, split, speaker, name, signal, PHONES, words, "It."
+                folder = root / split / "DR1" / speaker
+                write_timit_utterance(
+                    folder, name, signal, PHONES, words, "It."
                 )
     return root
 

@@ -1,6 +1,6 @@
 """Write sentences of the kinds that AN4's speakers said.
 
-``python -m speechbrain_ligru_fast.asr.corpora.an4_sentences --out FILE``
+``python -m tools.demo_corpus.an4_sentences --out FILE``
 
 They spelled names and addresses, said numbers and dates, and gave commands
 with letters and digits drawn at random (A. Acero, "Acoustical and
@@ -145,39 +145,19 @@ def _words(text):
     return " ".join(re.sub("[^A-Z]", " ", text.upper()).split())
 
 
-def write_sentences(out, number, seed):
-    """Write a sentence a line.
-
-    Arguments
-    ---------
-    out : path-like
-        The file.
-    number : int
-        How many.
-    seed : int
-        See `Sentences`.
-
-    Raises
-    ------
-    ValueError
-        If `number` is not positive.
-    """
-    if number < 1:
-        raise ValueError(f"number must be positive, got {number}")
-    sentences = Sentences(seed)
-    lines = "".join(f"{sentences.draw()}\n" for _ in range(number))
-    Path(out).parent.mkdir(parents=True, exist_ok=True)
-    Path(out).write_text(lines, encoding="utf-8")
-
-
 def main():
-    """Command line of `write_sentences`."""
+    """Write some to a file, one a line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--out", required=True, help="file to write")
+    parser.add_argument("--out", required=True, type=Path, help="file to write")
     parser.add_argument("--number", type=int, default=12000)
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
-    write_sentences(**vars(options))
+    if options.number < 1:
+        parser.error(f"--number must be positive, got {options.number}")
+    sentences = Sentences(options.seed)
+    lines = "".join(f"{sentences.draw()}\n" for _ in range(options.number))
+    options.out.parent.mkdir(parents=True, exist_ok=True)
+    options.out.write_text(lines, encoding="utf-8")
     print(f"{options.number} sentences written to {options.out}")
 
 

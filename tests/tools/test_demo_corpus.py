@@ -1,21 +1,38 @@
 """The synthetic corpus: voices, labels, layouts, determinism."""
 
 import json
+import pathlib
+import subprocess
+import sys
 
 import numpy as np
 import pytest
 import soundfile
 
-from speechbrain_ligru_fast.asr.corpora import demo, espeak, espeak_timit
-from speechbrain_ligru_fast.asr.corpora.demo_text import GRAMMAR, sentence
 from speechbrain_ligru_fast.asr.corpora.librispeech import prepare_librispeech
-from speechbrain_ligru_fast.asr.corpora.timit import (
-    prepare_timit,
-    read_segments,
-)
+from speechbrain_ligru_fast.asr.corpora.timit import prepare_timit
 from speechbrain_ligru_fast.asr.corpora.timit_phones import LABELS_61
+from tools.demo_corpus import __main__ as demo
+from tools.demo_corpus import espeak
+from tools.demo_corpus.labels import _LABELS, phone_segments
+from tools.demo_corpus.text import GRAMMAR, sentence
 
+REPO = pathlib.Path(__file__).resolve().parents[2]
 ARGUMENTS = {"minutes": 0.3, "seed": 0, "voices": 20}
+
+
+def make(out):
+    """What `make corpus` runs."""
+    command = [sys.executable, "-m", "tools.demo_corpus", "--out", out]
+    command += [f"--{key}={value}" for key, value in ARGUMENTS.items()]
+    return subprocess.run(command, cwd=REPO, check=True, capture_output=True)
+
+
+@pytest.fixture(scope="module")
+def corpus(tmp_path_factory):
+    out = tmp_path_factory.mktemp("demo") / "corpus"
+    assert b"written to" in make(out).stdout
+    return out
 
 
 def content(folder):
@@ -26,11 +43,9 @@ def content(folder):
     }
 
 
-@pytest.fixture(scope="module")
-def corpus(tmp_path_factory):
-    out = tmp_path_factory.mktemp("demo") / "corpus"
-    assert demo.make_demo(out, **ARGUMENTS)
-    return out
+def spans(path):
+    lines = (line.split() for line in path.read_text().splitlines())
+    return [(int(start), int(end), *rest) for start, end, *rest in lines]
 
 
 def test_voices():
@@ -39,41 +54,35 @@ def test_voices():
     assert {v.accent for v in voices} == set(demo.ACCENTS)
     assert len({v.words_per_minute for v in voices}) > 20
     assert len({v.pitch for v in voices}) > 20
-    names = {(v.name, v.number) for v in voices}
-    assert len(names) == 40
+    assert len({(v.name, v.number) for v in voices}) == 40
     splits = [v.split for v in voices]
     assert [splits.count(s) for s in demo.SPLITS] == [32, 4, 4]
     assert demo.make_voices(40, seed=1) != voices
-
-
-def test_at_least_twenty_voices_sound_different(corpus):
-    speakers = list((corpus / "timit").glob("*/DR1/*"))
-    assert len(speakers) == 20
-    lines = (corpus / "librispeech" / "SPEAKERS.TXT").read_text().splitlines()
-    assert len({line.split("|")[-1].split()[1] for line in lines[1:]}) == 20
-    # The same text in two voices is not the same sound.
+    # The same text in two of them is not the same sound.
     first, second = (
         espeak.speak(f"gmw/en-US+{variant}", "four", 170, 50).signal
         for variant in ("m1", "f1")
     )
     assert first.shape != second.shape or (first != second).any()
+    with pytest.raises(ValueError, match="no voice 'gmw/en-XX'"):
+        espeak.speak("gmw/en-XX", "one", 170, 50)
 
 
 def test_labels_cover_the_audio(corpus):
     files = sorted((corpus / "timit").rglob("*.PHN"))
-    assert len(files) >= 20
+    assert len({path.parent for path in files}) == 20
     for path in files:
         signal, rate = soundfile.read(path.with_suffix(".WAV"))
         assert rate == 16000
-        phones = read_segments(path)
+        phones = spans(path)
         assert phones[0][0] == 0 and phones[-1][1] == len(signal)
         assert phones[0][2] == phones[-1][2] == "h#"
         assert all(a[1] == b[0] for a, b in zip(phones, phones[1:]))
         assert all(start < end for start, end, _ in phones)
         assert {label for *_, label in phones} <= set(LABELS_61)
-        words = read_segments(path.with_suffix(".WRD"))
-        text = path.with_suffix(".TXT").read_text().split(" ", 2)[2].strip()
-        assert " ".join(word for *_, word in words) == text
+        words = spans(path.with_suffix(".WRD"))
+        ((_, _, *text),) = spans(path.with_suffix(".TXT"))
+        assert [word for *_, word in words] == text
         assert all(start < end for start, end, _ in words)
         assert all(a[1] <= b[0] for a, b in zip(words, words[1:]))
         # Labels sit where the sound is.
@@ -85,67 +94,54 @@ def test_labels_cover_the_audio(corpus):
 def test_both_layouts_hold_the_same_recordings(corpus, tmp_path):
     paths = [tmp_path / f"{name}.json" for name in ("train", "valid", "test")]
     prepare_timit(corpus / "timit", *paths, max_bad_fraction=0)
+    splits = [f"{name}-demo" for name in ("train", "dev", "test")]
+    libri = tmp_path / "libri"
     prepare_librispeech(
-        corpus / "librispeech",
-        tmp_path / "libri",
-        "train-demo",
-        "dev-demo",
-        "test-demo",
-        max_bad_fraction=0,
+        corpus / "librispeech", libri, *splits, max_bad_fraction=0
     )
     speakers = []
-    for timit, libri in zip(
-        paths, ("train", "valid", "test-demo"), strict=True
-    ):
-        one = json.loads(timit.read_text())
-        two = json.loads((tmp_path / "libri" / f"{libri}.json").read_text())
-        speakers.append({entry["spk_id"] for entry in one.values()})
-        signals = []
-        for root, made in (("timit", one), ("librispeech", two)):
-            signals.append(
+    names = ("train", "valid", "test-demo")
+    for timit, name in zip(paths, names, strict=True):
+        recordings = []
+        for layout, manifest in (
+            ("timit", timit),
+            ("librispeech", libri / f"{name}.json"),
+        ):
+            made = json.loads(manifest.read_text()).values()
+            files = [
+                entry["wav"].format(data_root=corpus / layout) for entry in made
+            ]
+            signals = [soundfile.read(file, dtype="int16")[0] for file in files]
+            recordings.append(
                 sorted(
-                    (
-                        entry["wrd"].upper(),
-                        soundfile.read(
-                            entry["wav"].format(data_root=corpus / root),
-                            dtype="int16",
-                        )[0].tobytes(),
-                    )
-                    for entry in made.values()
+                    (entry["wrd"].upper(), signal.tobytes())
+                    for entry, signal in zip(made, signals, strict=True)
                 )
             )
-        assert signals[0] == signals[1]
+        assert recordings[0] == recordings[1]
+        speakers.append({entry["spk_id"] for entry in made})
     assert [len(s) for s in speakers] == [16, 2, 2]
     assert len(set().union(*speakers)) == 20
 
 
-def test_same_seed_same_bytes(corpus, tmp_path, monkeypatch):
-    # eSpeak's state in this process must not matter.
-    espeak.speak("gmw/en+f3", "something else", 120, 70)
-    argv = ["demo", "--out", str(tmp_path / "again")]
-    argv += ["--minutes", "0.3", "--voices", "20"]
-    monkeypatch.setattr("sys.argv", argv)
-    demo.main()
+def test_same_call_same_bytes_once(corpus, tmp_path):
+    make(tmp_path / "again")
     first, second = content(corpus), content(tmp_path / "again")
     assert first.keys() == second.keys()
     assert [name for name in first if first[name] != second[name]] == []
-
-
-def test_other_seed_other_corpus(corpus, tmp_path):
-    demo.make_demo(tmp_path / "other", **{**ARGUMENTS, "seed": 1})
-    audio = [
-        {data for name, data in content(folder).items() if "WAV" in name}
-        for folder in (corpus, tmp_path / "other")
-    ]
-    assert not audio[0] & audio[1]
-
-
-def test_second_run(corpus):
-    before = content(corpus)
     assert not demo.make_demo(corpus, **ARGUMENTS)
     with pytest.raises(FileExistsError, match="'seed': 0.*'seed': 1"):
         demo.make_demo(corpus, **{**ARGUMENTS, "seed": 1})
-    assert content(corpus) == before
+    assert content(corpus) == first
+
+
+def test_other_seed_other_corpus(tmp_path):
+    audio = []
+    for seed in (0, 1):
+        demo.make_demo(tmp_path / f"{seed}", 0.01, seed=seed, voices=3)
+        files = content(tmp_path / f"{seed}").items()
+        audio.append({data for name, data in files if "WAV" in name})
+    assert len(audio[0]) >= 3 and not audio[0] & audio[1]
 
 
 def test_foreign_folder_is_left_alone(tmp_path):
@@ -159,7 +155,7 @@ def test_interrupted_run_leaves_nothing(tmp_path, monkeypatch):
     def fail(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(demo, "_write_readme", fail)
+    monkeypatch.setattr(demo, "write_speaker_lists", fail)
     with pytest.raises(KeyboardInterrupt):
         demo.make_demo(tmp_path / "out", minutes=0.01, voices=3)
     assert list(tmp_path.iterdir()) == []
@@ -181,15 +177,11 @@ def test_bad_argument(tmp_path, options, message):
 
 
 def test_missing_espeak_is_named(tmp_path, monkeypatch):
-    monkeypatch.setattr(espeak.importlib.util, "find_spec", lambda _: None)
+    monkeypatch.setitem(sys.modules, "espeakng_loader", None)
+    espeak.load_espeak.cache_clear()
     with pytest.raises(ModuleNotFoundError, match="install espeakng"):
         demo.make_demo(tmp_path / "out", **ARGUMENTS)
     assert list(tmp_path.iterdir()) == []
-
-
-def test_unknown_voice():
-    with pytest.raises(ValueError, match="no voice 'gmw/en-XX'"):
-        espeak.speak("gmw/en-XX", "one", 170, 50)
 
 
 @pytest.mark.parametrize("accent", demo.ACCENTS)
@@ -204,37 +196,41 @@ def test_every_word_of_the_grammar_has_labels(accent):
     texts += [sentence(rng) for _ in range(150)]
     for text in filter(None, texts):
         said = espeak.speak(f"gmw/{accent}+m3", text, 170, 50)
-        segments = espeak_timit.phone_segments(
-            said.phones, accent, len(said.signal)
-        )
+        segments = phone_segments(said.phones, accent, len(said.signal))
         assert {label for *_, label in segments} <= set(LABELS_61)
 
 
 def test_unknown_phone_is_an_error():
     with pytest.raises(ValueError, match="'Q'.*no TIMIT label"):
-        espeak_timit.phone_segments([(0, "Q")], "en", 10)
+        phone_segments([(0, "Q")], "en", 10)
 
 
-@pytest.mark.parametrize("seed", range(50))
-def test_any_timing_gives_whole_labels(seed):
-    rng = np.random.default_rng(seed)
-    names = rng.choice(sorted(espeak_timit._LABELS), seed % 13)
-    # Few values, so that many phones have no time; some are out of range.
-    starts = rng.integers(-1, 6, len(names)) * 240
-    phones = [(int(s), str(n)) for s, n in zip(starts, names, strict=True)]
-    segments = espeak_timit.phone_segments(phones, "en-US", 1000)
-    assert segments[0][0] == 0 and segments[-1][1] == 1000
-    assert all(a[1] == b[0] for a, b in zip(segments, segments[1:]))
-    assert all(start <= end for start, end, _ in segments)
-    assert {label for *_, label in segments} <= set(LABELS_61)
+def test_any_timing_gives_whole_labels():
+    for seed in range(50):
+        rng = np.random.default_rng(seed)
+        names = rng.choice(sorted(_LABELS), seed % 13)
+        # Few values, so that many phones share a time; some are out of range.
+        starts = rng.integers(-1, 6, len(names)) * 240
+        phones = [(int(s), str(n)) for s, n in zip(starts, names, strict=True)]
+        segments = phone_segments(phones, "en-US", 1000)
+        assert segments[0][0] == 0 and segments[-1][1] == 1000
+        assert all(a[1] == b[0] for a, b in zip(segments, segments[1:]))
+        assert all(start <= end for start, end, _ in segments)
+        assert {label for *_, label in segments} <= set(LABELS_61)
+        # No sound is lost.
+        sounds = [label for *_, label in segments if label not in ("h#", "pau")]
+        labels = [label for _, name in phones for label in _LABELS[name]]
+        assert len(sounds) >= len([x for x in labels if x != "pau"])
 
 
-def test_phone_without_time_shares_its_neighbours():
-    phones = [(0, "_:"), (10, "r"), (10, "A:"), (30, "r"), (30, "m")]
-    assert espeak_timit.phone_segments(phones, "en-GB-scotland", 40) == [
+def test_phones_that_start_together_share_their_time():
+    phones = [(0, "_:"), (10, "r"), (10, "A:"), (30, ";"), (40, "m")]
+    phones += [(60, "_:"), (70, "_:"), (80, "n")]
+    assert phone_segments(phones, "en-GB-scotland", 90) == [
         (0, 10, "h#"),
-        (10, 16, "r"),
-        (16, 23, "aa"),
-        (23, 30, "r"),
-        (30, 40, "m"),
+        (10, 25, "r"),
+        (25, 40, "aa"),
+        (40, 60, "m"),
+        (60, 80, "pau"),
+        (80, 90, "n"),
     ]

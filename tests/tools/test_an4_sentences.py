@@ -5,11 +5,8 @@ import time
 
 import pytest
 
-from speechbrain_ligru_fast.asr.corpora import an4_sentences
-from speechbrain_ligru_fast.asr.corpora.an4_sentences import (
-    Sentences,
-    write_sentences,
-)
+from tools.demo_corpus import an4_sentences
+from tools.demo_corpus.an4_sentences import Sentences
 
 TENS = "TWENTY THIRTY FORTY FIFTY SIXTY SEVENTY EIGHTY NINETY".split()
 DIGITS = "OH ZERO ONE TWO THREE FOUR FIVE SIX SEVEN EIGHT NINE".split()
@@ -20,27 +17,36 @@ def words_of(kind, count=300):
     return [getattr(sentences, kind)().split() for _ in range(count)]
 
 
-def test_a_file_of_them(tmp_path, monkeypatch, capsys):
-    out = tmp_path / "new" / "sentences.txt"
-    argv = ["x", "--out", str(out), "--number", "500", "--seed", "3"]
-    monkeypatch.setattr("sys.argv", argv)
-    an4_sentences.main()
+@pytest.fixture
+def write(monkeypatch, tmp_path):
+    """Runs the command; returns its file."""
+
+    def run(*options):
+        out = tmp_path / "new" / "sentences.txt"
+        monkeypatch.setattr("sys.argv", ["x", "--out", str(out), *options])
+        an4_sentences.main()
+        return out.read_text()
+
+    return run
+
+
+def test_a_file_of_them(write, capsys):
+    text = write("--number=500", "--seed=3")
     assert "500 sentences" in capsys.readouterr().out
-    lines = out.read_text().splitlines()
+    lines = text.splitlines()
     assert len(lines) == 500
     # What AN4's tokenizer knows, and nothing that it would split otherwise
     assert all(re.fullmatch("[A-Z]+( [A-Z]+)*", line) for line in lines)
-    write_sentences(tmp_path / "same", 500, seed=3)
-    assert (tmp_path / "same").read_text() == out.read_text()
-    write_sentences(tmp_path / "other", 500, seed=4)
-    assert (tmp_path / "other").read_text() != out.read_text()
+    assert write("--number=500", "--seed=3") == text
+    assert write("--number=500", "--seed=4") != text
 
 
 @pytest.mark.parametrize("number", [0, -1])
-def test_no_sentences_are_refused(number, tmp_path):
-    with pytest.raises(ValueError, match=f"number must be positive.*{number}"):
-        write_sentences(tmp_path / "out", number, seed=1)
-    assert not (tmp_path / "out").exists()
+def test_no_sentences_are_refused(number, write, tmp_path, capsys):
+    with pytest.raises(SystemExit):
+        write(f"--number={number}")
+    assert f"--number must be positive, got {number}" in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize("kind", ["name", "city"])
@@ -105,13 +111,12 @@ def test_every_kind_is_drawn():
     assert 0.35 < drawn.count("command") / len(drawn) < 0.45
 
 
-def test_no_matter_where_on_earth(monkeypatch, tmp_path):
-    files = []
+def test_no_matter_where_on_earth(monkeypatch, write):
+    texts = set()
     for zone in ("UTC", "America/New_York", "Asia/Tokyo"):
         monkeypatch.setenv("TZ", zone)
         time.tzset()
-        write_sentences(tmp_path / "out", 1000, seed=0)
-        files.append((tmp_path / "out").read_bytes())
+        texts.add(write("--number=1000"))
     monkeypatch.undo()
     time.tzset()
-    assert files[0] == files[1] == files[2]
+    assert len(texts) == 1

@@ -2,7 +2,6 @@
 
 import ctypes
 import functools
-import importlib.util
 from typing import NamedTuple
 
 import numpy as np
@@ -14,7 +13,6 @@ _INITIALIZE_DONT_EXIT = 0x8000
 _CHARS_UTF8 = 1
 _POS_CHARACTER = 1
 _EVENT_LIST_TERMINATED = 0
-_EVENT_WORD = 1
 _EVENT_PHONEME = 7
 _RATE = 1
 _PITCH = 3
@@ -50,47 +48,35 @@ _CALLBACK = ctypes.CFUNCTYPE(
 
 
 class Spoken(NamedTuple):
-    """One synthesised text.
+    """One synthesised text."""
 
-    Arguments
-    ---------
-    signal : (samples,) int16 array
-        At `rate` Hz.
-    rate : int
-        Sample rate.
-    phones : list of (int, str)
-        First sample and eSpeak mnemonic, without stress marks.
-    words : list of (int, int)
-        Index of the first phone and position in the text, both from 0. The
-        odd word has no entry, when an accent draws it to its neighbour.
-    """
-
+    # (samples,) int16 array
     signal: np.ndarray
-    rate: int
+    sample_rate: int
+    # (first sample, eSpeak's mnemonic without stress marks) of each
     phones: list
-    words: list
 
 
-def require_espeak():
-    """Check that eSpeak NG is installed, without loading it.
+@functools.cache
+def load_espeak():
+    """Load the library once; it can't be reset afterwards.
+
+    Returns
+    -------
+    library : ctypes.CDLL
+    sample_rate : int
 
     Raises
     ------
     ModuleNotFoundError
-        If it is not.
+        If it is not installed.
     """
-    if importlib.util.find_spec("espeakng_loader") is None:
+    try:
+        import espeakng_loader
+    except ModuleNotFoundError as error:
         raise ModuleNotFoundError(
             "the demo corpus needs espeakng-loader: pip install espeakng-loader"
-        )
-
-
-@functools.cache
-def _engine():
-    """Load the library once; it can't be reset afterwards."""
-    require_espeak()
-    import espeakng_loader
-
+        ) from error
     library = ctypes.CDLL(espeakng_loader.get_library_path())
     rate = library.espeak_Initialize(
         _AUDIO_OUTPUT_SYNCHRONOUS,
@@ -108,6 +94,8 @@ def _engine():
 
 def speak(voice, text, words_per_minute, pitch):
     """Synthesise one text.
+
+    The sound depends a little on all that this process has said before.
 
     Arguments
     ---------
@@ -129,12 +117,12 @@ def speak(voice, text, words_per_minute, pitch):
     ValueError
         If eSpeak does not know the voice.
     """
-    library, rate = _engine()
+    library, sample_rate = load_espeak()
     if library.espeak_SetVoiceByName(voice.encode()) != 0:
         raise ValueError(f"eSpeak has no voice {voice!r}")
     library.espeak_SetParameter(_RATE, words_per_minute, 0)
     library.espeak_SetParameter(_PITCH, pitch, 0)
-    chunks, phones, words = [], [], []
+    chunks, phones = [], []
 
     @_CALLBACK
     def receive(wav, samples, events):
@@ -146,8 +134,6 @@ def speak(voice, text, words_per_minute, pitch):
             if event.type == _EVENT_PHONEME:
                 name = event.id.string.decode().lstrip("',%=")
                 phones.append((event.sample, name))
-            elif event.type == _EVENT_WORD:
-                words.append((len(phones), event.text_position - 1))
         return 0
 
     library.espeak_SetSynthCallback(receive)
@@ -157,31 +143,4 @@ def speak(voice, text, words_per_minute, pitch):
     )
     if status != 0 or not chunks:
         raise RuntimeError(f"eSpeak could not say {text!r} (status {status})")
-    return Spoken(np.concatenate(chunks), rate, phones, words)
-
-
-def speak_until(voice, requests, seconds):
-    """Synthesise texts in turn until there is enough audio.
-
-    Arguments
-    ---------
-    voice : str
-        As in `speak`.
-    requests : list of (str, int, int, float)
-        Text, words per minute, pitch; seconds of silence to be added later.
-    seconds : float
-        How much is enough.
-
-    Returns
-    -------
-    list of Spoken
-        At least one, at most one a request.
-    """
-    spoken, total = [], 0.0
-    for request in requests:
-        *what, silence = request
-        spoken.append(speak(voice, *what))
-        total += silence + len(spoken[-1].signal) / spoken[-1].rate
-        if total >= seconds:
-            break
-    return spoken
+    return Spoken(np.concatenate(chunks), sample_rate, phones)

@@ -1,0 +1,1 @@
+"""What the recipes' examples are made of; it is not installed."""

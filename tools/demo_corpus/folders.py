@@ -1,0 +1,110 @@
+"""Write a folder whole or not at all; and TIMIT's files in it."""
+
+import json
+import os
+import tempfile
+from pathlib import Path
+
+import soundfile
+
+SAMPLE_RATE = 16000
+MARKER = "completed.json"
+
+
+def build_once(out, arguments, build):
+    """Build a folder unless the same call already has.
+
+    It is built beside its final place and renamed when complete, so that an
+    interrupted run leaves nothing under the final name.
+
+    Arguments
+    ---------
+    out : path-like
+        The folder to build; absent, empty, or built by the same call.
+    arguments : dict
+        What the content depends on; kept in ``completed.json``.
+    build : callable
+        Takes the folder to fill.
+
+    Returns
+    -------
+    bool
+        Whether anything was done.
+
+    Raises
+    ------
+    FileExistsError
+        If `out` holds something else.
+
+    Example
+    -------
+    >>> out = getfixture("tmp_path") / "corpus"
+    >>> fill = lambda folder: (folder / "a").write_text("1") and None
+    >>> build_once(out, {"seed": 0}, fill), build_once(out, {"seed": 0}, fill)
+    (True, False)
+    """
+    out = Path(out)
+    marker = out / MARKER
+    if marker.is_file():
+        built = json.loads(marker.read_text("utf-8"))
+        if built == arguments:
+            return False
+        raise FileExistsError(
+            f"out={str(out)!r} was built with {built}, not with {arguments}; "
+            "give an empty folder"
+        )
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise FileExistsError(
+            f"out={str(out)!r} is not empty and has no {MARKER}; give an "
+            "empty folder"
+        )
+    out.parent.mkdir(parents=True, exist_ok=True)
+    # Same disk, so that it can be renamed.
+    with tempfile.TemporaryDirectory(prefix=out.name, dir=out.parent) as part:
+        folder = Path(part, "whole")
+        folder.mkdir()
+        build(folder)
+        text = json.dumps(arguments, indent=2) + "\n"
+        (folder / MARKER).write_text(text, "utf-8")
+        os.replace(folder, out)
+    return True
+
+
+def write_timit_utterance(folder, name, signal, phones, words, text):
+    """Write the WAV, PHN, WRD and TXT of one utterance.
+
+    Arguments
+    ---------
+    folder : path-like
+        The speaker's.
+    name : str
+        Of the files.
+    signal : (samples,) int16 array
+        16 kHz.
+    phones, words : list of (int, int, str)
+        Start and end in samples, label.
+    text : str
+        The sentence.
+    """
+    stem = Path(folder, name)
+    stem.parent.mkdir(parents=True, exist_ok=True)
+    soundfile.write(f"{stem}.WAV", signal, SAMPLE_RATE, "PCM_16")
+    sentence = [(0, len(signal), text)]
+    for kind, spans in ("PHN", phones), ("WRD", words), ("TXT", sentence):
+        lines = [f"{start} {end} {label}\n" for start, end, label in spans]
+        Path(f"{stem}.{kind}").write_text("".join(lines), "utf-8")
+
+
+def write_speaker_lists(root, dev_speakers, test_speakers):
+    """Write the lists that `prepare_timit` reads when it is given none.
+
+    Arguments
+    ---------
+    root : path-like
+        Folder of the corpus, with TRAIN and TEST.
+    dev_speakers, test_speakers : iterable of str
+        Names of the speakers' folders.
+    """
+    for name, speakers in ("dev", dev_speakers), ("test", test_speakers):
+        lines = "".join(f"{speaker}\n" for speaker in sorted(speakers))
+        Path(root, f"{name}_spk.list").write_text(lines, "utf-8")
