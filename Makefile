@@ -27,9 +27,11 @@ test: $(STAMP) lint
 # The layers and the operator on the lower bounds in setup.cfg, in an
 # environment of its own. torchaudio loads beside torch's own release only.
 OLDEST := build/oldest
-CORE := autocast backends bad_input compile export failures \
-	installed jit layers lengths numba_cache padding \
-	products pytorch_kaldi state_dict streaming structure wrapped_modules
+CORE := autocast bad_input compile export installed jit layers lengths \
+	padding pytorch_kaldi state_dict streaming structure wrapped_modules
+CORE_BACKENDS := test_auto.py test_backends.py test_failures.py \
+	test_loading.py test_products.py numba/test_compiling.py \
+	numba/cpu/test_target.py
 
 # Another tree that PYTHONPATH names would be tested instead.
 oldest plain: export PYTHONPATH =
@@ -42,7 +44,7 @@ oldest: $(STAMP)
 	$(BIN)/$(UV) $(OLDEST)/bin/python \
 		pytest pytest-xdist hypothesis
 	$(OLDEST)/bin/python -m pytest --numprocesses 2 tests/scan \
-		$(CORE:%=tests/test_%.py)
+		$(CORE:%=tests/test_%.py) $(CORE_BACKENDS:%=tests/backends/%)
 
 # What a user installs today, with pip and without constraints: the wheel and
 # its data, used as README does, from a folder where nothing else is found.
@@ -62,7 +64,7 @@ plain:
 # All CUDA kernels for all architectures; `test` compiles one of each kind.
 kernels: $(STAMP)
 	LIGRU_ALL_KERNELS=1 $(BIN)/python -m pytest --numprocesses 2 \
-		tests/test_cuda_build.py
+		--dist worksteal tests/backends/cuda/test_build.py
 
 # SpeechBrain's own recipes and tests with our layers. Only its repository has
 # them, which pip does not install: not for machines that reach no more.

@@ -1,7 +1,6 @@
 """Hooks and fixtures for the whole test session."""
 
 import logging
-import os
 import runpy
 import sys
 from pathlib import Path
@@ -12,14 +11,6 @@ import tiny_corpora
 import torch
 import twins
 from speechbrain.utils.importutils import LazyModule
-
-# These run in a process that interprets Triton (tests/test_triton.py) or
-# simulates CUDA (tests/test_numba_gpu.py).
-collect_ignore = []
-if os.environ.get("TRITON_INTERPRET") != "1":
-    collect_ignore.append("interpreted")
-if os.environ.get("NUMBA_ENABLE_CUDASIM") != "1":
-    collect_ignore.append("simulated")
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -246,7 +246,7 @@ class Plan:
 def _other_registers(plan):
     """Registers for all but the weights, fitted to what ptxas reports.
 
-    An upper bound: tests/test_cuda_build.py shows that nothing spills.
+    An upper bound: tests/backends/cuda/test_build.py shows that nothing spills.
     """
     owned = -(-plan.rows * plan.units // plan.threads)
     count = 78 + 1.2 * plan.rows + 14 * owned

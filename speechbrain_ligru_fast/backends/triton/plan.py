@@ -1,7 +1,7 @@
 """How a scan is cut into programs: block sizes and launch mode.
 
 Plain arithmetic on sizes, so that it is tested without a GPU. What a program
-may hold follows the compiler's reports (tests/test_triton_compile.py); the
+may hold follows the compiler's reports, which the kernels' tests read; the
 weighing of launches against work is a guess until a GPU has measured it.
 """
 

@@ -1,7 +1,7 @@
 """Triton's interpreter, made to run these kernels exactly and quickly.
 
 These tests need TRITON_INTERPRET=1 before anything imports Triton, hence a
-process of their own: tests/test_triton.py starts it.
+process of their own: tests/backends/triton/test_triton.py starts it.
 """
 
 import types

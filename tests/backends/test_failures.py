@@ -10,11 +10,7 @@ import twins
 
 from speechbrain_ligru_fast import backends, ligru_scan
 from speechbrain_ligru_fast.backends import failures, reference
-from speechbrain_ligru_fast.backends.failures import (
-    CannotRun,
-    EarlierFailure,
-    Refused,
-)
+from speechbrain_ligru_fast.backends.failures import CannotRun, EarlierFailure
 from speechbrain_ligru_fast.backends.spec import ScanSpec
 
 
@@ -26,28 +22,15 @@ FAILURES = [
     CannotRun("backend 'numba': H=6 fits no kernel"),
     CompilerError("nvrtc: error: invalid value for --gpu-architecture"),
     RuntimeError("CUDA_ERROR_INVALID_IMAGE: driver too old"),
-    ImportError("libnvrtc.so.13: cannot open shared object file"),
     OSError(errno.ENOSPC, "No space left on device"),
     MemoryError("Unable to allocate"),
-    AttributeError("module 'triton' has no attribute 'knobs'"),
-    AssertionError("LLVM"),
 ]
 PLACES = ("unavailable", "scan_forward", "scan_backward")
 
 
-@pytest.fixture(autouse=True)
-def fresh(monkeypatch):
-    monkeypatch.setattr(backends, "_refused", Refused())
-    monkeypatch.setattr(failures, "_said", set())
-    backends._choose.cache_clear()
-    yield
-    backends._choose.cache_clear()
-
-
 @pytest.fixture
-def stand_in(monkeypatch):
+def stand_in(replace):
     """Puts a backend that fails where told in numba's place."""
-    working = backends.loading.load
 
     def put(place, error):
         called = []
@@ -57,8 +40,7 @@ def stand_in(monkeypatch):
                 called.append(name)
                 if name == place:
                     raise error
-                genuine = getattr(reference, name)
-                return genuine(*arguments)
+                return getattr(reference, name)(*arguments)
 
             return run
 
@@ -66,11 +48,7 @@ def stand_in(monkeypatch):
             __name__="backends.numba",
             **{name: function(name) for name in PLACES},
         )
-        monkeypatch.setattr(
-            backends.loading,
-            "load",
-            lambda n: module if n == "numba" else working(n),
-        )
+        replace(numba=module)
         return called
 
     return put
@@ -96,14 +74,13 @@ def compare(got, want):
         torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-5)
 
 
-@pytest.mark.parametrize("layernorm", [False, True])
 @pytest.mark.parametrize("place", PLACES)
 @pytest.mark.parametrize("error", FAILURES, ids=lambda e: type(e).__name__)
-def test_the_next_one_goes_on(stand_in, caplog, place, error, layernorm):
-    want = train("reference", layernorm=layernorm)
+def test_the_next_one_goes_on(stand_in, caplog, place, error):
+    want = train("reference")
     called = stand_in(place, error)
     for _ in range(3):
-        compare(train("auto", layernorm=layernorm), want)
+        compare(train("auto"), want)
     # Tried once, and said once.
     assert called.count(place) == 1
     (record,) = caplog.records

@@ -12,14 +12,14 @@ import twins
 from hypothesis import given
 from scan_cases import OPTIONS, SIXTY, arguments, run, scans
 
-from speechbrain_ligru_fast import ligru_scan, matrix_unit
-from speechbrain_ligru_fast.backends import rounds_states
+from speechbrain_ligru_fast import ligru_scan
+from speechbrain_ligru_fast.backends import matrix_unit, rounds_states
 from speechbrain_ligru_fast.backends.spec import NONLINEARITIES, ScanSpec
 
 numba = pytest.importorskip("numba")
 backend = pytest.importorskip("speechbrain_ligru_fast.backends.numba.cpu")
 
-from speechbrain_ligru_fast.backends.numba.cpu import amx, operands, vectors  # noqa: E402
+from speechbrain_ligru_fast.backends.numba.cpu import amx, operands  # noqa: E402
 
 pytestmark = pytest.mark.usefixtures("poisoned_memory")
 needs_unit = pytest.mark.skipif(
@@ -188,79 +188,3 @@ def test_without_it_the_states_are_multiplied_whole(monkeypatch):
     exact = {**given, "u": given["u"].detach().float().requires_grad_()}
     want = run(ligru_scan, exact, backend="numba")["output"]
     assert torch.equal(run(ligru_scan, given, backend="numba")["output"], want)
-
-
-@pytest.mark.parametrize(
-    "system, machine, flags, answer, available",
-    [
-        ("linux", "x86_64", "amx_tile amx_bf16 avx512f", 0, True),
-        # The kernel refuses.
-        ("linux", "x86_64", "amx_tile amx_bf16 avx512f", -1, False),
-        ("linux", "x86_64", "amx_tile avx512f", 0, False),
-        ("linux", "aarch64", "amx_tile amx_bf16 avx512f", 0, False),
-        ("darwin", "x86_64", "amx_tile amx_bf16 avx512f", 0, False),
-    ],
-    ids=str,
-)
-def test_who_has_one(system, machine, flags, answer, available, monkeypatch):
-    class Library:
-        def syscall(self, *arguments):
-            assert [a.value for a in arguments] == [158, 0x1023, 18]
-            return answer
-
-    monkeypatch.setattr(matrix_unit.sys, "platform", system)
-    monkeypatch.setattr(matrix_unit.platform, "machine", lambda: machine)
-    monkeypatch.setattr(matrix_unit, "_flags", lambda: set(flags.split()))
-    monkeypatch.setattr(matrix_unit.ctypes, "CDLL", lambda name: Library())
-    assert matrix_unit.available.__wrapped__() is available
-
-
-def test_the_file_of_the_processors_is_not_there(monkeypatch):
-    def missing():
-        raise FileNotFoundError
-
-    monkeypatch.setattr(matrix_unit, "_flags", missing)
-    assert matrix_unit.available.__wrapped__() is False
-
-
-@numba.njit
-def _store(real, element, target, source):
-    operands.store(real, element, target, source)
-
-
-@numba.njit
-def _zero(real, element, target):
-    operands.zero(real, element, target)
-
-
-def test_rounding_is_torchs():
-    """Every upper half of a float32, with lower halves around a tie."""
-    upper = numpy.arange(1 << 16, dtype=numpy.uint32) << 16
-    lower = numpy.array([0, 1, 0x7FFF, 0x8000, 0x8001, 0xFFFF], numpy.uint32)
-    numbers = (upper[:, None] + lower).view(numpy.float32).reshape(-1)
-    got = numpy.zeros(numbers.size, numpy.uint16)
-    lanes = vectors.VECTOR_BYTES // 4
-    for i in range(0, numbers.size, lanes):
-        _store(
-            numpy.float32(0), operands.WORD(0), got[i:].ctypes.data,
-            numbers[i:].ctypes.data,
-        )  # fmt: skip
-    got = torch.from_numpy(got.view(numpy.int16)).view(torch.bfloat16)
-    want = torch.from_numpy(numbers).bfloat16()
-    assert torch.equal(got.isnan(), want.isnan())
-    assert torch.equal(got[~got.isnan()], want[~want.isnan()])
-
-
-def test_zeros_and_plain_numbers():
-    lanes = vectors.VECTOR_BYTES // 4
-    numbers = numpy.arange(1, 2 * lanes + 1, dtype=numpy.float32)
-    plain, words = numbers.copy(), numbers.copy()
-    _zero(numpy.float32(0), numpy.float32(0), plain.ctypes.data)
-    assert not plain[:lanes].any() and plain[lanes:].all()
-    _zero(numpy.float32(0), operands.WORD(0), words.ctypes.data)
-    assert not words[: lanes // 2].any() and words[lanes // 2 :].all()
-    _store(
-        numpy.float32(0), numpy.float32(0), plain.ctypes.data,
-        numbers[lanes:].ctypes.data,
-    )  # fmt: skip
-    assert (plain[:lanes] == numbers[lanes:]).all()

@@ -1,7 +1,7 @@
 """numba-cuda's kernels in Numba's simulator against the reference.
 
 A Python thread stands for every GPU thread, hence the small sizes. The tests
-need NUMBA_ENABLE_CUDASIM=1: tests/test_numba_gpu.py starts them.
+need NUMBA_ENABLE_CUDASIM=1: ../test_gpu.py starts them.
 """
 
 import itertools

@@ -1,0 +1,90 @@
+"""A folder that can't keep Triton's kernels costs time, and no launch."""
+
+import errno
+import os
+import pathlib
+import subprocess
+
+import pytest
+import torch
+
+from speechbrain_ligru_fast.backends.spec import ScanSpec
+
+triton = pytest.importorskip("triton")
+
+from speechbrain_ligru_fast.backends import triton as backend  # noqa: E402
+from speechbrain_ligru_fast.backends.triton import folder  # noqa: E402
+from speechbrain_ligru_fast.backends.triton.plan import (  # noqa: E402
+    Device,
+    plan,
+)
+
+
+@pytest.fixture
+def refused_folder(monkeypatch):
+    """A folder that not even root can make."""
+    monkeypatch.setenv("TRITON_CACHE_DIR", "/proc/none")
+    monkeypatch.setattr(folder, "_in_use", [])
+
+
+def keep():
+    """As a kernel that Triton compiles: an entry in its cache, read again."""
+    manager = triton.runtime.cache.FileCacheManager("key")
+    path = manager.put(b"kernel", "name")
+    assert pathlib.Path(path).read_bytes() == b"kernel"
+    return path
+
+
+def test_a_folder_that_takes_nothing(refused_folder, caplog):
+    found = []
+    for _ in range(2):
+        folder.with_folder(lambda: found.append(keep()))
+    assert found[0] == found[1]
+    place = pathlib.Path(found[0]).parents[1]
+    assert place.stat().st_mode & 0o777 == 0o700
+    (record,) = caplog.records
+    assert "Set TRITON_CACHE_DIR" in record.getMessage()
+    assert "/proc/none" in record.getMessage()
+    # Nobody else's kernels move.
+    assert os.environ["TRITON_CACHE_DIR"] == "/proc/none"
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        OSError(errno.EDQUOT, "Disk quota exceeded"),
+        ImportError("launcher.so: file too short"),
+        subprocess.CalledProcessError(1, "gcc"),
+    ],
+)
+def test_a_launch_goes_on_in_another_folder(refused_folder, error, monkeypatch):
+    """No launch that has run is repeated: steps change what they start from."""
+    tried = []
+
+    def run(self, *args, first, MULTIPLY, **kwargs):
+        tried.append((first, MULTIPLY, os.environ["TRITON_CACHE_DIR"]))
+        if len(tried) == 3:
+            raise error
+
+    monkeypatch.setattr(triton.runtime.JITFunction, "run", run)
+    monkeypatch.setattr(backend.replays, "enabled", False)
+    how = plan(Device(cooperative=False), 24, 2, 4, 3)
+    assert not how.persistent
+    w, u = torch.randn(2, 3, 48), torch.randn(48, 24)
+    backend.scan_forward(
+        ScanSpec(), w, u, None, None, None, None, None, False, how
+    )
+    assert [step for step, *_ in tried] == [0, 1, 2, 2]
+    assert [place == "/proc/none" for *_, place in tried] == [True] * 3 + [
+        False
+    ]
+
+
+def test_no_folder_anywhere_is_an_error(refused_folder, monkeypatch, caplog):
+    def fail(*args, **options):
+        raise OSError(errno.ENOSPC, "nor here")
+
+    monkeypatch.setattr(folder.tempfile, "mkdtemp", fail)
+    with pytest.raises(OSError, match="/proc/none"):
+        folder.with_folder(keep)
+    assert not caplog.records
