@@ -2,10 +2,10 @@ PYTHON ?= python3.11
 VENV ?= .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
-EXTRAS := recipes,report,demo,cuda,test
+EXTRAS := recipes,report,demo,cuda,docs,test
 
 .PHONY: setup test oldest plain kernels speechbrain findings corpus demo \
-	compare gpu lint clean
+	compare docs gpu lint clean
 
 setup: $(STAMP)
 
@@ -87,6 +87,12 @@ lint: $(STAMP)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+# The site in build/docs, from the Markdown and the docstrings: a broken link
+# fails.
+docs: $(STAMP)
+	$(BIN)/sphinx-build --quiet --fail-on-warning --keep-going \
+		-c docs . build/docs
 
 # The demo: a synthetic corpus in TIMIT's layout, then the same recipe with
 # one key changed each time. A second call trains nothing that is trained: it

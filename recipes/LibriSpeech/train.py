@@ -2,7 +2,7 @@
 """Recipe for training a CTC + attention recogniser on LibriSpeech.
 
 Or on a corpus in its layout: name its splits. Or on any other, see
-docs/own_corpus.md. The tokenizer is trained on the training transcripts;
+docs/guides/own_corpus.md. The tokenizer is trained on the training transcripts;
 nothing is downloaded.
 
 Example

@@ -2,7 +2,7 @@
 
 They take SpeechBrain's arguments, hold SpeechBrain's parameters under
 SpeechBrain's names and load its checkpoints; the differences are listed in
-docs/differences.md.
+docs/reference/differences.md.
 """
 
 from speechbrain_ligru_fast import installed  # noqa: F401

@@ -330,8 +330,8 @@ def ligru_scan(
     recompute : bool
         If True, the forward keeps w instead of the gates, (D, B, T, 2H) in
         float32, and, with ``layernorm``, as much again; the backward
-        computes them in one GEMM more. docs/backends.md says what that
-        saves and costs.
+        computes them in one GEMM more. docs/reference/backends.md says what
+        that saves and costs.
 
     Returns
     -------

@@ -1,7 +1,7 @@
 """CUDA C++ kernels that stay on the GPU for a whole sequence.
 
 The contract of the two functions is in backends/reference.py, how the kernels
-work in docs/kernels.md.
+work in docs/reference/kernels.md.
 """
 
 import importlib.util

@@ -2,7 +2,8 @@
 
 Plain arithmetic over the device's limits, so that it can be read and tested
 without a GPU. The cost model orders the candidates; its constants are
-estimates from published latencies (docs/kernels.md), not measurements.
+estimates from published latencies (docs/reference/kernels.md), not
+measurements.
 """
 
 import itertools

@@ -1,7 +1,7 @@
 """Loops that Numba compiles: cpu/ on torch's own threads, gpu.py on a GPU.
 
 The contract of the two functions is in backends/reference.py, how they work
-in docs/backends.md.
+in docs/reference/kernels.md.
 """
 
 import importlib.util

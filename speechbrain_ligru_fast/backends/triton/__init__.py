@@ -1,7 +1,7 @@
 """The portable GPU backend: Triton kernels for NVIDIA and AMD.
 
 The contract of the two functions is in backends/reference.py, how they work
-in docs/backends.md.
+in docs/reference/kernels.md.
 """
 
 import collections

@@ -1,0 +1,140 @@
+"""The pages: their links, their examples, and who points to them."""
+
+import os
+import pathlib
+import re
+import shutil
+import subprocess
+import sys
+
+import pytest
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+PAGES = sorted(
+    path.relative_to(ROOT)
+    for pattern in ("*.md", "docs/**/*.md", "recipes/**/*.md", "upstream/*.md")
+    for path in ROOT.glob(pattern)
+    if path.name != "CHANGELOG.md"
+)
+_FENCE = re.compile(
+    r"^(?P<comment><!-- not run: .* -->\n)?```(?P<language>\w+)\n"
+    r"(?P<body>.*?)^```$",
+    re.MULTILINE | re.DOTALL,
+)
+# Not an image's, which is the same, nor what stands in code.
+_LINK = re.compile(
+    r"\]\((?!https?:)(?P<path>[^)#\s]*)(?:#(?P<anchor>[^)]*))?\)"
+)
+
+
+def blocks(page, language):
+    """A page's code in a language, without what is marked as not run."""
+    return [
+        match["body"]
+        for match in _FENCE.finditer((ROOT / page).read_text("utf-8"))
+        if match["language"] == language and match["comment"] is None
+    ]
+
+
+def anchors(page):
+    """The names that GitHub gives to a page's headings."""
+    text = re.sub(
+        r"^```.*?^```$", "", page.read_text("utf-8"), flags=re.M | re.S
+    )
+    for heading in re.findall(r"^#+ (.*)$", text, re.MULTILINE):
+        name = re.sub(r"[^\w\- ]", "", heading.lower().strip())
+        yield name.replace(" ", "-")
+
+
+def test_anchors_are_those_of_github(tmp_path):
+    page = tmp_path / "page.md"
+    page.write_text("# A `b`, c's\n```\n# no heading\n```\n## What's so-so?\n")
+    assert list(anchors(page)) == ["a-b-cs", "whats-so-so"]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=str)
+def test_links_lead_somewhere(page):
+    """`make docs` checks them too, on its site."""
+    text = (ROOT / page).read_text("utf-8")
+    for match in _LINK.finditer(re.sub(r"`[^`\n]*`", "", text)):
+        target = ROOT / page
+        if match["path"]:
+            target = target.parent / match["path"]
+        assert target.is_file(), match[0]
+        if match["anchor"]:
+            assert match["anchor"] in anchors(target), match[0]
+
+
+FOLDERS = ("speechbrain_ligru_fast", "recipes", "upstream")
+_NAMED = re.compile(r"\bdocs/[\w/]+\.md(?:#[\w-]+)?")
+
+
+def test_pages_that_the_code_names_are_there():
+    """Docstrings, messages and comments, also in an installed package."""
+    seen = set()
+    for folder in FOLDERS:
+        for path in (ROOT / folder).rglob("*"):
+            if path.suffix not in (".py", ".yaml", ".cu", ".cuh", ".csv"):
+                continue
+            for name in _NAMED.findall(path.read_text("utf-8")):
+                page, _, anchor = name.partition("#")
+                assert (ROOT / page).is_file(), (path, name)
+                assert not anchor or anchor in anchors(ROOT / page)
+                seen.add(page)
+    assert "docs/reference/differences.md" in seen
+
+
+GUIDE = pathlib.Path("docs/guides/add_a_backend.md")
+
+
+@pytest.mark.parametrize(
+    "page",
+    [page for page in PAGES if page != GUIDE and blocks(page, "python")],
+    ids=str,
+)
+def test_examples_run(page, tmp_path, monkeypatch):
+    """A page's blocks, one after another, as a reader would paste them."""
+    monkeypatch.chdir(tmp_path)
+    names = {}
+    for number, block in enumerate(blocks(page, "python")):
+        exec(compile(block, f"{page}, block {number}", "exec"), names)
+
+
+def test_the_guide_adds_a_backend(tmp_path):
+    """Word for word: the module, the line, and a layer that it runs."""
+    package = "speechbrain_ligru_fast"
+    shutil.copytree(
+        ROOT / package,
+        tmp_path / package,
+        ignore=shutil.ignore_patterns("__pycache__"),
+    )
+    module, use = blocks(GUIDE, "python")
+    (name,) = re.findall(r"^File `(.*)`:$", (ROOT / GUIDE).read_text(), re.M)
+    (tmp_path / name).write_text(module)
+    (line,) = blocks(GUIDE, "diff")
+    # No repository around the folder says what git may change.
+    alone = {**os.environ, "GIT_CEILING_DIRECTORIES": str(tmp_path.parent)}
+    subprocess.run(
+        ["git", "apply", "-"],
+        cwd=tmp_path,
+        env=alone,
+        input=line,
+        text=True,
+        check=True,
+    )
+    done = subprocess.run(
+        [sys.executable, "-"],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(tmp_path)},
+        input=use
+        + "assert torch.isfinite(net.rnn[0].u.weight.grad).all()\n"
+        + "from speechbrain_ligru_fast.backends import choose, spec\n"
+        + "cpu = 'cpu', torch.float32, spec.ScanSpec()\n"
+        + "print(choose('toy', *cpu).__file__)\n"
+        + "print(choose('auto', *cpu).__name__)\n",
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    file, taken = done.stdout.split()
+    assert file == str(tmp_path / name) and taken.endswith(".toy")
