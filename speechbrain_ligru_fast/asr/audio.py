@@ -61,25 +61,15 @@ def audio_info(path):
             if audio.frames == 0:
                 raise BadAudio(f"empty audio file {path}")
             audio.seek(audio.frames - 1)
-            whole = len(audio.read(1)) == 1
-            info = AudioInfo(audio.frames, audio.samplerate, audio.channels)
+            if len(audio.read(1)) == 0:
+                raise BadAudio(f"truncated audio file {path}")
+            return AudioInfo(audio.frames, audio.samplerate, audio.channels)
     except (OSError, RuntimeError) as error:
         raise BadAudio(f"unreadable audio file {path}: {error}") from error
-    if not whole:
-        raise BadAudio(f"truncated audio file {path}")
-    return info
 
 
 def summarize_formats(infos):
     """How much there is of each format, for messages.
-
-    Arguments
-    ---------
-    infos : iterable of AudioInfo
-
-    Returns
-    -------
-    str
 
     Example
     -------
@@ -115,19 +105,11 @@ class AudioReader:
         self.normalize = AudioNormalizer(sample_rate)
 
     def __call__(self, wav):
-        """Read a file, or a part of one.
+        """Read a file, or a part of one, as (samples,).
 
-        Arguments
-        ---------
-        wav : path-like | dict
-            A file, or SpeechBrain's notation: ``file`` and, in samples of
-            that file, ``start`` and ``stop``, before which it ends. Or also
-            ``channel``, the one to take instead of the mean, from 0.
-
-        Returns
-        -------
-        torch.Tensor
-            Shape (samples,).
+        The part is in SpeechBrain's notation: ``file`` and, in samples of
+        that file, ``start`` and ``stop``, before which it ends. Or also
+        ``channel``, the one to take instead of the mean, from 0.
         """
         part = wav if isinstance(wav, dict) else {"file": wav}
         signal, rate = soundfile.read(

@@ -9,15 +9,9 @@ from speechbrain.augment.time_domain import AddNoise
 from speechbrain.utils.data_utils import batch_pad_right
 from speechbrain.utils.distributed import run_on_main
 
-from speechbrain_ligru_fast.asr.audio import (
-    AudioReader,
-    BadAudio,
-    audio_info,
-)
+from speechbrain_ligru_fast.asr.audio import AudioReader, BadAudio, audio_info
 from speechbrain_ligru_fast.asr.files import find_files
 from speechbrain_ligru_fast.asr.text import few
-
-_AUDIO = (".wav", ".flac")
 
 
 def build_augmenter(
@@ -64,9 +58,9 @@ def build_augmenter(
     """
     augmentations = list(augmentations or [])
     if noise_folder:
-        files = _find_noise(noise_folder)
-        run_on_main(_list_noise, args=(files, noise_csv))
-        noise = DrawnNoise(files, noise_csv, snr_low, snr_high, sample_rate)
+        noises = _find_noise(noise_folder)
+        run_on_main(_write_list, args=(noises, noise_csv))
+        noise = DrawnNoise(noises, noise_csv, snr_low, snr_high, sample_rate)
         augmentations.insert(0, noise)
     if not augmentations:
         return None
@@ -83,17 +77,6 @@ class DrawnNoise(AddNoise):
 
     AddNoise takes them in an order that no checkpoint knows: a training that
     is resumed would begin it again.
-
-    Arguments
-    ---------
-    files : iterable of path-like
-        Recordings.
-    csv_file : path-like
-        Their list.
-    snr_low, snr_high : float
-        Signal to noise ratio in dB.
-    sample_rate : int
-        The speech's.
     """
 
     def __init__(self, files, csv_file, snr_low, snr_high, sample_rate):
@@ -111,26 +94,26 @@ class DrawnNoise(AddNoise):
 
 def _find_noise(folder):
     """Its files -> what is in them."""
-    paths = find_files(folder, *_AUDIO) if Path(folder).is_dir() else []
-    if not paths:
-        raise FileNotFoundError(
-            f"noise_folder={str(folder)!r} holds no .wav or .flac file"
-        )
+    is_there = Path(folder).is_dir()
     found, bad = {}, []
-    for path in paths:
+    for path in find_files(folder, ".wav", ".flac") if is_there else []:
         try:
             found[path] = audio_info(path)
         except BadAudio as error:
             bad.append(str(error))
     if bad:
         raise ValueError(f"noise_folder={str(folder)!r}: {few(bad)}")
+    if not found:
+        raise FileNotFoundError(
+            f"noise_folder={str(folder)!r} holds no .wav or .flac file"
+        )
     return found
 
 
-def _list_noise(found, csv_file):
+def _write_list(noises, csv_file):
     Path(csv_file).parent.mkdir(parents=True, exist_ok=True)
     with open(csv_file, "w", newline="", encoding="utf-8") as file:
         rows = csv.writer(file)
         rows.writerow(["ID", "duration", "wav", "wav_format", "wav_opts"])
-        for i, (path, info) in enumerate(found.items()):
+        for i, (path, info) in enumerate(noises.items()):
             rows.writerow([i, info.duration, path, path.suffix[1:], ""])

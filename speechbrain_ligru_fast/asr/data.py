@@ -8,9 +8,9 @@ import torch
 from speechbrain.dataio.dataset import DynamicItemDataset
 from speechbrain.dataio.sampler import DynamicBatchSampler
 
-from speechbrain_ligru_fast.asr.audio import AudioReader, audio_info
+from speechbrain_ligru_fast.asr.audio import AudioReader
 from speechbrain_ligru_fast.asr.text import few, read_manifest, read_texts
-from speechbrain_ligru_fast.asr.token_checks import check_tokens
+from speechbrain_ligru_fast.asr.tokenizer import check_tokens
 
 logger = logging.getLogger(__name__)
 
@@ -41,13 +41,13 @@ def make_dataset(manifest, hparams, stage, shortest=0.0):
     ValueError
         For a manifest that training or scoring could not use.
     """
-    key = hparams["text"]
-    texts = read_texts(manifest, key)
-    tokenizer = hparams["tokenizer"]
+    texts = read_texts(manifest, hparams["text"])
     fatal = stage != sb.Stage.TEST
-    check_tokens(tokenizer, texts.items(), manifest, fatal)
-
-    dataset = DynamicItemDataset(_items(manifest, hparams["data_folder"]))
+    check_tokens(hparams["tokenizer"], texts.items(), manifest, fatal)
+    items = read_manifest(manifest)
+    for item in items.values():
+        item["wav"] = _place(item["wav"], str(hparams["data_folder"]))
+    dataset = DynamicItemDataset(items)
     if stage == sb.Stage.TRAIN:
         dataset = _select(dataset, manifest, hparams, shortest)
     else:
@@ -59,52 +59,32 @@ def make_dataset(manifest, hparams, stage, shortest=0.0):
             )
         # Long ones first: memory runs out at once or not at all.
         dataset = dataset.filtered_sorted(sort_key="duration", reverse=True)
-    _tell_format(dataset, hparams["sample_rate"])
     # What is here must pickle: data loading processes may be spawned.
+    special = (hparams["bos_index"], hparams["eos_index"])
+    tokenize = functools.partial(_tokenize, hparams["tokenizer"], *special)
     dataset.add_dynamic_item(AudioReader(hparams["sample_rate"]), "wav", "sig")
-    dataset.add_dynamic_item(
-        functools.partial(
-            _text_items, tokenizer, hparams["bos_index"], hparams["eos_index"]
-        ),
-        key,
-        ["text", "tokens_bos", "tokens_eos", "tokens"],
-    )
-    dataset.set_output_keys(
-        ["id", "sig", "text", "tokens_bos", "tokens_eos", "tokens"]
-    )
+    made = ["text", "tokens_bos", "tokens_eos", "tokens"]
+    dataset.add_dynamic_item(tokenize, hparams["text"], made)
+    dataset.set_output_keys(["id", "sig", *made])
     return dataset
 
 
-def _items(manifest, data_folder):
-    """A manifest's items with what ``{data_root}`` stands for.
+def _place(wav, data_folder):
+    """An item's audio, with what ``{data_root}`` stands for.
 
-    In audio paths only: a transcript may hold braces.
+    In paths only, not by SpeechBrain: a transcript may hold braces.
     """
-    items = read_manifest(manifest)
-    for item in items.values():
-        wav = item["wav"]
-        if isinstance(wav, dict):
-            path = _path(wav["file"], data_folder)
-            item["wav"] = {**wav, "file": path}
-        else:
-            item["wav"] = _path(wav, data_folder)
-    return items
+    if isinstance(wav, dict):
+        return {**wav, "file": _place(wav["file"], data_folder)}
+    return wav.replace("{data_root}", data_folder)
 
 
-def _path(wav, data_folder):
-    return wav.replace("{data_root}", str(data_folder))
-
-
-def _text_items(tokenizer, bos, eos, text):
+def _tokenize(tokenizer, bos, eos, text):
     yield text
     tokens = tokenizer.encode_as_ids(text)
     yield torch.LongTensor([bos, *tokens])
     yield torch.LongTensor([*tokens, eos])
     yield torch.LongTensor(tokens)
-
-
-def _frames(hop, item):
-    return item["duration"] / hop
 
 
 def loader_options(dataset, hparams, stage):
@@ -137,13 +117,14 @@ def loader_options(dataset, hparams, stage):
     return options | {"batch_sampler": sampler}
 
 
+def _frames(hop, item):
+    return item["duration"] / hop
+
+
 def _lasting(dataset, condition):
     """Names of the utterances whose duration meets a condition."""
-    return [
-        name
-        for name, item in dataset.data.items()
-        if condition(item["duration"])
-    ]
+    items = dataset.data.items()
+    return [name for name, item in items if condition(item["duration"])]
 
 
 def _select(dataset, manifest, hparams, shortest):
@@ -159,17 +140,30 @@ def _select(dataset, manifest, hparams, shortest):
         )
     # Speed perturbation, in percent, shortens them.
     shortest *= max(hparams.get("speeds", [100])) / 100
-    _leave_out(
-        {
-            f"longer than max_duration={limit} s": _lasting(
-                dataset, lambda seconds: seconds > limit
+    count, allowed = len(dataset), hparams["max_bad_fraction"]
+    long = _lasting(dataset, lambda seconds: seconds > limit)
+    short = _lasting(dataset, lambda seconds: seconds < shortest)
+    what = "; ".join(
+        f"{len(names)} of {count} utterances are {why} ({few(names)})"
+        for names, why in (
+            (long, f"longer than max_duration={limit} s"),
+            (
+                short,
+                f"shorter than the {shortest:.4f} s that the network needs",
             ),
-            f"shorter than the {shortest:.4f} s that the network needs": (
-                _lasting(dataset, lambda seconds: seconds < shortest)
-            ),
-        },
-        *(len(dataset), manifest, hparams["max_bad_fraction"]),
+        )
+        if names
     )
+    # Each counts once, for what is too short may be too long as well.
+    out = len({*long, *short})
+    if out == count:
+        what += ", which leaves none to train on"
+    elif out > allowed * count:
+        what += f", more than max_bad_fraction={allowed} allows"
+    elif out:
+        logger.warning("Left out of training: %s", what)
+    if out == count or out > allowed * count:
+        raise ValueError(f"manifest {manifest}: {what}")
     order = {} if sorting == "random" else {"sort_key": "duration"}
     return dataset.filtered_sorted(
         key_min_value={"duration": shortest},
@@ -177,42 +171,3 @@ def _select(dataset, manifest, hparams, shortest):
         reverse=sorting == "descending",
         **order,
     )
-
-
-def _leave_out(found, count, manifest, max_bad_fraction):
-    """Warns of utterances that are not trained on; refuses too many.
-
-    Each is counted once, for what is too short may be too long as well.
-    """
-    names = set().union(*found.values())
-    what = "; ".join(
-        f"{len(out)} of {count} utterances are {why} ({few(out)})"
-        for why, out in found.items()
-        if out
-    )
-    if len(names) == count:
-        raise ValueError(
-            f"manifest {manifest}: {what}, which leaves none to train on"
-        )
-    if len(names) > max_bad_fraction * count:
-        raise ValueError(
-            f"manifest {manifest}: {what}, more than max_bad_fraction="
-            f"{max_bad_fraction} allows"
-        )
-    if names:
-        logger.warning("Left out of training: %s", what)
-
-
-def _tell_format(dataset, sample_rate):
-    """Say of one file what the preparation has said of all."""
-    wav = dataset.data[dataset.data_ids[0]]["wav"]
-    path = wav["file"] if isinstance(wav, dict) else wav
-    info = audio_info(path)
-    if info.sample_rate != sample_rate or info.channels != 1:
-        logger.warning(
-            "%s is %s: what is not %d Hz mono is resampled, and the mean of "
-            "its channels taken, when it is read",
-            path,
-            info.format,
-            sample_rate,
-        )

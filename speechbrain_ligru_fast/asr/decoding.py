@@ -1,12 +1,7 @@
 """What the beam search adds to the attention decoder's own scores."""
 
 import torch
-from speechbrain.decoders.scorer import (
-    CoverageScorer,
-    CTCScorer,
-    RNNLMScorer,
-    ScorerBuilder,
-)
+from speechbrain.decoders import scorer
 
 
 def build_scorer(
@@ -63,23 +58,23 @@ def build_scorer(
         )
     full, partial, weights = [], [], {}
     if language_model is not None and lm_weight:
-        full.append(RNNLMScorer(language_model, lm_temperature))
+        full.append(scorer.RNNLMScorer(language_model, lm_temperature))
         weights["rnnlm"] = lm_weight
     if coverage_penalty and ctc_weight < 1:
-        full.append(CoverageScorer(vocab_size))
+        full.append(scorer.CoverageScorer(vocab_size))
         weights["coverage"] = coverage_penalty
     if ctc_weight:
         # Alone it scores every token: nothing else chooses candidates.
         scorers = full if ctc_weight == 1 else partial
-        scorers.append(CTCScorer(ctc_lin, blank_index, eos_index))
+        scorers.append(scorer.CTCScorer(ctc_lin, blank_index, eos_index))
         weights["ctc"] = ctc_weight
     if not weights:
         return None
-    build = CTCAlone if ctc_weight == 1 else ScorerBuilder
+    build = CTCAlone if ctc_weight == 1 else scorer.ScorerBuilder
     return build(weights, full, partial)
 
 
-class CTCAlone(ScorerBuilder):
+class CTCAlone(scorer.ScorerBuilder):
     """SpeechBrain's ScorerBuilder where attention takes no part.
 
     SpeechBrain's search then has no log-probabilities of its own, and goes on
@@ -93,18 +88,7 @@ class CTCAlone(ScorerBuilder):
 
 
 def limit_shift(using_max_attn_shift, ctc_weight):
-    """Whether a search limits the shift of attention.
-
-    Arguments
-    ---------
-    using_max_attn_shift : bool
-        Whether it should.
-    ctc_weight : float
-        With a weight of 1 there is no attention.
-
-    Returns
-    -------
-    bool
+    """Whether a search limits the shift of attention: not of CTC alone.
 
     Example
     -------

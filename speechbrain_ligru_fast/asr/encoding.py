@@ -2,9 +2,8 @@
 
 A relative length is of the tensor that it came with: n of N samples are not
 the same part of a batch's frames, since a number of frames is rounded down.
-So the frames of each utterance are counted from part to part as they would
-be of it alone. A part that tells how (``shorten``) is given the lengths; of
-any other, the lengths stay what they were.
+So the frames of each utterance are counted from part to part, by the part's
+method ``shorten``, as they would be of it alone.
 """
 
 from torch import nn
@@ -24,7 +23,7 @@ def encode(
     lengths : torch.Tensor
         (B,) relative lengths in (0, 1].
     compute_features, normalize, enc : torch.nn.Module
-        See hparams/common/ctc_attention.yaml.
+        Of the experiment.
     counter : torch.nn.Module | None
         The encoder itself, where ``enc`` wraps it, or is scripted.
     **options : dict
@@ -37,8 +36,13 @@ def encode(
     lengths : torch.Tensor
         (B,) relative lengths of ``encoded``.
     """
-    features, lengths = _extract(compute_features, wavs, lengths)
-    frames = count_frames(lengths, features)
+    if hasattr(compute_features, "shorten"):
+        frames = compute_features.shorten(count_frames(lengths, wavs))
+        features = compute_features(wavs, lengths)
+        lengths = to_relative(frames, features.size(1))
+    else:
+        features = compute_features(wavs)
+        frames = count_frames(lengths, features)
     # It rounds up: what 32 bits make too large would count a frame more.
     features = normalize(
         features, (frames - 0.25) / features.size(1), **options
@@ -50,21 +54,13 @@ def encode(
     return encoded, lengths
 
 
-def _extract(compute_features, wavs, lengths):
-    if not hasattr(compute_features, "shorten"):
-        return compute_features(wavs), lengths
-    features = compute_features(wavs, lengths)
-    frames = compute_features.shorten(count_frames(lengths, wavs))
-    return features, to_relative(frames, features.size(1))
-
-
 class Encoder(nn.Module):
     """Features, normalisation and encoder in one, for inference.
 
     Arguments
     ---------
     compute_features, normalize, enc : torch.nn.Module
-        See hparams/common/ctc_attention.yaml.
+        Of the experiment.
 
     Example
     -------
@@ -89,21 +85,11 @@ class Encoder(nn.Module):
         self.enc = enc
 
     def forward(self, wavs, lengths=None):
-        """Returns the encoded waveforms.
+        """From (B, N) samples, (B,) relative lengths to (B, T, neurons).
 
-        Arguments
-        ---------
-        wavs : torch.Tensor
-            (B, N).
-        lengths : torch.Tensor | None
-            (B,) relative lengths in (0, 1].
-
-        Returns
-        -------
-        torch.Tensor
-            (B, T', neurons). Its attribute ``own_lengths`` holds the relative
-            lengths of itself, for the search: SpeechBrain's interfaces hand
-            over those of the waveforms.
+        The attribute ``own_lengths`` of what is returned holds its relative
+        lengths, for the search: SpeechBrain's interfaces hand over those of
+        the waveforms.
         """
         if lengths is None:
             return self.enc(self.normalize(self.compute_features(wavs)))

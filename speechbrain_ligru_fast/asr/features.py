@@ -31,29 +31,14 @@ class Fbank(stock.Fbank):
 
     @fwd_default_precision(cast_inputs=torch.float32)
     def forward(self, wav, lengths=None):
-        """Returns the features.
-
-        Arguments
-        ---------
-        wav : torch.Tensor
-            (B, N) samples.
-        lengths : torch.Tensor | None
-            (B,) relative lengths in (0, 1].
-
-        Returns
-        -------
-        torch.Tensor
-            (B, T, features).
-        """
+        """From (B, N) samples, (B,) relative lengths to (B, T, features)."""
         if lengths is None:
             return super().forward(wav)
         samples = count_frames(lengths, wav)
         frames = self.shorten(samples)
-        magnitude = spectral_magnitude(
-            self.compute_STFT(_silence(wav, samples))
-        )
+        stft = self.compute_STFT(_silence(wav, samples))
         # What is loudest in an utterance sets its floor.
-        fbanks = self.compute_fbanks(_silence(magnitude, frames))
+        fbanks = self.compute_fbanks(_silence(spectral_magnitude(stft), frames))
         if self.deltas:
             delta1 = self.compute_deltas(_hold(fbanks, frames))
             delta2 = self.compute_deltas(_hold(delta1, frames))

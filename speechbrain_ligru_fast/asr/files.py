@@ -1,7 +1,6 @@
 """Find files below a folder, and read text files, without losing any."""
 
 import hashlib
-import io
 import os
 from pathlib import Path
 
@@ -46,7 +45,37 @@ def find_files(folder, *suffixes):
     >>> [path.name for path in find_files(folder, ".wav")]
     ['a.wav', 'b.WAV']
     """
-    return list(_walk(Path(folder), suffixes, ()))
+    found = []
+    for place, folders, names in os.walk(
+        folder, followlinks=True, onerror=_fail
+    ):
+        folders[:] = [
+            name
+            for name in folders
+            if not is_foreign(name) and not _leads_back(Path(place, name))
+        ]
+        for name in names:
+            path = Path(place, name)
+            if is_foreign(name):
+                continue
+            if not suffixes or name.lower().endswith(suffixes):
+                found.append(path)
+            elif path.is_symlink() and not path.exists():
+                raise FileNotFoundError(
+                    f"{path} is a link to {os.readlink(path)}, which is not "
+                    "there: mount it, or remove the link"
+                )
+    return sorted(found)
+
+
+def _fail(error):
+    raise error
+
+
+def _leads_back(path):
+    """Whether it is a link to a folder that it is in."""
+    above = path.absolute().parents
+    return path.is_symlink() and path.resolve() in {p.resolve() for p in above}
 
 
 def is_foreign(name):
@@ -60,41 +89,10 @@ def is_foreign(name):
     return name.startswith(".") or name.lower() in _FOREIGN
 
 
-def _walk(folder, suffixes, above):
-    status = os.stat(folder)
-    above = (*above, (status.st_dev, status.st_ino))
-    with os.scandir(folder) as found:
-        entries = sorted(found, key=lambda entry: entry.name)
-    for entry in entries:
-        if is_foreign(entry.name):
-            continue
-        path = folder / entry.name
-        # Raises, as scandir does, where that can't be told.
-        if entry.is_dir():
-            status = os.stat(path)
-            if (status.st_dev, status.st_ino) not in above:
-                yield from _walk(path, suffixes, above)
-        elif not suffixes or entry.name.lower().endswith(suffixes):
-            yield path
-        elif entry.is_symlink() and not path.exists():
-            raise FileNotFoundError(
-                f"{path} is a link to {os.readlink(path)}, which is not "
-                "there: mount it, or remove the link"
-            )
-
-
 def stamp(paths):
     """A name for the state of some files: mended, it is another.
 
-    Arguments
-    ---------
-    paths : iterable of path-like
-        Files, which need not be there.
-
-    Returns
-    -------
-    str
-        Of their paths, sizes and times of change.
+    Of their paths, sizes and times of change; they need not be there.
     """
     digest = hashlib.sha256()
     for path in paths:
@@ -137,36 +135,13 @@ def read_lines(path, errors="strict"):
     data = Path(path).read_bytes()
     if data[:2] in (b"\xff\xfe", b"\xfe\xff"):
         raise ValueError(f"{path} is UTF-16, wanted UTF-8: convert it")
-    # As a file does it: str.splitlines knows many more ends.
-    lines = io.BytesIO(data.replace(b"\r\n", b"\n").replace(b"\r", b"\n"))
-    return [
-        decode_line(line, path, number, errors)
-        for number, line in enumerate(lines, 1)
-    ]
+    # Of bytes: str.splitlines knows many more ends.
+    lines = enumerate(data.splitlines(), 1)
+    return [decode_line(line, path, number, errors) for number, line in lines]
 
 
 def decode_line(line, path, number, errors="strict"):
-    """One line of a text file, without its end.
-
-    Arguments
-    ---------
-    line : bytes
-    path : path-like
-        The file, for the message.
-    number : int
-        The line's, from 1.
-    errors : str
-        See `read_lines`.
-
-    Returns
-    -------
-    str
-
-    Raises
-    ------
-    ValueError
-        For bytes that are no UTF-8.
-    """
+    """A line's bytes as text; `path` and `number` are for the message."""
     try:
         text = line.decode("utf-8", errors)
     except UnicodeDecodeError as error:

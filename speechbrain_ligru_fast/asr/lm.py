@@ -19,13 +19,11 @@ from speechbrain_ligru_fast.asr.lm_text import (
 from speechbrain_ligru_fast.asr.manifest_hash import hash_manifest
 from speechbrain_ligru_fast.asr.origin import check_data
 from speechbrain_ligru_fast.asr.process_group import leave_process_group
-from speechbrain_ligru_fast.asr.token_checks import check_special
+from speechbrain_ligru_fast.asr.tokenizer import check_special
 from speechbrain_ligru_fast.asr.train_logger import check_logger, log_epoch
 from speechbrain_ligru_fast.deploy.trust import check_yaml
 
-# What a trained language model's folder holds for others; SpeechBrain's call
-# the tokenizer tokenizer.ckpt.
-_FILES = ("lm.yaml", "lm.ckpt")
+# SpeechBrain's language models come with the second.
 _TOKENIZERS = ("tokenizer.model", "tokenizer.ckpt")
 
 
@@ -84,42 +82,37 @@ def train_lm(hparams, run_opts):
         is one that texts have, or the training is on other transcripts.
     """
     check_logger(hparams["train_logger"])
-    tokenizer, wanted = hparams["tokenizer"], hparams["output_neurons"]
+    tokenizer = hparams["tokenizer"]
     if not Path(hparams["tokenizer_file"]).is_file():
         raise FileNotFoundError(
             f"no tokenizer {hparams['tokenizer_file']}: train the recogniser "
             "of asr_folder first, or give its tokenizer_file"
         )
     tokenizer.Load(hparams["tokenizer_file"])
-    if tokenizer.get_piece_size() != wanted:
-        raise ValueError(
-            f"output_neurons={wanted}, but {hparams['tokenizer_file']} has "
-            f"{tokenizer.get_piece_size()} tokens"
-        )
     check_special(tokenizer, hparams, "bos_index", "eos_index")
     run_on_main(_check_data, args=(hparams,))
     texts = train_texts(hparams)
-    valid = read_transcripts(hparams, "valid_annotation")
+    valid = LMTexts(read_transcripts(hparams, "valid_annotation"), hparams)
+    checkpointer = hparams["checkpointer"]
     brain = LM(
         modules=hparams["modules"],
         opt_class=hparams["opt_class"],
         hparams=hparams,
         run_opts=run_opts,
-        checkpointer=hparams["checkpointer"],
+        checkpointer=checkpointer,
     )
     padded = {"collate_fn": PaddedBatch}
     brain.fit(
         hparams["epoch_counter"],
         texts,
-        LMTexts(valid, hparams),
+        valid,
         train_loader_kwargs={**hparams["train_dataloader_opts"], **padded},
         valid_loader_kwargs={**hparams["valid_dataloader_opts"], **padded},
     )
-    best = hparams["checkpointer"].recover_if_possible(min_key="loss")
+    best = checkpointer.recover_if_possible(min_key="loss")
     if best is None and brain.test_only:
         raise FileNotFoundError(
-            f"no checkpoint in {hparams['checkpointer'].checkpoints_dir}: "
-            "train first"
+            f"no checkpoint in {checkpointer.checkpoints_dir}: train first"
         )
     run_on_main(_export, args=(hparams,))
     leave_process_group(brain)
@@ -181,7 +174,7 @@ def load_lm(folder, tokenizer_file=None, trust=False):
     """
     if not folder:
         return None
-    config, weights = (_find(folder, name) for name in _FILES)
+    config, weights = _find(folder, "lm.yaml"), _find(folder, "lm.ckpt")
     _find(folder, *_TOKENIZERS)
     # One without checkpoints beside it may be what an earlier start left; it
     # is compared again when it is this one's.
@@ -226,12 +219,13 @@ def check_tokenizer(folder, tokenizer_file):
 
 
 def _find(folder, *names):
-    for name in names:
-        if Path(folder, name).is_file():
-            return Path(folder, name)
+    paths = [Path(folder, name) for name in names]
+    for path in paths:
+        if path.is_file():
+            return path
     raise FileNotFoundError(
         f"lm_folder={str(folder)!r} holds no trained language model: looked "
-        f"for {' or '.join(str(Path(folder, name)) for name in names)}"
+        f"for {' or '.join(map(str, paths))}"
     )
 
 
@@ -242,7 +236,5 @@ def _pieces(path):
     seed's output folder gives another.
     """
     model = sentencepiece.SentencePieceProcessor(model_file=str(path))
-    return [
-        (model.id_to_piece(i), model.get_score(i))
-        for i in range(model.get_piece_size())
-    ]
+    ids = range(model.get_piece_size())
+    return [(model.id_to_piece(i), model.get_score(i)) for i in ids]

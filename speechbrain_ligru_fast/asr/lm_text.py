@@ -9,10 +9,11 @@ from pathlib import Path
 
 import torch
 from speechbrain.utils.distributed import run_on_main
+from torch.utils.data import ConcatDataset
 
 from speechbrain_ligru_fast.asr.files import decode_line
 from speechbrain_ligru_fast.asr.text import read_texts
-from speechbrain_ligru_fast.asr.token_checks import check_tokens
+from speechbrain_ligru_fast.asr.tokenizer import check_tokens
 
 
 class TextLines:
@@ -69,53 +70,34 @@ class TextLines:
 
 
 class LMTexts(torch.utils.data.Dataset):
-    """Items ``id, tokens_bos, tokens_eos`` of texts.
+    """Items ``tokens_bos, tokens_eos`` of texts.
 
     Arguments
     ---------
-    transcripts : dict
-        Id -> text.
+    texts : sequence of str
     hparams : dict
         Of the experiment: tokenizer, bos_index, eos_index.
-    copies : int
-        How often each transcript is there.
-    lines : sequence of str
-        More texts.
 
     Example
     -------
     >>> from speechbrain_ligru_fast.asr.tokenizer import LabelTokenizer
     >>> hparams = {"tokenizer": LabelTokenizer(["A", "B"])}
     >>> hparams |= {"bos_index": 1, "eos_index": 2}
-    >>> texts = LMTexts({"a": "A B"}, hparams, copies=2, lines=["B"])
-    >>> len(texts), texts[1]["id"], texts[2]["tokens_bos"]
-    (3, 'a-1', tensor([1, 4]))
+    >>> LMTexts(["A B", "B"], hparams)[1]["tokens_bos"]
+    tensor([1, 4])
     """
 
-    def __init__(self, transcripts, hparams, copies=1, lines=()):
-        self.ids = list(transcripts)
-        self.transcripts = list(transcripts.values())
-        self.copies = copies
-        self.lines = lines
+    def __init__(self, texts, hparams):
+        self.texts = texts
         self.tokenizer = hparams["tokenizer"]
         self.bos, self.eos = hparams["bos_index"], hparams["eos_index"]
 
     def __len__(self):
-        return len(self.ids) * self.copies + len(self.lines)
-
-    def text(self, i):
-        """Id and text of one."""
-        which, copy = divmod(i, self.copies)
-        if which < len(self.ids):
-            return f"{self.ids[which]}-{copy}", self.transcripts[which]
-        i -= len(self.ids) * self.copies
-        return f"line-{i}", self.lines[i]
+        return len(self.texts)
 
     def __getitem__(self, i):
-        key, text = self.text(i)
-        tokens = self.tokenizer.encode_as_ids(text)
+        tokens = self.tokenizer.encode_as_ids(self.texts[i])
         return {
-            "id": key,
             "tokens_bos": torch.LongTensor([self.bos, *tokens]),
             "tokens_eos": torch.LongTensor([*tokens, self.eos]),
         }
@@ -150,28 +132,17 @@ def train_texts(hparams):
     if extra and not Path(extra).is_file():
         raise FileNotFoundError(f"extra_text: no file {extra}")
     transcripts = read_transcripts(hparams, "train_annotation")
-    lines = _extra_lines(Path(extra), hparams) if extra else ()
-    return LMTexts(transcripts, hparams, copies, lines)
+    texts = [text for text in transcripts for _ in range(copies)]
+    if extra:
+        texts = ConcatDataset([texts, _extra_lines(Path(extra), hparams)])
+    return LMTexts(texts, hparams)
 
 
 def read_transcripts(hparams, annotation):
-    """The transcripts of one manifest, which the tokenizer must know.
-
-    Arguments
-    ---------
-    hparams : dict
-        See `train_texts`.
-    annotation : str
-        The key of the manifest.
-
-    Returns
-    -------
-    dict
-        Id -> text.
-    """
+    """The transcripts of the manifest of that key, for `train_texts`."""
     texts = read_texts(hparams[annotation], hparams["text"])
     check_tokens(hparams["tokenizer"], texts.items(), hparams[annotation])
-    return texts
+    return list(texts.values())
 
 
 def _extra_lines(path, hparams):
@@ -180,11 +151,8 @@ def _extra_lines(path, hparams):
         # Its lines can't be read in another order as it is.
         plain = Path(hparams["save_folder"], "extra_text.txt")
         run_on_main(_unpack, args=(path, plain))
-
-    def check(lines):
-        check_tokens(hparams["tokenizer"], lines, path)
-
-    return TextLines(plain, path, check)
+    tokenizer = hparams["tokenizer"]
+    return TextLines(plain, path, lambda x: check_tokens(tokenizer, x, path))
 
 
 def _unpack(path, plain):

@@ -8,35 +8,7 @@ from speechbrain_ligru_fast.backends import choose
 from speechbrain_ligru_fast.backends.spec import ScanSpec
 from speechbrain_ligru_fast.layers import LiGRU, SLiGRU
 
-_DTYPES = {
-    "fp32": torch.float32,
-    "fp16": torch.float16,
-    "bf16": torch.bfloat16,
-}
-
-
-def find_recurrent(encoder):
-    """An encoder's recurrent layer.
-
-    Arguments
-    ---------
-    encoder : torch.nn.Module
-        A CRDNN or what holds one; not scripted.
-
-    Returns
-    -------
-    torch.nn.Module
-
-    Raises
-    ------
-    ValueError
-        If there is none.
-    """
-    for name, module in encoder.named_modules():
-        # As SpeechBrain's lobes call it.
-        if name.rpartition(".")[2] == "RNN":
-            return module
-    raise ValueError(f"{type(encoder).__name__} has no module named RNN")
+_DTYPES = {"fp32": "float32", "fp16": "float16", "bf16": "bfloat16"}
 
 
 def describe_recurrent(encoder, device_type, precision="fp32", scripted=False):
@@ -45,7 +17,7 @@ def describe_recurrent(encoder, device_type, precision="fp32", scripted=False):
     Arguments
     ---------
     encoder : torch.nn.Module
-        See ``find_recurrent``.
+        A CRDNN or what holds one; itself not scripted.
     device_type : str
         ``cpu`` or ``cuda``.
     precision : str
@@ -57,6 +29,11 @@ def describe_recurrent(encoder, device_type, precision="fp32", scripted=False):
     -------
     dict
 
+    Raises
+    ------
+    ValueError
+        If it has no recurrent layer.
+
     Example
     -------
     >>> from speechbrain.lobes.models.CRDNN import CRDNN
@@ -67,13 +44,18 @@ def describe_recurrent(encoder, device_type, precision="fp32", scripted=False):
 
     Of one that is not told the lengths, ``impl`` is ``torch-padded``.
     """
-    rnn = find_recurrent(encoder)
+    # By the name that SpeechBrain's lobes give it
+    modules = dict(encoder.named_modules()).items()
+    found = [m for name, m in modules if name.rpartition(".")[2] == "RNN"]
+    if not found:
+        raise ValueError(f"{type(encoder).__name__} has no module named RNN")
+    rnn = found[0]
     if isinstance(rnn, (LiGRU, SLiGRU)):
-        layer = rnn.rnn[0]
+        layer, dtype = rnn.rnn[0], getattr(torch, _DTYPES[precision])
         spec = ScanSpec(
             rnn.nonlinearity, rnn.directions, layer.stabilised, layer.eps
         )
-        backend = choose(rnn.backend, device_type, _DTYPES[precision], spec)
+        backend = choose(rnn.backend, device_type, dtype, spec)
         impl = backend.__name__.rpartition(".")[2]
     elif type(rnn).__name__ in ("LiGRU", "SLiGRU"):
         impl = "speechbrain-jit" if scripted else "speechbrain"

@@ -17,19 +17,8 @@ class _OwnLengths:
     def forward(self, enc_states, wav_len, **options):
         """Searches, see SpeechBrain's.
 
-        Arguments
-        ---------
-        enc_states : torch.Tensor
-            (B, T, neurons), with its ``own_lengths`` if an
-            speechbrain_ligru_fast.asr.encoding.Encoder made it.
-        wav_len : torch.Tensor
-            (B,) relative lengths, where it has none.
-        **options : dict
-            See SpeechBrain's.
-
-        Returns
-        -------
-        tuple
+        What a speechbrain_ligru_fast.asr.encoding.Encoder made has its
+        ``own_lengths``, which go before ``wav_len``.
         """
         lengths = getattr(enc_states, "own_lengths", wav_len)
         frames = torch.round(enc_states.shape[1] * lengths).int()

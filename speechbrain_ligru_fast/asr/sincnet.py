@@ -82,20 +82,10 @@ class SincNet(nn.Module):
     # of radians, of which bfloat16 would keep whole ones.
     @fwd_default_precision(cast_inputs=torch.float32)
     def forward(self, wavs, lengths=None):
-        """Returns the frames.
+        """From (B, samples), (B,) relative lengths to (B, frames, filters).
 
-        Arguments
-        ---------
-        wavs : torch.Tensor
-            (B, samples).
-        lengths : torch.Tensor | None
-            (B,) relative lengths in (0, 1]. Given, the frames of an utterance
-            do not depend on what follows it.
-
-        Returns
-        -------
-        torch.Tensor
-            (B, frames, filters).
+        Given lengths, the frames of an utterance do not depend on what
+        follows it.
         """
         if lengths is None:
             energies = self.pool(self._rectify(wavs))

@@ -1,4 +1,4 @@
-"""Transcripts of a manifest."""
+"""Manifests and their transcripts."""
 
 import json
 import unicodedata
@@ -40,26 +40,23 @@ def read_manifest(manifest):
 
 
 def read_texts(manifest, key):
-    """The transcripts of a manifest.
+    """The transcripts of a manifest, utterance id -> transcript.
 
     Arguments
     ---------
     manifest : path-like
-        JSON, utterance id -> its items.
+        See `read_manifest`.
     key : str
         ``wrd`` or ``phn``.
 
     Returns
     -------
     dict
-        Utterance id -> transcript.
 
     Raises
     ------
-    FileNotFoundError
-        If there is no such file.
     ValueError
-        If it is empty, lacks `key` or has an empty transcript.
+        If an utterance lacks `key` or has an empty transcript.
     """
     items = read_manifest(manifest)
     lacking = [name for name, item in items.items() if key not in item]
@@ -90,22 +87,8 @@ def normalize_text(text, letter_case=None):
     """A transcript as it is trained on and scored.
 
     In Unicode's composed form (NFC), so that letters that look alike are
-    alike, with one space between words.
-
-    Arguments
-    ---------
-    text : str
-    letter_case : None, "upper" or "lower"
-        What to make of its letters. Default: nothing.
-
-    Returns
-    -------
-    str
-
-    Raises
-    ------
-    ValueError
-        For another letter_case.
+    alike, with one space between words; ``letter_case`` upper or lower makes
+    its letters so.
 
     Example
     -------

@@ -1,8 +1,8 @@
-"""From text to tokens and back."""
+"""From text to tokens and back, and whether a tokenizer suits."""
 
-import hashlib
 import json
 import logging
+from hashlib import sha256
 from pathlib import Path
 
 import sentencepiece
@@ -11,7 +11,7 @@ from speechbrain_ligru_fast.asr.corpora.timit_phones import (
     LABELS_61,
     fold_phones,
 )
-from speechbrain_ligru_fast.asr.text import read_texts
+from speechbrain_ligru_fast.asr.text import few, read_texts
 
 logger = logging.getLogger(__name__)
 
@@ -100,10 +100,89 @@ def phone_tokenizer(phn_set=39, special=3):
     return LabelTokenizer(sorted(set(folded)), special)
 
 
+def check_tokenizer_file(hparams):
+    """Whether an experiment's tokenizer is trained by itself.
+
+    It is if it lies in save_folder; elsewhere it must be there.
+
+    Arguments
+    ---------
+    hparams : dict
+        Of the experiment: tokenizer_file, save_folder.
+
+    Returns
+    -------
+    bool
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no tokenizer where one is said to be.
+    """
+    model = Path(hparams["tokenizer_file"])
+    folder = Path(hparams["save_folder"])
+    if model.resolve().parent == folder.resolve():
+        return True
+    if not model.is_file():
+        raise FileNotFoundError(
+            f"tokenizer_file: no file {model}. One is trained only in "
+            f"save_folder, {folder}"
+        )
+    return False
+
+
+def prepare_tokenizer(hparams):
+    """Train the sub-word units of an experiment, unless that was done.
+
+    One that lies elsewhere than in `save_folder` must be there. One beside
+    checkpoints is theirs: the training's fingerprint has what it is of. One
+    alone may be what an earlier start left, of other transcripts say: what it
+    was trained from is kept beside it.
+
+    Arguments
+    ---------
+    hparams : dict
+        Of the experiment: train_annotation, text, save_folder,
+        tokenizer_file, output_neurons, token_type, the special ids, seed.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no tokenizer where one is said to be.
+    ValueError
+        If the transcripts do not give `output_neurons` tokens.
+    """
+    if not check_tokenizer_file(hparams):
+        return
+    model = Path(hparams["tokenizer_file"])
+    manifest, key = hparams["train_annotation"], hparams["text"]
+    texts = list(read_texts(manifest, key).values())
+    options = {
+        "vocab_size": hparams["output_neurons"],
+        "model_type": hparams["token_type"],
+        "blank": hparams["blank_index"],
+        "bos": hparams["bos_index"],
+        "eos": hparams["eos_index"],
+        "seed": hparams["seed"],
+    }
+    words = sha256(repr(texts).encode()).hexdigest()
+    origin = json.dumps({**options, "transcripts": words}, indent=1)
+    record = model.with_suffix(".json")
+    if model.exists():
+        trained = any(model.parent.glob("CKPT*"))
+        # One without a record is the user's.
+        if trained or not record.exists() or record.read_text() == origin:
+            return
+        model.unlink()
+    record.parent.mkdir(parents=True, exist_ok=True)
+    record.write_text(origin)
+    train_sentencepiece(texts, model, **options)
+
+
 def train_sentencepiece(
     texts, model_file, vocab_size, model_type, blank, bos, eos, seed
 ):
-    """Train a sub-word model. A model that exists is kept.
+    """Train a sub-word model.
 
     Arguments
     ---------
@@ -127,8 +206,6 @@ def train_sentencepiece(
         If the texts do not give `vocab_size` tokens.
     """
     model_file = Path(model_file)
-    if model_file.exists():
-        return
     model_file.parent.mkdir(parents=True, exist_ok=True)
     unfinished = model_file.with_name("unfinished-" + model_file.stem)
     sentencepiece.set_random_generator_seed(seed)
@@ -158,101 +235,96 @@ def train_sentencepiece(
     logger.info("Trained a %s tokenizer: %s", model_type, model_file)
 
 
-def check_tokenizer_file(hparams):
-    """Whether an experiment's tokenizer is trained by itself.
+def check_tokens(tokenizer, texts, source, fatal=True):
+    """Tell which transcripts the tokenizer can't spell.
 
     Arguments
     ---------
-    hparams : dict
-        Of the experiment: tokenizer_file, save_folder.
-
-    Returns
-    -------
-    bool
-        Whether it lies in save_folder; elsewhere it must be there.
-
-    Raises
-    ------
-    FileNotFoundError
-        If there is no tokenizer where one is said to be.
-    """
-    model, folder = (
-        Path(hparams["tokenizer_file"]),
-        Path(hparams["save_folder"]),
-    )
-    if model.resolve().parent == folder.resolve():
-        return True
-    if not model.is_file():
-        raise FileNotFoundError(
-            f"tokenizer_file: no file {model}. One is trained only in "
-            f"save_folder, {folder}"
-        )
-    return False
-
-
-def prepare_tokenizer(hparams):
-    """Train the sub-word units of an experiment, unless that was done.
-
-    One that lies elsewhere than in `save_folder` must be there. What a
-    tokenizer among the checkpoints was trained from is kept beside it:
-    an earlier start, of other transcripts say, may have left it.
-
-    Arguments
-    ---------
-    hparams : dict
-        Of the experiment: train_annotation, text, save_folder,
-        tokenizer_file, output_neurons, token_type, the special ids, seed,
-        trains_in_folder; allow_changes goes on with the tokenizer that there
-        is.
+    tokenizer : LabelTokenizer | SentencePieceProcessor
+    texts : iterable of (str, str)
+        Utterance id and transcript.
+    source : path-like
+        Where they are from, for the message.
+    fatal : bool
+        Raise, or warn: at test time an unknown character is but an error of
+        the recogniser.
 
     Raises
     ------
-    FileNotFoundError
-        If there is no tokenizer where one is said to be.
     ValueError
-        If there are checkpoints of another tokenizer.
+        Naming the characters or labels and the utterances.
     """
-    if not check_tokenizer_file(hparams):
+    bad, unknown, known = [], set(), set()
+    for name, text in texts:
+        # Of millions of lines most have no new word.
+        words = set(text.split()) - known
+        pieces = tokenizer.encode_as_pieces(" ".join(words)) if words else []
+        strange = {
+            piece
+            for piece in pieces
+            if tokenizer.piece_to_id(piece) == tokenizer.unk_id()
+        }
+        if strange:
+            bad.append(name)
+            unknown |= strange
+        known |= words
+    if not bad:
         return
-    model = Path(hparams["tokenizer_file"])
-    texts = list(
-        read_texts(hparams["train_annotation"], hparams["text"]).values()
+    message = (
+        f"{source}: the tokenizer does not know "
+        f"{sorted(unknown)}, which is in {few(bad)}"
     )
-    options = {
-        "vocab_size": hparams["output_neurons"],
-        "model_type": hparams["token_type"],
-        "blank": hparams["blank_index"],
-        "bos": hparams["bos_index"],
-        "eos": hparams["eos_index"],
-        "seed": hparams["seed"],
-    }
-    words = hashlib.sha256(repr(texts).encode()).hexdigest()
-    origin = {**options, "transcripts": words}
-    goes_on = hparams.get("allow_changes") or not hparams["trains_in_folder"]
-    _keep_origin(model, origin, goes_on)
-    train_sentencepiece(texts, model, **options)
+    if fatal:
+        raise ValueError(message)
+    logger.warning(message)
 
 
-def _keep_origin(model, origin, goes_on):
-    """Removes a tokenizer of another origin; beside checkpoints it refuses to.
+def check_special(tokenizer, hparams, *keys):
+    """Refuse ids of blank, begin or end that stand for real tokens.
 
-    There, what goes on keeps the one that it was trained with.
+    They may be one and the same: those of SpeechBrain's LibriSpeech recipes
+    are all 0, the tokenizer's unknown. And refuse a tokenizer of another size
+    than the layers that are trained with it.
+
+    Arguments
+    ---------
+    tokenizer : LabelTokenizer | SentencePieceProcessor
+    hparams : dict
+        Of the experiment.
+    *keys : str
+        Such as ``bos_index``.
+
+    Raises
+    ------
+    ValueError
+        Naming the key and the ids that are free.
+
+    Example
+    -------
+    >>> tokenizer = LabelTokenizer(["aa", "b"])
+    >>> hparams = {"bos_index": 1, "output_neurons": 5}
+    >>> check_special(tokenizer, hparams, "bos_index")
     """
-    record = model.with_suffix(".json")
-    if model.exists():
-        # One without a record is of an older version.
-        begun = json.loads(record.read_text()) if record.exists() else origin
-        if begun == origin:
-            return
-        if any(model.parent.glob("CKPT*")):
-            if goes_on:
-                return
-            changed = sorted(k for k in origin if begun.get(k) != origin[k])
-            raise ValueError(
-                f"{model} was trained with other {', '.join(changed)}, and "
-                "the checkpoints beside it with that tokenizer. Give another "
-                "output_folder"
+    size, wanted = tokenizer.get_piece_size(), hparams["output_neurons"]
+    if size != wanted:
+        raise ValueError(
+            f"output_neurons={wanted}, but the tokenizer has {size} tokens"
+        )
+    free = [
+        i
+        for i in range(size)
+        if tokenizer.is_unknown(i) or tokenizer.is_control(i)
+    ]
+    for key in keys:
+        if hparams[key] in free:
+            continue
+        reason = f"{key}={hparams[key]} is none of the tokenizer's special ids"
+        reason += f" {free}: a real token would stand for it."
+        if len(free) == 1:
+            zero = " ".join(f"--{key} {free[0]}" for key in keys)
+            reason += (
+                " One of SpeechBrain's defaults, as this is, takes "
+                f"{zero} and for a recogniser --ctc_weight_decode 0, since "
+                "joint decoding needs three"
             )
-        model.unlink()
-    record.parent.mkdir(parents=True, exist_ok=True)
-    record.write_text(json.dumps(origin, indent=1))
+        raise ValueError(reason)

@@ -236,12 +236,10 @@ def test_unknown_sorting(hparams, prepared):
         make_dataset(prepared / "train.json", hparams, TRAIN)
 
 
-def test_another_sample_rate(hparams, prepared, caplog):
+def test_another_sample_rate(hparams, prepared):
     want = make_dataset(prepared / "train.json", hparams, TRAIN)[0]["sig"]
-    assert "resampled" not in caplog.text
     hparams["sample_rate"] = 8000
     got = make_dataset(prepared / "train.json", hparams, TRAIN)[0]["sig"]
-    assert "is 16000 Hz mono: what is not 8000 Hz mono is res" in caplog.text
     assert len(got) == len(want) // 2
 
 

@@ -93,7 +93,7 @@ def test_lines(tmp_path):
     path.write_bytes("\ufeffa\r\n\ufeffé\rc\u2028d\x0be".encode())
     assert read_lines(path) == ["a", "é", "c\u2028d\x0be"]
     path.write_bytes(b"one\ntw\xe9o\n")
-    words = r"text, line 2: b'\\xe9o\\n' is no UTF-8"
+    words = r"text, line 2: b'\\xe9o' is no UTF-8"
     with pytest.raises(ValueError, match=words):
         read_lines(path)
     assert read_lines(path, errors="replace") == ["one", "tw\ufffdo"]

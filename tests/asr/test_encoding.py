@@ -68,7 +68,7 @@ def test_sinc_filters():
         assert torch.allclose(features[b, :n], want[0], atol=1e-5)
 
 
-HPARAMS = Path(__file__).parent.parent / "hparams"
+HPARAMS = Path(__file__).parents[2] / "hparams"
 SMALL = {
     "data_folder": "x",
     "rnn_layers": 1,
