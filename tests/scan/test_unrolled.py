@@ -93,9 +93,9 @@ def test_with_lengths_and_under_autocast():
 def test_compiled():
     """Without the layer: torch compiles no batch norm under jvp."""
     w, u = twins.data(SHAPE).detach(), twins.data((2, 1), seed=2).detach()
+    run = functools.partial(fast.ligru_scan, u=u, backend="reference")
 
     def derivative(w):
-        run = functools.partial(fast.ligru_scan, u=u, backend="reference")
         return jvp(run, (w,), (torch.ones_like(w),))[1]
 
     torch._dynamo.reset()
