@@ -27,8 +27,7 @@ test: $(STAMP) lint
 # The layers and the operator on the lower bounds in setup.cfg, in an
 # environment of its own. torchaudio loads beside torch's own release only.
 OLDEST := build/oldest
-CORE := autocast bad_input compile export installed jit layers lengths \
-	padding pytorch_kaldi state_dict streaming structure wrapped_modules
+CORE := compile export installed padding pytorch_kaldi state_dict structure
 CORE_BACKENDS := test_auto.py test_backends.py test_failures.py \
 	test_loading.py test_products.py numba/test_compiling.py \
 	numba/cpu/test_target.py
@@ -43,7 +42,8 @@ oldest: $(STAMP)
 		--resolution lowest-direct --editable . torchaudio==2.7.1
 	$(BIN)/$(UV) $(OLDEST)/bin/python \
 		pytest pytest-xdist hypothesis
-	$(OLDEST)/bin/python -m pytest --numprocesses 2 tests/scan \
+	$(OLDEST)/bin/python -m pytest --numprocesses 2 tests/layers tests/scan \
+		tests/deploy/test_streaming.py \
 		$(CORE:%=tests/test_%.py) $(CORE_BACKENDS:%=tests/backends/%)
 
 # What a user installs today, with pip and without constraints: the wheel and

@@ -217,3 +217,23 @@ def test_every_operator_is_here():
         "scan", "scan_backward", "relative_frames", "conv2d",
         "conv2d_backward", "max_pool", "max_pool_backward",
     }  # fmt: skip
+
+
+def test_a_call_between_graphs_is_not_traced():
+    """dynamo sees no kernel of an operator that is called eagerly."""
+    graphs = []
+
+    def compiler(graph, inputs):
+        graphs.append(graph)
+        return graph.forward
+
+    w, u = torch.randn(2, 3, 8), torch.randn(8, 4)
+    rest = (None,) * 5 + ("relu", 1, False, 1e-5, "reference", False)
+
+    @torch.compiler.disable(recursive=False)
+    def eager(w):
+        return torch.ops.speechbrain_ligru_fast.scan(w, u, *rest)[0]
+
+    with torch.no_grad():
+        torch.compile(lambda w: eager(w) + 1, backend=compiler)(w)
+    assert len(graphs) == 1

@@ -1,7 +1,6 @@
-"""Batch norms whose statistics are those of all processes, or are not.
+"""Which batch norms have the statistics of all processes.
 
-torch's SyncBatchNorm runs on GPUs only. Here a stand-in reduces the same sums
-among two processes, so that what the layer hands to it is tested.
+tests/layers/test_batch_norm.py compares the statistics themselves.
 """
 
 import logging
@@ -10,7 +9,6 @@ from types import SimpleNamespace
 import pytest
 import speechbrain as sb
 import torch
-import two_processes
 from torch import nn
 
 from speechbrain_ligru_fast import LiGRU
@@ -18,32 +16,10 @@ from speechbrain_ligru_fast.asr import brain as brain_module
 from speechbrain_ligru_fast.asr.brain import ASR
 
 
-def test_statistics_of_all_frames(tmp_path):
-    torch.manual_seed(1)
-    shape = (None, None, two_processes.FEATURES)
-    layers = [
-        LiGRU(4, shape, bidirectional=both, backend="reference").double()
-        for both in (False, True)
-    ]
-    torch.multiprocessing.spawn(
-        two_processes.one_of_two, (tmp_path, layers), nprocs=2
-    )
-    parts = zip(*(torch.load(tmp_path / str(rank)) for rank in range(2)))
-    for layer, (first, second) in zip(layers, parts, strict=True):
-        out, grad, *statistics = two_processes.run(layer, slice(None))
-        for got, want in [
-            (torch.cat([first[0], second[0]]), out),
-            (torch.cat([first[1], second[1]]), grad),
-            *zip(first[2:], statistics),
-            *zip(second[2:], statistics),
-        ]:
-            torch.testing.assert_close(got, want, rtol=0, atol=1e-12)
-
-
 def brain_of(device, sync):
     """A brain, one of two processes, before its modules are wrapped."""
     brain = object.__new__(ASR)
-    layer = LiGRU(4, (None, None, two_processes.FEATURES))
+    layer = LiGRU(4, (None, None, 3))
     vars(brain).update(
         hparams=SimpleNamespace(sync_batch_norm=sync),
         modules=nn.ModuleDict({"enc": layer}),

@@ -1,0 +1,243 @@
+"""LiGRU and SLiGRU against SpeechBrain's, whose numbers are the truth."""
+
+import itertools
+
+import hypothesis
+import pytest
+import torch
+import twins
+from hypothesis import strategies as st
+
+from speechbrain_ligru_fast.backends.spec import NONLINEARITIES
+
+pytestmark = pytest.mark.usefixtures("poisoned_memory")
+
+NORMALIZATIONS = ("batchnorm", "layernorm")
+# Odd on purpose, so that a tile, a vector or a stride that only fits round
+# sizes is caught. Seven: prime to the number of values of every option.
+SHAPES = [
+    ((3, 5, 4), 7),
+    ((1, 13, 5), 33),
+    ((3, 1, 3), 7),
+    ((2, 13, 9), 1),
+    ((1, 5, 3), 33),
+    ((3, 5, 4, 2), 7),
+    ((17, 4, 9), 40),
+]
+# Stock scrambles the final state of two directions.
+HIDDEN = {False: (), True: ("hidden",)}
+
+
+@pytest.mark.parametrize("model", twins.MODELS)
+@pytest.mark.parametrize("bidirectional", [False, True])
+@pytest.mark.parametrize("training", [False, True])
+def test_every_option(model, bidirectional, training):
+    """Every combination, on every backend; gates kept or made again."""
+    affine = (False, True) if model == "SLiGRU" else (False,)
+    options = itertools.product(
+        (1, 2), NONLINEARITIES, NORMALIZATIONS, (True, False), affine,
+        (False, True),
+    )  # fmt: skip
+    shapes = itertools.cycle(SHAPES)
+    for number, (layers, act, norm, bias, affine, given) in enumerate(options):
+        shape, hidden = next(shapes)
+        more = (
+            {} if affine is None else {"recurrent_elementwise_affine": affine}
+        )
+        ours, theirs = twins.build(
+            model, shape, hidden_size=hidden, num_layers=layers,
+            nonlinearity=act, normalization=norm, bias=bias,
+            bidirectional=bidirectional, **more,
+        )  # fmt: skip
+        x, hx = twins.data(shape), None
+        if given:
+            rows = layers * (1 + bidirectional)
+            hx = twins.data((rows, shape[0], hidden), seed=6)
+        state = {k: v.clone() for k, v in ours.state_dict().items()}
+        want = twins.run(theirs.train(training), x, hx)
+        for layer in ours.train(training).rnn:
+            layer.recompute = number % 3 == 0
+        for backend in twins.available():
+            ours.load_state_dict(state)
+            ours.set_backend(backend)
+            got = twins.run(ours, x, hx)
+            twins.assert_equal(got, want, skip=HIDDEN[bidirectional])
+
+
+def fuzz(examples, **strategies):
+    """Random options and sizes; the same ones in every run."""
+    settings = hypothesis.settings(
+        deadline=None,
+        max_examples=examples,
+        derandomize=True,
+        suppress_health_check=[hypothesis.HealthCheck.function_scoped_fixture],
+    )
+    return lambda test: settings(hypothesis.given(**strategies)(test))
+
+
+@fuzz(
+    25,
+    options=st.fixed_dictionaries(
+        {
+            "hidden_size": st.integers(1, 40),
+            "num_layers": st.integers(1, 2),
+            "bidirectional": st.booleans(),
+            "nonlinearity": st.sampled_from(NONLINEARITIES),
+            "normalization": st.sampled_from(NORMALIZATIONS),
+            "bias": st.booleans(),
+        }
+    ),
+    model=st.sampled_from(twins.MODELS),
+    shape=st.tuples(st.integers(1, 19), st.integers(1, 12), st.integers(1, 9)),
+    training=st.booleans(),
+    seed=st.integers(0, 2**31),
+)
+def test_any_size(backend, options, model, shape, training, seed):
+    # One frame has no batch statistics.
+    hypothesis.assume(not training or shape[0] * shape[1] > 1)
+    ours, theirs = twins.build(model, shape, backend, **options)
+    x = twins.data(shape, seed=seed)
+    got = twins.run(ours.train(training), x)
+    want = twins.run(theirs.train(training), x)
+    twins.assert_equal(got, want, skip=HIDDEN[options["bidirectional"]])
+
+
+@pytest.mark.parametrize("model", twins.MODELS)
+@pytest.mark.parametrize("hidden_size", [1, 17, 40])
+def test_one_frame(backend, model, hidden_size):
+    """It has no variance in one direction; stock counts it twice."""
+    ours, theirs = twins.build(
+        model, (1, 1, 1), backend, hidden_size=hidden_size, bidirectional=True
+    )
+    x = twins.data((1, 1, 1))
+    got, want = twins.run(ours, x), twins.run(theirs, x)
+    # Constant under its batch norm: the exact gradient is 0.
+    constant = ("grad x", "grad rnn.0.w.weight")
+    assert all(got[name].abs().max() <= 1e-10 for name in constant)
+    twins.assert_equal(got, want, skip=("hidden", *constant))
+
+
+def final_states(output, layers, bidirectional):
+    """What torch.nn.GRU calls h_n, from the output of each layer."""
+    found = []
+    for x in output[:layers]:
+        width = x.size(2) // 2 if bidirectional else x.size(2)
+        found.append(x[:, -1, :width])
+        if bidirectional:
+            found.append(x[:, 0, width:])
+    return torch.stack(found)
+
+
+@pytest.mark.parametrize("bidirectional", [False, True])
+def test_hidden_has_the_layout_of_torch(backend, bidirectional):
+    shape = (3, 5, 4)
+    gru = torch.nn.GRU(4, 7, batch_first=True, bidirectional=bidirectional)
+    x = twins.data(shape, torch.float32)
+    output, hidden = gru(x)
+    assert torch.equal(hidden, final_states([output], 1, bidirectional))
+    options = dict(num_layers=2, bidirectional=bidirectional)
+    ours, _ = twins.build("LiGRU", shape, backend, torch.float32, **options)
+    outputs = []
+    for layer in ours.rnn:
+        layer.register_forward_hook(lambda *call: outputs.append(call[2]))
+    output, hidden = ours(x)
+    assert torch.equal(output, outputs[1])
+    assert torch.equal(hidden, final_states(outputs, 2, bidirectional))
+
+
+@pytest.mark.parametrize("model", twins.MODELS)
+def test_hidden_continues_a_scan(backend, model):
+    ours, _ = twins.build(model, (3, 9, 4), backend, num_layers=2)
+    ours.eval()
+    x = twins.data((3, 9, 4))
+    whole, last = ours(x)
+    first, hidden = ours(x[:, :4])
+    second, hidden = ours(x[:, 4:], hidden)
+    assert torch.allclose(torch.cat([first, second], 1), whole, atol=1e-12)
+    assert torch.allclose(hidden, last, atol=1e-12)
+
+
+def test_hx_belongs_to_its_utterance_and_direction(backend):
+    """Which stock gets wrong for more than one utterance."""
+    ours, theirs = twins.build("LiGRU", (3, 5, 4), backend, bidirectional=True)
+    x, hx = twins.data((3, 5, 4)), twins.data((2, 3, 7), seed=6)
+    ours.eval()
+    theirs.eval()
+    output, hidden = ours(x, hx)
+    for b in range(3):
+        alone, state = ours(x[b : b + 1], hx[:, b : b + 1])
+        assert torch.allclose(alone[0], output[b], atol=1e-12)
+        assert torch.allclose(state[:, 0], hidden[:, b], atol=1e-12)
+    # Swapping the directions' states swaps what is read back in time.
+    flipped, _ = ours(x.flip(1), hx.flip(0))
+    mirrored = torch.cat(flipped.flip(1).chunk(2, 2)[::-1], 2)
+    assert torch.allclose(mirrored, output, atol=1e-12)
+    assert not torch.allclose(theirs(x, hx)[1], hidden, atol=1e-3)
+
+
+@pytest.mark.parametrize("model", twins.MODELS)
+@pytest.mark.parametrize("bidirectional", [False, True])
+@pytest.mark.parametrize("shape", [(3, 0, 4), (0, 5, 4), (0, 0, 4)])
+def test_nothing_gives_nothing(backend, model, bidirectional, shape):
+    ours, _ = twins.build(
+        model, (3, 5, 4), backend, num_layers=2, bidirectional=bidirectional
+    )
+    d = 2 if bidirectional else 1
+    x = torch.empty(shape, dtype=torch.float64, requires_grad=True)
+    output, hidden = ours(x)
+    assert output.shape == (shape[0], shape[1], 7 * d)
+    assert hidden.shape == (2 * d, shape[0], 7)
+    assert not hidden.any()
+    output.sum().backward()
+    assert x.grad.shape == x.shape
+    grads = [p.grad for p in ours.parameters() if p.grad is not None]
+    assert not any(grad.any() for grad in grads)
+    hx = torch.randn(2 * d, shape[0], 7, dtype=torch.float64)
+    _, hidden = ours(x, hx, lengths=torch.ones(shape[0]))
+    assert torch.equal(hidden, hx)
+    # No statistics of nothing.
+    assert ours.rnn[0].norm.num_batches_tracked == 0
+
+
+@pytest.mark.parametrize("model", twins.MODELS)
+@pytest.mark.parametrize("nonlinearity", NONLINEARITIES)
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
+def test_nan_and_inf_propagate_as_in_stock(backend, model, nonlinearity, value):
+    ours, theirs = twins.build(
+        model, (3, 9, 4), backend, nonlinearity=nonlinearity, bidirectional=True
+    )
+    x = twins.data((3, 9, 4)).detach()
+    x[1, 4, 2] = value
+    got, want = ours.eval()(x)[0], theirs.eval()(x)[0]
+    assert not want.isfinite().all() or nonlinearity == "tanh"
+    assert torch.allclose(got, want, rtol=1e-9, atol=1e-10, equal_nan=True)
+
+
+@pytest.mark.parametrize("model", twins.MODELS)
+def test_options_and_initial_weights_are_stocks(model):
+    theirs_class = getattr(twins.stock, model)
+    ours_class = getattr(twins.fast, model)
+    for re_init in (False, True):
+        torch.manual_seed(1)
+        theirs = theirs_class(6, (2, 5, 4), num_layers=2, re_init=re_init)
+        torch.manual_seed(1)
+        ours = ours_class(6, (2, 5, 4), num_layers=2, re_init=re_init)
+        for name, want in theirs.named_parameters():
+            got = ours.get_parameter(name)
+            assert got.shape == want.shape
+            assert got.requires_grad == want.requires_grad
+            if re_init and name.endswith("u.weight"):
+                eye = got @ got.T if got.size(0) < got.size(1) else got.T @ got
+                assert torch.allclose(eye, torch.eye(len(eye)), atol=1e-5)
+    ours = ours_class(6, (2, 5, 4), bias=False)
+    assert not ours.rnn[0].norm.bias.requires_grad
+    assert not ours.rnn[0].norm.bias.any()
+
+
+@pytest.mark.parametrize("model", twins.MODELS)
+@pytest.mark.parametrize("given", [{}, {"lengths": torch.ones(3)}])
+def test_shapes_without_data(model, given):
+    ours = twins.build(model, (3, 7, 5), bidirectional=True)[0].to("meta")
+    given = {name: value.to("meta") for name, value in given.items()}
+    output, hidden = ours(twins.data((3, 7, 5)).to("meta"), **given)
+    assert output.shape == (3, 7, 14) and hidden.shape == (2, 3, 7)
