@@ -25,11 +25,11 @@ from speechbrain.utils.checkpoints import Checkpointer
 from benchmarks import alignments
 from benchmarks import streaming as streaming_benchmark
 from speechbrain_ligru_fast.asr.metrics import ErrorRate
-from speechbrain_ligru_fast.asr.sincnet import SincNet
 from speechbrain_ligru_fast.asr.text import read_texts
 from speechbrain_ligru_fast.asr.tokenizer import phone_tokenizer
 from speechbrain_ligru_fast.deploy import transcribe
 from speechbrain_ligru_fast.deploy.streaming import StreamingRecognizer
+from speechbrain_ligru_fast.lobe.sincnet import SincNet
 
 ROOT = Path(__file__).parent.parent
 HPARAMS = ROOT / "tests" / "hparams"

@@ -37,24 +37,15 @@ class Windowed:
         self._start = self._done = 0
 
     def feed(self, x, last=False):
-        """Returns the outputs that could not be computed before.
+        """Takes (1, N, ...) inputs after the earlier ones; `last` has none.
 
-        Arguments
-        ---------
-        x : torch.Tensor
-            (1, N, ...) inputs after the earlier ones.
-        last : bool
-            Whether none come after.
-
-        Returns
-        -------
-        torch.Tensor | None
-            (1, M, ...); None instead of M = 0.
+        Returns the (1, M, ...) outputs that could not be computed before, or
+        None instead of M = 0.
         """
         if self._buffer is not None:
             x = torch.cat([self._buffer, x], 1)
         ready = (self._start + x.shape[1] - self.right) // self.hop + 1
-        new = None
+        new = x[:, :0]
         if last or ready > self._done:
             first = self._start // self.hop
             end = None if last else ready - first
@@ -65,7 +56,7 @@ class Windowed:
         start = max(first * self.hop, self._start)
         self._buffer = x[:, start - self._start :]
         self._start = start
-        return new if new is not None and new.shape[1] else None
+        return new if new.shape[1] else None
 
 
 class StreamingEncoder:
@@ -138,17 +129,7 @@ class StreamingEncoder:
 
 
 def window(module):
-    """Hop and extent, in frames, of convolutions and poolings over time.
-
-    Arguments
-    ---------
-    module : torch.nn.Module
-        Its parts run in order.
-
-    Returns
-    -------
-    hop, left, right : int
-        As for `Windowed`.
+    """Hop, left and right, as for `Windowed`, of a CRDNN's front.
 
     Example
     -------
@@ -220,12 +201,12 @@ class StreamingFeatures:
 
 
 def _check_global(normalize):
-    if normalize.norm_type != "global":
-        raise ValueError(
-            f"norm_type: {normalize.norm_type!r} needs the whole utterance. "
-            "Train with --norm_type global"
-        )
-    return normalize
+    if normalize.norm_type == "global":
+        return normalize
+    raise ValueError(
+        f"norm_type: {normalize.norm_type!r} needs the whole utterance. "
+        "Train with --norm_type global"
+    )
 
 
 class StreamingRecognizer:
@@ -271,19 +252,9 @@ class StreamingRecognizer:
 
     @torch.no_grad()
     def feed(self, wav, last=False):
-        """Takes audio and returns the text of all so far.
+        """Takes (N,) samples and returns the text of all so far.
 
-        Arguments
-        ---------
-        wav : torch.Tensor
-            (N,) samples.
-        last : bool
-            Whether none come after: the text is then that of the beam
-            search, before it is that of CTC alone.
-
-        Returns
-        -------
-        str
+        Until the `last` it is that of CTC alone, then of the beam search.
         """
         start = time.perf_counter()
         wav = wav.unsqueeze(0).to(self._recognizer.device)

@@ -41,32 +41,6 @@ def load_recognizer(experiment, device="cpu", trust=False):
         If the device can't be used, or the folder's YAML names what no
         export of ours does.
     """
-    _check_device(device)
-    experiment = Path(experiment)
-    exports = ("export", "export_rnnlm")
-    folders = [*(experiment / name for name in exports), experiment]
-    for folder in folders:
-        # An experiment has a hyperparams.yaml too, which is not for inference.
-        if (folder / "hyperparams.yaml").is_file() and (
-            folder / "enc.ckpt"
-        ).is_file():
-            if not trust:
-                check_yaml(
-                    folder / "hyperparams.yaml",
-                    "If you trust who made the folder: --trust, or in Python "
-                    "trust=True",
-                )
-            return EncoderDecoderASR.from_hparams(
-                source=str(folder.resolve()), run_opts={"device": device}
-            )
-    raise FileNotFoundError(
-        f"no trained experiment in {experiment}: looked for hyperparams.yaml "
-        f"and enc.ckpt in {', '.join(map(str, folders))}. Training writes "
-        "them when it ends."
-    )
-
-
-def _check_device(device):
     try:
         torch.zeros(1, device=device).item()
     except (RuntimeError, AssertionError, ImportError) as error:
@@ -75,6 +49,28 @@ def _check_device(device):
         raise ValueError(
             f"device: got {device!r}, which can't be used: {reason}"
         ) from error
+    folders = [
+        Path(experiment, name) for name in ("export", "export_rnnlm", "")
+    ]
+    for folder in folders:
+        yaml = folder / "hyperparams.yaml"
+        # An experiment has a hyperparams.yaml too, which is not for inference.
+        if not (yaml.is_file() and (folder / "enc.ckpt").is_file()):
+            continue
+        if not trust:
+            check_yaml(
+                yaml,
+                "If you trust who made the folder: --trust, or in Python "
+                "trust=True",
+            )
+        return EncoderDecoderASR.from_hparams(
+            source=str(folder.resolve()), run_opts={"device": device}
+        )
+    raise FileNotFoundError(
+        f"no trained experiment in {experiment}: looked for hyperparams.yaml "
+        f"and enc.ckpt in {', '.join(map(str, folders))}. Training writes "
+        "them when it ends."
+    )
 
 
 def stream(recognizer, path, chunk_seconds, show):
@@ -96,7 +92,7 @@ def stream(recognizer, path, chunk_seconds, show):
     figures : dict
         ``chunks``, ``look_ahead_s`` (audio that must follow what is
         recognised), ``chunk_ms`` and ``chunk_ms_max`` (computing for a chunk
-        but the last, whose time is ``end_ms``; None if there is no other),
+        but the last, whose time is ``end_ms``; 0 if there is no other),
         ``rtf``.
 
     Raises
@@ -115,44 +111,24 @@ def stream(recognizer, path, chunk_seconds, show):
     # A finite number of seconds may be an infinite number of samples.
     size = max(1, round(min(chunk_seconds * rate, found.frames)))
     read, text = 0, ""
-    blocks = soundfile.blocks(path, size, dtype="float32", always_2d=True)
-    for block in blocks:
+    for block in soundfile.blocks(path, size, dtype="float32", always_2d=True):
         read += len(block)
-        last = read == found.frames
-        text = streaming.feed(torch.from_numpy(block.mean(1)), last)
+        wav = torch.from_numpy(block.mean(1))
+        text = streaming.feed(wav, read == found.frames)
         show(read / rate, text)
     *pieces, end = streaming.seconds
     return text, {
         "chunks": len(streaming.seconds),
         "look_ahead_s": streaming.look_ahead / rate,
-        "chunk_ms": 1000 * sum(pieces) / len(pieces) if pieces else None,
-        "chunk_ms_max": 1000 * max(pieces) if pieces else None,
+        "chunk_ms": 1000 * sum(pieces) / max(len(pieces), 1),
+        "chunk_ms_max": 1000 * max(pieces, default=0),
         "end_ms": 1000 * end,
         "rtf": sum(streaming.seconds) / (read / rate),
     }
 
 
 def parse_seconds(text):
-    """A command line's length of a chunk.
-
-    Arguments
-    ---------
-    text : str
-
-    Returns
-    -------
-    float
-
-    Raises
-    ------
-    argparse.ArgumentTypeError
-        Unless it is a finite number above 0.
-
-    Example
-    -------
-    >>> parse_seconds("0.5")
-    0.5
-    """
+    """A command line's length of a chunk: a finite number above 0."""
     try:
         seconds = float(text)
     except ValueError:
@@ -165,44 +141,27 @@ def parse_seconds(text):
 
 
 def main(arguments=None):
-    """The command line.
-
-    Arguments
-    ---------
-    arguments : list of str, optional
-        Default: those of the running script.
-
-    Returns
-    -------
-    int
-        Exit status.
-    """
+    """The command line, of this process unless given; returns its status."""
     parser = argparse.ArgumentParser(
         prog="transcribe",
         description="Print the text, or the phones, of audio files. Use "
         "folders that you trust: what a folder's YAML names is run. Names "
         "that no recipe of ours exports need --trust.",
     )
-    parser.add_argument("experiment", help="output folder of a trained recipe")
-    parser.add_argument("audio", nargs="+", help="whatever libsndfile reads")
-    parser.add_argument(
-        "--trust",
-        action="store_true",
-        help="run whatever the folder's YAML names",
-    )
-    parser.add_argument("--device", default="cpu", help="for example cuda:0")
-    parser.add_argument(
+    add = parser.add_argument
+    add("experiment", help="output folder of a trained recipe")
+    add("audio", nargs="+", help="whatever libsndfile reads")
+    trust = "run whatever the folder's YAML names"
+    add("--trust", action="store_true", help=trust)
+    add("--device", default="cpu", help="for example cuda:0")
+    add(
         "--stream",
         action="store_true",
         help="print the text while the audio is read; needs a system trained "
         "with --norm_type global --rnn_bidirectional False",
     )
-    parser.add_argument(
-        "--chunk",
-        type=parse_seconds,
-        default=0.5,
-        help="seconds, above 0; for --stream",
-    )
+    chunk = "seconds, above 0; for --stream"
+    add("--chunk", type=parse_seconds, default=0.5, help=chunk)
     options = parser.parse_args(arguments)
     try:
         check_audio(options.audio)
@@ -210,35 +169,32 @@ def main(arguments=None):
             options.experiment, options.device, options.trust
         )
         check_durations(recognizer, options.audio)
+        for path in options.audio:
+            _transcribe(recognizer, path, options)
     except (OSError, ValueError) as error:
         print(f"transcribe: {error}", file=sys.stderr)
         return 1
-    for path in options.audio:
-        name = str(Path(path).resolve())
-        if not options.stream:
-            print(f"{path}: {recognizer.transcribe_file(name)}", flush=True)
-            continue
-        try:
-            text, figures = stream(recognizer, name, options.chunk, _partial)
-        except ValueError as error:
-            print(f"transcribe: {error}", file=sys.stderr)
-            return 1
-        print(f"{path}: {text}", flush=True)
-        print(f"{path}: {_summarize(figures)}", file=sys.stderr)
     return 0
 
 
-def _summarize(figures):
-    pieces = "{chunks} chunks, {chunk_ms:.0f} ms a chunk (at most "
-    pieces += "{chunk_ms_max:.0f})"
-    if figures["chunk_ms"] is None:
-        pieces = "the whole file in one chunk, none before the last"
-    rest = ", {end_ms:.0f} ms for the last with its search, look-ahead "
-    rest += "{look_ahead_s:.2f} s, real-time factor {rtf:.3f}"
-    return (pieces + rest).format(**figures)
+def _transcribe(recognizer, path, options):
+    name, figures = str(Path(path).resolve()), None
+    if options.stream:
+        text, figures = stream(recognizer, name, options.chunk, _show)
+    else:
+        text = recognizer.transcribe_file(name)
+    print(f"{path}: {text}", flush=True)
+    if figures:
+        words = (
+            "{chunks} chunks, {chunk_ms:.0f} ms a chunk (at most "
+            "{chunk_ms_max:.0f}) and {end_ms:.0f} ms for the last with its "
+            "search, look-ahead {look_ahead_s:.2f} s, real-time factor "
+            "{rtf:.3f}"
+        )
+        print(f"{path}: {words.format(**figures)}", file=sys.stderr)
 
 
-def _partial(seconds, text):
+def _show(seconds, text):
     print(f"{seconds:7.2f} s  {text}", flush=True)
 
 

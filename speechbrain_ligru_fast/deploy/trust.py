@@ -18,7 +18,8 @@ _NAMES = {
     for module, names in {
         _FAST: "LiGRU SLiGRU lobe.CRDNN",
         f"{_FAST}.asr.padded": "LSTM GRU",
-        f"{_FAST}.asr.sincnet": "SincNet FrontEnd",
+        f"{_FAST}.asr.sincnet": "SincNet FrontEnd",  # in earlier versions
+        f"{_FAST}.lobe.sincnet": "SincNet FrontEnd",
         f"{_FAST}.asr.features": "Fbank",
         f"{_FAST}.asr.encoding": "Encoder",
         f"{_FAST}.asr.search": "BeamSearcher GreedySearcher",

@@ -10,8 +10,8 @@ from speechbrain.lobes import features as stock
 
 from speechbrain_ligru_fast.asr.encoding import Encoder
 from speechbrain_ligru_fast.asr.features import Fbank
-from speechbrain_ligru_fast.asr.sincnet import SincNet
 from speechbrain_ligru_fast.asr.yaml_files import compose
+from speechbrain_ligru_fast.lobe.sincnet import SincNet
 
 # Samples: frames that end on a hop, before and after it, an utterance less
 # than half as long, and one that is short.

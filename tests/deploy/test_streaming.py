@@ -9,13 +9,13 @@ from speechbrain.nnet import RNN as stock
 from speechbrain.processing.features import InputNormalization
 
 from speechbrain_ligru_fast import LiGRU, SLiGRU
-from speechbrain_ligru_fast.asr.sincnet import FrontEnd
 from speechbrain_ligru_fast.deploy.streaming import (
     StreamingEncoder,
     StreamingFeatures,
     StreamingRecognizer,
 )
 from speechbrain_ligru_fast.lobe import CRDNN
+from speechbrain_ligru_fast.lobe.sincnet import FrontEnd
 
 
 def make(**options):

@@ -1,11 +1,11 @@
-"""The front end on the waveform; test_recipes.py trains it."""
+"""The front end on the waveform; the recipes' tests train it."""
 
 import math
 
 import pytest
 import torch
 
-from speechbrain_ligru_fast.asr.sincnet import SincNet
+from speechbrain_ligru_fast.lobe.sincnet import SincNet
 
 
 def loudest(net, hertz, rate=16000):
