@@ -35,24 +35,11 @@ class AudioInfo(NamedTuple):
 
 
 def audio_info(path):
-    """Look at an audio file.
+    """Look at an audio file of any format that libsndfile reads.
 
     Only the header and the last frame are decoded: that finds truncated
-    files and costs the same for short and long ones.
-
-    Arguments
-    ---------
-    path : path-like
-        Any format that libsndfile reads (RIFF, SPHERE, FLAC, ...).
-
-    Returns
-    -------
-    AudioInfo
-
-    Raises
-    ------
-    BadAudio
-        If the file is missing, unreadable, empty or truncated.
+    files and costs the same for short and long ones. Raises BadAudio for one
+    that is missing, unreadable, empty or truncated.
     """
     if not Path(path).is_file():
         raise BadAudio(f"no audio file {path}")

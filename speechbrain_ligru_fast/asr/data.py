@@ -20,26 +20,9 @@ _SORTINGS = ("random", "ascending", "descending")
 def make_dataset(manifest, hparams, stage, shortest=0.0):
     """A dataset of ``id, sig, text, tokens, tokens_bos, tokens_eos``.
 
-    Arguments
-    ---------
-    manifest : path-like
-        JSON, utterance id -> wav, duration and the transcript.
-    hparams : dict
-        Of the experiment: data_folder, text, tokenizer, bos_index, eos_index,
-        sample_rate, sorting, max_duration, max_bad_fraction and, if there
-        are any, speeds.
-    stage : speechbrain.Stage
-    shortest : float
-        Seconds that the network needs at least.
-
-    Returns
-    -------
-    DynamicItemDataset
-
-    Raises
-    ------
-    ValueError
-        For a manifest that training or scoring could not use.
+    Of a manifest (JSON, utterance id -> wav, duration and the transcript) for
+    a speechbrain.Stage; `shortest` is how many seconds the network needs at
+    least. Raises ValueError for what training or scoring could not use.
     """
     texts = read_texts(manifest, hparams["text"])
     fatal = stage != sb.Stage.TEST
@@ -88,20 +71,7 @@ def _tokenize(tokenizer, bos, eos, text):
 
 
 def loader_options(dataset, hparams, stage):
-    """The DataLoader arguments of a stage.
-
-    Arguments
-    ---------
-    dataset : DynamicItemDataset
-        Of that stage.
-    hparams : dict
-        Of the experiment.
-    stage : speechbrain.Stage
-
-    Returns
-    -------
-    dict
-    """
+    """The DataLoader arguments for the dataset of a stage."""
     if stage != sb.Stage.TRAIN:
         name = "valid" if stage == sb.Stage.VALID else "test"
         return dict(hparams[f"{name}_dataloader_opts"])

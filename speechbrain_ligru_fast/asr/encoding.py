@@ -18,10 +18,8 @@ def encode(
 
     Arguments
     ---------
-    wavs : torch.Tensor
-        (B, N).
-    lengths : torch.Tensor
-        (B,) relative lengths in (0, 1].
+    wavs, lengths : torch.Tensor
+        (B, N) and their relative lengths (B,) in (0, 1].
     compute_features, normalize, enc : torch.nn.Module
         Of the experiment.
     counter : torch.nn.Module | None
@@ -31,10 +29,8 @@ def encode(
 
     Returns
     -------
-    encoded : torch.Tensor
-        (B, T, neurons).
-    lengths : torch.Tensor
-        (B,) relative lengths of ``encoded``.
+    encoded, lengths : torch.Tensor
+        (B, T, neurons) and its relative lengths (B,).
     """
     if hasattr(compute_features, "shorten"):
         frames = compute_features.shorten(count_frames(lengths, wavs))

@@ -14,28 +14,15 @@ _FOREIGN = {
 
 
 def find_files(folder, *suffixes):
-    """The files below a folder whose names end so, links followed.
+    """The files below a folder whose names end so, links followed, sorted.
 
     Hidden and foreign files and folders are left out. A folder that a link
-    leads back into is not entered again.
+    leads back into is not entered again. Suffixes are given in lower case,
+    and names in upper case have them too.
 
-    Arguments
-    ---------
-    folder : path-like
-    *suffixes : str
-        In lower case; the names' case does not matter. None for all files.
-
-    Returns
-    -------
-    list of Path
-        In alphabetical order of their parts. A link of such a name to nothing
-        is one of them.
-
-    Raises
-    ------
-    OSError
-        For a folder that may not be read or another link to nothing, which
-        may have been a folder: what is in it would be missing silently.
+    An OSError is raised for a folder that may not be read, and for a link to
+    nothing, which may have been a folder: what is in it would be missing
+    silently. A link to nothing that has such a suffix is one of the files.
 
     Example
     -------
@@ -108,22 +95,8 @@ def stamp(paths):
 def read_lines(path, errors="strict"):
     """The lines of a UTF-8 text file, with or without byte order marks.
 
-    Only line feeds and carriage returns end a line.
-
-    Arguments
-    ---------
-    path : path-like
-    errors : str
-        What to do with bytes that are no text: "strict" or "replace".
-
-    Returns
-    -------
-    list of str
-
-    Raises
-    ------
-    ValueError
-        Naming the file and the line of such bytes.
+    Only line feeds and carriage returns end a line. Bytes that are no text
+    raise a ValueError with file and line, unless errors is "replace".
 
     Example
     -------

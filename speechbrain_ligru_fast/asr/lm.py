@@ -67,19 +67,10 @@ class LM(sb.Brain):
 def train_lm(hparams, run_opts):
     """Train a language model on transcripts and other text, and export it.
 
-    Arguments
-    ---------
-    hparams : dict
-        See hparams/librispeech/lm.yaml.
-    run_opts : speechbrain.utils.run_opts.RunOptions
-
-    Raises
-    ------
-    FileNotFoundError
-        If there is no tokenizer, or with --test_only nothing trained.
-    ValueError
-        If the tokenizer has another number of tokens, bos_index or eos_index
-        is one that texts have, or the training is on other transcripts.
+    Of hparams/librispeech/lm.yaml, with SpeechBrain's run options. Raises
+    FileNotFoundError if there is no tokenizer, or with --test_only nothing
+    trained; ValueError if the tokenizer does not suit output_neurons,
+    bos_index and eos_index, or the training is on other transcripts.
     """
     check_logger(hparams["train_logger"])
     tokenizer = hparams["tokenizer"]
@@ -197,17 +188,8 @@ def load_lm(folder, tokenizer_file=None, trust=False):
 def check_tokenizer(folder, tokenizer_file):
     """Refuse a language model of other tokens than the recogniser's.
 
-    Arguments
-    ---------
-    folder : path-like | None
-        Of a trained language model; None for no model.
-    tokenizer_file : path-like | None
-        The recogniser's; nothing is said of one that is yet to be trained.
-
-    Raises
-    ------
-    ValueError
-        If the tokenizers differ.
+    Nothing is said where there is no language model (`folder` is None), or
+    the recogniser's tokenizer is yet to be trained.
     """
     if not folder or not tokenizer_file or not Path(tokenizer_file).exists():
         return

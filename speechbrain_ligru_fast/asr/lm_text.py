@@ -17,18 +17,11 @@ from speechbrain_ligru_fast.asr.tokenizer import check_tokens
 
 
 class TextLines:
-    """The lines of a text file that are not blank, read one by one.
+    """The lines of a UTF-8 file that are not blank, read one by one.
 
-    Where they begin is all that is kept in memory.
-
-    Arguments
-    ---------
-    path : path-like
-        UTF-8.
-    name : path-like, optional
-        What messages call it.
-    check : callable, optional
-        Called once with an iterator of the name and the text of each line.
+    Where they begin is all that is kept in memory. Messages call the file
+    `name`; `check` is called once with an iterator of each line's name and
+    text.
 
     Example
     -------
@@ -70,13 +63,7 @@ class TextLines:
 
 
 class LMTexts(torch.utils.data.Dataset):
-    """Items ``tokens_bos, tokens_eos`` of texts.
-
-    Arguments
-    ---------
-    texts : sequence of str
-    hparams : dict
-        Of the experiment: tokenizer, bos_index, eos_index.
+    """Items ``tokens_bos, tokens_eos`` of a sequence of texts.
 
     Example
     -------
@@ -104,25 +91,11 @@ class LMTexts(torch.utils.data.Dataset):
 
 
 def train_texts(hparams):
-    """The transcripts, as often as asked for, and what is extra.
+    """The transcripts, `transcript_copies` times, and the `extra_text`'s lines.
 
-    Arguments
-    ---------
-    hparams : dict
-        Of the experiment: train_annotation, text, transcript_copies,
-        extra_text, save_folder, tokenizer, bos_index, eos_index.
-
-    Returns
-    -------
-    LMTexts
-
-    Raises
-    ------
-    ValueError
-        If transcript_copies is no positive integer, for text that the
-        tokenizer does not know, or a file that is no text.
-    FileNotFoundError
-        If there is no file extra_text.
+    Raises ValueError if the former is no positive integer, for text that the
+    tokenizer does not know, or a file that is no text; FileNotFoundError if
+    there is no such file.
     """
     copies, extra = hparams["transcript_copies"], hparams["extra_text"]
     if type(copies) is not int or copies < 1:

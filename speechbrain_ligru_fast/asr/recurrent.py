@@ -12,27 +12,16 @@ _DTYPES = {"fp32": "float32", "fp16": "float16", "bf16": "bfloat16"}
 
 
 def describe_recurrent(encoder, device_type, precision="fp32", scripted=False):
-    """The ``rnn`` and ``impl`` cells of a result row.
+    """The cells ``rnn`` and ``impl`` of a result row, as a dict.
 
     Arguments
     ---------
     encoder : torch.nn.Module
         A CRDNN or what holds one; itself not scripted.
-    device_type : str
-        ``cpu`` or ``cuda``.
-    precision : str
-        Of the training: fp32, fp16 or bf16.
+    device_type, precision : str
+        ``cpu`` or ``cuda``; fp32, fp16 or bf16.
     scripted : bool
         Whether the encoder is run as torch.jit.script made it.
-
-    Returns
-    -------
-    dict
-
-    Raises
-    ------
-    ValueError
-        If it has no recurrent layer.
 
     Example
     -------

@@ -6,23 +6,10 @@ from pathlib import Path
 
 
 def read_manifest(manifest):
-    """The utterances of a manifest.
+    """The utterances of a manifest: JSON, utterance id -> its items.
 
-    Arguments
-    ---------
-    manifest : path-like
-        JSON, utterance id -> its items.
-
-    Returns
-    -------
-    dict
-
-    Raises
-    ------
-    FileNotFoundError
-        If there is no such file.
-    ValueError
-        If it holds no utterance.
+    Raises FileNotFoundError if there is no such file, ValueError if it holds
+    no utterance.
     """
     manifest = Path(manifest)
     if not manifest.is_file():
@@ -42,21 +29,8 @@ def read_manifest(manifest):
 def read_texts(manifest, key):
     """The transcripts of a manifest, utterance id -> transcript.
 
-    Arguments
-    ---------
-    manifest : path-like
-        See `read_manifest`.
-    key : str
-        ``wrd`` or ``phn``.
-
-    Returns
-    -------
-    dict
-
-    Raises
-    ------
-    ValueError
-        If an utterance lacks `key` or has an empty transcript.
+    Raises ValueError if an utterance lacks `key`, which is ``wrd`` or
+    ``phn``, or has an empty transcript.
     """
     items = read_manifest(manifest)
     lacking = [name for name, item in items.items() if key not in item]

@@ -103,21 +103,8 @@ def phone_tokenizer(phn_set=39, special=3):
 def check_tokenizer_file(hparams):
     """Whether an experiment's tokenizer is trained by itself.
 
-    It is if it lies in save_folder; elsewhere it must be there.
-
-    Arguments
-    ---------
-    hparams : dict
-        Of the experiment: tokenizer_file, save_folder.
-
-    Returns
-    -------
-    bool
-
-    Raises
-    ------
-    FileNotFoundError
-        If there is no tokenizer where one is said to be.
+    It is if it lies in save_folder. Elsewhere it must be there already: else
+    FileNotFoundError.
     """
     model = Path(hparams["tokenizer_file"])
     folder = Path(hparams["save_folder"])
@@ -138,19 +125,6 @@ def prepare_tokenizer(hparams):
     checkpoints is theirs: the training's fingerprint has what it is of. One
     alone may be what an earlier start left, of other transcripts say: what it
     was trained from is kept beside it.
-
-    Arguments
-    ---------
-    hparams : dict
-        Of the experiment: train_annotation, text, save_folder,
-        tokenizer_file, output_neurons, token_type, the special ids, seed.
-
-    Raises
-    ------
-    FileNotFoundError
-        If there is no tokenizer where one is said to be.
-    ValueError
-        If the transcripts do not give `output_neurons` tokens.
     """
     if not check_tokenizer_file(hparams):
         return
@@ -182,28 +156,11 @@ def prepare_tokenizer(hparams):
 def train_sentencepiece(
     texts, model_file, vocab_size, model_type, blank, bos, eos, seed
 ):
-    """Train a sub-word model.
+    """Train a sub-word model of `vocab_size` ids, special ones included.
 
-    Arguments
-    ---------
-    texts : iterable of str
-        Transcripts of the training set.
-    model_file : path-like
-        Where to write the model.
-    vocab_size : int
-        Number of ids, special ones included.
-    model_type : str
-        unigram, bpe, char or word.
-    blank, bos, eos : int
-        Ids; blank is sentencepiece's unknown, which no known text contains.
-        The others may be the same.
-    seed : int
-        Makes training repeatable.
-
-    Raises
-    ------
-    ValueError
-        If the texts do not give `vocab_size` tokens.
+    Blank is sentencepiece's unknown, which no known text contains; the other
+    special ids may be the same. Raises ValueError if the texts do not give so
+    many tokens.
     """
     model_file = Path(model_file)
     model_file.parent.mkdir(parents=True, exist_ok=True)
@@ -236,23 +193,12 @@ def train_sentencepiece(
 
 
 def check_tokens(tokenizer, texts, source, fatal=True):
-    """Tell which transcripts the tokenizer can't spell.
+    """Tell which transcripts a tokenizer can't spell.
 
-    Arguments
-    ---------
-    tokenizer : LabelTokenizer | SentencePieceProcessor
-    texts : iterable of (str, str)
-        Utterance id and transcript.
-    source : path-like
-        Where they are from, for the message.
-    fatal : bool
-        Raise, or warn: at test time an unknown character is but an error of
-        the recogniser.
-
-    Raises
-    ------
-    ValueError
-        Naming the characters or labels and the utterances.
+    Of pairs of an utterance's id and its transcript; `source` is where they
+    are from, for the message. A ValueError, or where it is not `fatal` a
+    warning: at test time an unknown character is but an error of the
+    recogniser.
     """
     bad, unknown, known = [], set(), set()
     for name, text in texts:
@@ -280,24 +226,11 @@ def check_tokens(tokenizer, texts, source, fatal=True):
 
 
 def check_special(tokenizer, hparams, *keys):
-    """Refuse ids of blank, begin or end that stand for real tokens.
+    """Refuse ids, by the keys of `hparams`, that stand for real tokens.
 
     They may be one and the same: those of SpeechBrain's LibriSpeech recipes
-    are all 0, the tokenizer's unknown. And refuse a tokenizer of another size
-    than the layers that are trained with it.
-
-    Arguments
-    ---------
-    tokenizer : LabelTokenizer | SentencePieceProcessor
-    hparams : dict
-        Of the experiment.
-    *keys : str
-        Such as ``bos_index``.
-
-    Raises
-    ------
-    ValueError
-        Naming the key and the ids that are free.
+    are all 0, the tokenizer's unknown. Also refuses a tokenizer of another
+    size than the layers that are trained with it.
 
     Example
     -------

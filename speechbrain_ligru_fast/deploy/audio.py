@@ -12,14 +12,7 @@ _LOUDEST = 2.0**40  # integers of 32 bits saved as floats are below
 def check_audio(paths):
     """Check that every file can be read to its end and holds sound.
 
-    Arguments
-    ---------
-    paths : list of path-like
-
-    Raises
-    ------
-    ValueError
-        Naming all that can't, and why.
+    Raises a ValueError that names all that can't, and why.
     """
     bad = []
     for path in paths:
@@ -53,27 +46,12 @@ def _what_is_wrong(path):
 
 @torch.no_grad()
 def shortest_input(encode, limit):
-    """The fewest samples that an encoder takes.
+    """The fewest samples that an encoder takes; `limit` must be enough.
 
     Convolutions pad by reflection and poolings halve, so that a few frames
-    are too few; how many depends on the whole network. So it is tried.
-
-    Arguments
-    ---------
-    encode : callable
-        (1, N) waveforms to anything; it raises RuntimeError or gives no
-        frames where N is too small, and takes all that is longer.
-    limit : int
-        Samples that must be enough.
-
-    Returns
-    -------
-    int
-
-    Raises
-    ------
-    RuntimeError
-        Of ``encode``, if not even `limit` samples are enough.
+    are too few; how many depends on the whole network. So it is tried:
+    ``encode`` takes (1, N) waveforms, and raises RuntimeError or gives no
+    frames where N is too small.
 
     Example
     -------
@@ -92,17 +70,9 @@ def shortest_input(encode, limit):
 
 
 def check_durations(recognizer, paths):
-    """Check that every file is long enough for the network.
+    """Check that every file is long enough for a recogniser's network.
 
-    Arguments
-    ---------
-    recognizer : speechbrain.inference.ASR.EncoderDecoderASR
-    paths : list of path-like
-
-    Raises
-    ------
-    ValueError
-        Naming all that are too short.
+    Raises a ValueError that names all that are not.
     """
     rate = recognizer.audio_normalizer.sample_rate
     encoder, device = recognizer.mods.encoder, recognizer.device

@@ -39,15 +39,7 @@ pretrainer: !new:speechbrain.utils.parameter_transfer.Pretrainer
 def check_export(hparams):
     """Check, before any work, that the YAML has what an export needs.
 
-    Arguments
-    ---------
-    hparams : dict
-        Of the experiment.
-
-    Raises
-    ------
-    ValueError
-        Naming the key that is missing.
+    Raises a ValueError that names the key that is missing.
     """
     try:
         _plan(hparams)
@@ -104,12 +96,13 @@ def export(hparams, trained=True):
 def _plan(hparams):
     """The folder's name, the modules it holds and its YAML."""
     modules = {name: hparams[name] for name in _MODULES}
+    tokenizer = ["tokenizer"] if hparams["tokenizer_file"] else []
+    folder = "export"
     if hparams["language_model"] is not None:
         modules["language_model"] = hparams["language_model"]
-    tokenizer = ["tokenizer"] if hparams["tokenizer_file"] else []
+        folder = "export_rnnlm"
     document = _document(hparams, ["normalize", *tokenizer, *modules])
-    with_lm = "language_model" in modules
-    return "export_rnnlm" if with_lm else "export", modules, document
+    return folder, modules, document
 
 
 def _document(hparams, loadables):

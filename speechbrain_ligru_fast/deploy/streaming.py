@@ -63,18 +63,8 @@ class StreamingEncoder:
     """A CRDNN in pieces: the same output as on the whole utterance.
 
     The recurrent state is carried from piece to piece. The convolutions
-    look ahead by a few frames, for which a piece waits.
-
-    Arguments
-    ---------
-    crdnn : speechbrain_ligru_fast.lobe.CRDNN
-        In evaluation mode.
-
-    Raises
-    ------
-    ValueError
-        If it is no CRDNN, or its recurrent layer reads backwards, or is not
-        one layer.
+    look ahead by a few frames, for which a piece waits. Raises ValueError
+    for what is no CRDNN in one direction with one recurrent layer.
 
     Example
     -------
@@ -91,20 +81,15 @@ class StreamingEncoder:
     """
 
     def __init__(self, crdnn):
-        if not hasattr(crdnn, "keys"):
-            raise ValueError(
-                "streaming needs a CRDNN behind filter banks, not "
-                f"{type(crdnn).__name__}"
-            )
-        names = list(crdnn.keys())
-        self._rnn = crdnn["RNN"] if "RNN" in names else None
+        names = list(crdnn.keys()) if hasattr(crdnn, "keys") else []
+        self._rnn = crdnn["RNN"] if "RNN" in names else crdnn
         # SpeechBrain's LSTM, GRU and RNN wrap torch's.
         inner = getattr(self._rnn, "rnn", None)
         layer = inner if isinstance(inner, torch.nn.RNNBase) else self._rnn
         if not hasattr(layer, "bidirectional"):
             raise ValueError(
-                "streaming needs an encoder with one recurrent module, not "
-                f"{type(self._rnn).__name__}"
+                "streaming needs a CRDNN behind filter banks, with one "
+                f"recurrent module, not {type(self._rnn).__name__}"
             )
         if layer.bidirectional:
             raise ValueError(
@@ -150,12 +135,12 @@ def window(module):
 
 def _pooled_frames(module):
     """Frames that a pooling makes one of; 1 for other modules."""
+    size = 1
     if isinstance(module, Pooling1d) and module.pool_axis == 1:
         size = module.pool_layer.kernel_size
-        return size[-1] if isinstance(size, tuple) else size
     if isinstance(module, Pooling2d) and 1 in module.pool_axis:
-        return module.kernel_size[module.pool_axis.index(1)]
-    return 1
+        size = module.kernel_size[module.pool_axis.index(1)]
+    return size[-1] if isinstance(size, tuple) else size
 
 
 class StreamingFeatures:
@@ -163,16 +148,8 @@ class StreamingFeatures:
 
     They equal those of the whole utterance but for one thing: filter banks
     are cut off 80 dB below the loudest one of the utterance, which here is
-    the loudest so far.
-
-    Arguments
-    ---------
-    fbank : speechbrain.lobes.features.Fbank
-
-    Raises
-    ------
-    ValueError
-        For other features, and for deltas or contexts.
+    the loudest so far. Raises ValueError for other features, and for deltas
+    or contexts.
     """
 
     def __init__(self, fbank):
@@ -215,8 +192,7 @@ class StreamingRecognizer:
     Arguments
     ---------
     recognizer : speechbrain.inference.ASR.EncoderDecoderASR
-        Of a trained experiment, see
-        speechbrain_ligru_fast.deploy.transcribe.load_recognizer.
+        See speechbrain_ligru_fast.deploy.transcribe.load_recognizer.
 
     Raises
     ------

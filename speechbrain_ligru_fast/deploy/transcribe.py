@@ -74,13 +74,12 @@ def load_recognizer(experiment, device="cpu", trust=False):
 
 
 def stream(recognizer, path, chunk_seconds, show):
-    """Recognise a file as if it were arriving.
+    """Recognise a file as if it were arriving; its channels are averaged.
 
     Arguments
     ---------
     recognizer : speechbrain.inference.ASR.EncoderDecoderASR
     path : path-like
-        At the recogniser's sample rate; channels are averaged.
     chunk_seconds : float
     show : callable
         Called with the seconds read and the text so far.
