@@ -2,7 +2,7 @@ PYTHON ?= python3.11
 VENV ?= .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
-EXTRAS := recipes,report,demo,cuda,docs,test
+EXTRAS := recipes,report,demo,cuda,deploy,docs,test
 
 .PHONY: setup test oldest plain kernels speechbrain findings corpus demo \
 	compare docs gpu lint clean

@@ -1,0 +1,214 @@
+"""A model as one ONNX file, checked against the model itself.
+
+``pip install 'speechbrain-ligru-fast[deploy]'`` brings what it needs.
+"""
+
+import importlib.util
+import os
+import pathlib
+import tempfile
+
+import torch
+from torch.export import Dim
+
+from speechbrain_ligru_fast.deploy.portable import portable
+from speechbrain_ligru_fast.layers import LiGRU, SLiGRU
+
+OPSET = 20
+# Largest difference from eager, relative to the largest output.
+_TOLERANCE = 1e-4
+
+
+class _Named(torch.nn.Module):
+    """Calls a module by the names of its arguments, in a fixed order."""
+
+    def __init__(self, module, names):
+        super().__init__()
+        self.module, self.names = module, names
+
+    def forward(self, *inputs):
+        return self.module(**dict(zip(self.names, inputs)))
+
+
+def to_onnx(module, path, example=None, lengths=True, states=False):
+    """Writes a model as ONNX: one ``GRU`` node for every LiGRU layer.
+
+    SLiGRU, the sine and adapted layers become a ``Scan``. Batch and time are
+    dynamic; no operator is our own.
+
+    Arguments
+    ---------
+    module : torch.nn.Module
+        A LiGRU, a SLiGRU, a CRDNN or any module that holds them, float32,
+        in evaluation mode. Its ``forward`` takes ``x`` and, if asked for,
+        ``lengths`` and ``hx``.
+    path : str | Path
+        The file, written whole or not at all.
+    example : Tensor | None
+        (B, T, ...) an input; a LiGRU or SLiGRU needs none.
+    lengths : bool
+        Whether the file has the input ``lengths``: (B,) relative lengths.
+    states : bool
+        Whether it has the input ``hx``, (num_layers * directions, B, H), so
+        that a unidirectional LiGRU or SLiGRU streams.
+
+    Returns
+    -------
+    float
+        The largest difference from the module that was seen, over three
+        batches, relative to the largest output.
+
+    Raises
+    ------
+    ValueError
+        For a module in training mode or not in float32, a missing example,
+        a folder that isn't there.
+    ImportError
+        If the extra ``deploy`` is not installed, or torch is older than 2.8.
+    RuntimeError
+        If the file's results are not the module's; nothing is written. For an
+        adapted ``u`` that is no linear map.
+
+    Example
+    -------
+    >>> to_onnx(LiGRU(4, [None, None, 3]), "net.onnx")
+    Traceback (most recent call last):
+    ValueError: module: got LiGRU in training mode, expected all of it in ...
+    """
+    path = pathlib.Path(path)
+    plain = portable(module, gru=True)
+    _check(module, path)
+    example, arguments, dims = _arguments(module, example, lengths, states)
+    program = torch.export.export(
+        _Named(plain, list(arguments)),
+        tuple(arguments.values()),
+        dynamic_shapes=(tuple(dims[name] for name in arguments),),
+    )
+    _drop_idle_squeezes(program.graph)
+    names = ["output", "hidden"] if _is_recurrent(module) else ["output"]
+    exported = torch.onnx.export(
+        program,
+        dynamo=True,
+        input_names=list(arguments),
+        output_names=names,
+        opset_version=OPSET,
+        verbose=False,
+    )
+    handle, partial = tempfile.mkstemp(".onnx", f".{path.name}.", path.parent)
+    os.close(handle)
+    try:
+        exported.save(partial, external_data=False)
+        difference = _difference(module, partial, example, lengths, states)
+        if not difference <= _TOLERANCE:
+            raise RuntimeError(
+                f"module: its ONNX form differs from it by {difference:.1e} "
+                f"of the largest output, expected at most {_TOLERANCE}"
+            )
+        os.replace(partial, path)
+    finally:
+        pathlib.Path(partial).unlink(missing_ok=True)
+    return difference
+
+
+def _check(module, path):
+    missing = [
+        name
+        for name in ("onnx", "onnxscript", "onnxruntime")
+        if importlib.util.find_spec(name) is None
+    ]
+    if missing:
+        raise ImportError(
+            f"{', '.join(missing)}: not installed; "
+            "pip install 'speechbrain-ligru-fast[deploy]'"
+        )
+    if not hasattr(torch.onnx, "ops"):
+        raise ImportError(f"torch: got {torch.__version__}, needs 2.8 or later")
+    for name, tensor in module.state_dict().items():
+        if tensor.is_floating_point() and tensor.dtype != torch.float32:
+            raise ValueError(
+                f"module: got {name} of {tensor.dtype}, expected float32"
+            )
+    if path.is_dir() or not path.parent.is_dir():
+        raise ValueError(f"path: got {path}, expected a file in a folder")
+
+
+def _is_recurrent(module):
+    return isinstance(module, (LiGRU, SLiGRU))
+
+
+def _arguments(module, example, lengths, states):
+    """The example, the arguments by name and what of their shapes varies."""
+    if example is None:
+        if not _is_recurrent(module):
+            raise ValueError(
+                "example: got None, expected an input of the "
+                f"{type(module).__name__}"
+            )
+        example = torch.zeros(2, 7, module.fea_dim)
+    if states and not _is_recurrent(module):
+        raise ValueError(
+            f"states: got True for a {type(module).__name__}, expected a LiGRU "
+            "or SLiGRU"
+        )
+    batch, time = Dim.DYNAMIC, Dim.DYNAMIC
+    x = _batch(example, 2, max(example.size(1), 2))
+    arguments, dims = {"x": x}, {"x": {0: batch, 1: time}}
+    if lengths:
+        arguments["lengths"] = torch.tensor([1.0, 0.6])
+        dims["lengths"] = {0: batch}
+    if states:
+        arguments["hx"] = _states(module, 2)
+        dims["hx"] = {1: batch}
+    return example, arguments, dims
+
+
+def _batch(example, batch, steps):
+    """Random values of the example's shape but for its first two sizes."""
+    return torch.randn(batch, steps, *example.shape[2:])
+
+
+def _states(module, batch):
+    size = module.num_layers * module.directions
+    return torch.rand(size, batch, module.hidden_size)
+
+
+def _drop_idle_squeezes(graph):
+    """Removes what squeezes an axis that is longer than 1, and so nothing.
+
+    torch.onnx of torch 2.15 makes an invalid node of it. SpeechBrain's
+    convolutions do that.
+    """
+    for node in list(graph.nodes):
+        if node.target is not torch.ops.aten.squeeze.dim:
+            continue
+        tensor, axis = node.args
+        size = tensor.meta["val"].shape[axis]
+        if isinstance(size, int) and size != 1:
+            node.replace_all_uses_with(tensor)
+            graph.erase_node(node)
+
+
+@torch.no_grad()
+def _difference(module, path, example, lengths, states):
+    """The largest relative difference over three batches of other sizes."""
+    import onnxruntime
+
+    session = onnxruntime.InferenceSession(
+        path, providers=["CPUExecutionProvider"]
+    )
+    worst = 0.0
+    t = example.size(1)
+    for batch, steps in ((2, t), (1, t + 5), (3, 2 * t + 1)):
+        inputs = {"x": _batch(example, batch, steps)}
+        if lengths:
+            inputs["lengths"] = torch.linspace(1.0, 0.5, batch)
+        if states:
+            inputs["hx"] = _states(module, batch)
+        want = module(**inputs)
+        want = want if isinstance(want, tuple) else (want,)
+        got = session.run(None, {k: v.numpy() for k, v in inputs.items()})
+        for ours, theirs in zip(want, got):
+            scale = ours.abs().max().clamp(min=1e-6)
+            error = (ours - torch.from_numpy(theirs)).abs().max() / scale
+            worst = max(worst, float(error))
+    return worst

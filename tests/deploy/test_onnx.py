@@ -1,0 +1,166 @@
+"""ONNX files of Light GRUs, run by ONNX Runtime."""
+
+import copy
+
+import numpy
+import pytest
+import torch
+from torch.nn.utils import prune
+
+from speechbrain_ligru_fast import LiGRU, SLiGRU
+from speechbrain_ligru_fast.lobe import CRDNN
+
+pytest.importorskip("onnxscript", reason="the extra deploy is not installed")
+onnx = pytest.importorskip("onnx")
+onnxruntime = pytest.importorskip("onnxruntime")
+
+from speechbrain_ligru_fast.deploy.onnx import to_onnx  # noqa: E402
+from speechbrain_ligru_fast.deploy.portable import portable  # noqa: E402
+
+
+def trained(net, *arguments):
+    """In evaluation mode, its batch norms unlike new ones."""
+    net.train()(*arguments)
+    for part in net.modules():
+        if isinstance(part, torch.nn.modules.batchnorm._BatchNorm):
+            torch.nn.init.uniform_(part.weight, 0.5, 2.0)
+            torch.nn.init.normal_(part.bias)
+    return net.eval()
+
+
+def layer(kind=LiGRU, **options):
+    torch.manual_seed(0)
+    net = kind(6, [None, None, 5], num_layers=2, **options)
+    return trained(net, torch.randn(4, 9, 5))
+
+
+def wrapped(net):
+    return torch.nn.Sequential(net).eval()
+
+
+def nodes(path):
+    model = onnx.load(path)
+    assert {opset.domain for opset in model.opset_import} == {""}
+    found = [node.op_type for node in model.graph.node]
+    return {name: found.count(name) for name in ("GRU", "Scan")}
+
+
+@pytest.mark.parametrize(
+    "kind, nonlinearity, bidirectional, lengths, gru",
+    [
+        (LiGRU, "relu", True, True, True),
+        (LiGRU, "leaky_relu", False, False, True),
+        (LiGRU, "tanh", True, False, True),
+        (LiGRU, "sin", True, True, False),
+        (SLiGRU, "relu", True, True, False),
+        (SLiGRU, "relu", False, False, False),
+    ],
+)
+def test_a_layer(tmp_path, kind, nonlinearity, bidirectional, lengths, gru):
+    net = layer(kind, nonlinearity=nonlinearity, bidirectional=bidirectional)
+    path = tmp_path / "net.onnx"
+    # to_onnx has compared them; here once more, with what it did not choose.
+    assert to_onnx(net, path, lengths=lengths) < 1e-5
+    assert nodes(path) == {"GRU": 2 * gru, "Scan": 2 * (not gru)}
+    x = torch.randn(3, 17, 5)
+    given = {"x": x}
+    if lengths:
+        given["lengths"] = torch.tensor([1.0, 1 / 17, 0.5])
+        # Padding is not read.
+        x[1, 1:] = float("nan")
+    session = onnxruntime.InferenceSession(path)
+    names = [value.name for value in session.get_inputs()]
+    assert names == list(given)
+    got = session.run(None, {k: v.numpy() for k, v in given.items()})
+    with torch.no_grad():
+        for ours, theirs in zip(net(**given), got):
+            numpy.testing.assert_allclose(theirs, ours, rtol=0, atol=2e-5)
+
+
+def test_pieces_with_carried_states_are_the_whole(tmp_path):
+    net = layer()
+    path = tmp_path / "net.onnx"
+    to_onnx(net, path, lengths=False, states=True)
+    session = onnxruntime.InferenceSession(path)
+    x = torch.randn(2, 21, 5)
+    states = numpy.zeros((2, 2, 6), numpy.float32)
+    outputs = []
+    for piece in x.split([8, 1, 12], 1):
+        given = {"x": piece.numpy(), "hx": states}
+        output, states = session.run(["output", "hidden"], given)
+        outputs.append(output)
+    with torch.no_grad():
+        whole, last = net(x)
+    numpy.testing.assert_allclose(
+        numpy.concatenate(outputs, 1), whole, rtol=0, atol=1e-5
+    )
+    numpy.testing.assert_allclose(states, last, rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("lengths", [True, False])
+def test_a_crdnn(tmp_path, lengths):
+    torch.manual_seed(0)
+    net = CRDNN(
+        input_shape=[None, None, 20],
+        cnn_channels=(2, 4),
+        rnn_layers=2,
+        rnn_neurons=8,
+        dnn_neurons=6,
+        time_pooling=True,
+    )
+    trained(net, torch.randn(4, 40, 20), torch.ones(4))
+    path = tmp_path / "net.onnx"
+    assert to_onnx(net, path, torch.zeros(1, 30, 20), lengths) < 1e-5
+    assert nodes(path) == {"GRU": 2, "Scan": 0}
+
+
+def test_a_pruned_matrix_is_what_it_multiplies_with(tmp_path):
+    net = layer()
+    prune.l1_unstructured(net.rnn[0].u, "weight", 0.5)
+    assert to_onnx(net, tmp_path / "net.onnx", lengths=False) < 1e-5
+
+
+def test_a_wrong_file_is_not_written(tmp_path, monkeypatch):
+    path = tmp_path / "net.onnx"
+    path.write_text("an earlier one")
+    net = layer()
+    other = copy.deepcopy(net)
+    with torch.no_grad():
+        other.rnn[1].u.weight[0, 0] += 0.1
+    monkeypatch.setattr(
+        "speechbrain_ligru_fast.deploy.onnx.portable",
+        lambda module, gru: portable(other, gru),
+    )
+    with pytest.raises(RuntimeError, match="its ONNX form differs from it by"):
+        to_onnx(net, path, lengths=False)
+    assert path.read_text() == "an earlier one"
+    assert [file.name for file in tmp_path.iterdir()] == ["net.onnx"]
+
+
+@pytest.mark.parametrize(
+    "change, arguments, error, words",
+    [
+        (lambda n: n.train(), {}, ValueError, "in training mode"),
+        (lambda n: n.double(), {}, ValueError, "of torch.float64, expected"),
+        (lambda n: n, {"path": "no/net.onnx"}, ValueError, "path: got"),
+        (lambda n: n, {"path": "."}, ValueError, "path: got"),
+        (wrapped, {}, ValueError, "example: got None"),
+        (
+            wrapped,
+            {"example": torch.zeros(1, 3, 5), "states": True},
+            ValueError,
+            "states: got True",
+        ),
+    ],
+)
+def test_bad_input(tmp_path, monkeypatch, change, arguments, error, words):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(error, match=words):
+        to_onnx(change(layer().eval()), **{"path": "net.onnx", **arguments})
+    assert not list(tmp_path.iterdir())
+
+
+def test_without_the_extra(tmp_path, monkeypatch):
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    with pytest.raises(ImportError, match=r"onnxruntime: not .*\[deploy\]"):
+        to_onnx(layer(), tmp_path / "net.onnx")
