@@ -77,7 +77,7 @@ $(SPEECHBRAIN):
 
 speechbrain: $(STAMP) $(SPEECHBRAIN)
 	SPEECHBRAIN_SOURCE=$(SPEECHBRAIN) $(BIN)/python -m pytest \
-		tests/test_speechbrain_source.py
+		tests/lobe/test_speechbrain_names_source.py
 
 # What public packages do that one would not guess; see findings/README.md.
 findings:

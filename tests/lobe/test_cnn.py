@@ -4,10 +4,10 @@ import pytest
 import torch
 import twins
 from speechbrain.nnet.CNN import Conv2d, get_padding_elem
-from speechbrain.nnet.pooling import Pooling1d, Pooling2d
+from speechbrain.nnet.pooling import Pooling1d
 from torch import nn
 
-from speechbrain_ligru_fast.lobe import cnn, parts
+from speechbrain_ligru_fast.lobe import cnn
 
 pytestmark = pytest.mark.usefixtures("poisoned_memory")
 
@@ -87,42 +87,3 @@ def test_opcheck():
     torch.library.opcheck(cnn.max_pool, (x, 2, 2))
     pooled, indices = cnn.max_pool(x.detach(), 2, 2)
     torch.library.opcheck(cnn.max_pool_backward, (pooled, indices, 2, 6))
-
-
-@pytest.mark.parametrize(
-    "pooling",
-    [
-        Pooling1d("max", 3, input_dims=4, pool_axis=2),
-        Pooling2d("max", (2, 3), pool_axis=(1, 2)),
-    ],
-    ids=str,
-)
-def test_pooling_is_stocks_compiled_or_not(pooling):
-    x = twins.data((2, 7, 6, 3)).detach()
-    want = pooling(x)
-    parts.make_aware(pooling)
-    assert torch.equal(pooling(x), want)
-    assert torch.equal(torch.compile(pooling, backend="eager")(x), want)
-
-
-@pytest.mark.parametrize("shape", [(2, 6, 7), (2, 6, 7, 3)], ids=str)
-def test_convolution_is_stocks_compiled_or_not(shape):
-    x = twins.data(shape).detach()
-    conv = Conv2d(4, (3, 5), input_shape=shape).double()
-    want = conv(x)
-    parts.make_aware(conv)
-    assert torch.equal(conv(x), want)
-    assert torch.equal(torch.compile(conv, backend="eager")(x), want)
-
-
-def test_parts_stay_the_same_objects():
-    conv = Conv2d(2, 3, input_shape=(2, 6, 7))
-    model = nn.Sequential(conv, nn.Linear(2, 2))
-    conv, state = model[0], model.state_dict(keep_vars=True)
-    parts.make_aware(model)
-    assert model[0] is conv and isinstance(conv, Conv2d)
-    assert all(
-        value is state[name]
-        for name, value in model.state_dict(keep_vars=True).items()
-    )
-    assert type(model[1]) is nn.Linear

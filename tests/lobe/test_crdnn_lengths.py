@@ -208,19 +208,6 @@ def test_gradients_of_a_reflected_end(options):
         assert (grads[name] - value).abs().max().item() < 1e-10 * scale, name
 
 
-@torch.no_grad()
-@pytest.mark.parametrize("options", [{}, POOLED], ids=str)
-def test_scripted(options):
-    model = build(**options).eval()
-    scripted = torch.jit.script(model)
-    for frames in (FRAMES, (40, 17)):
-        x, lengths = batch(frames)
-        assert twins.error(scripted(x, lengths), model(x, lengths)) < 1e-12
-    x, lengths = batch(FRAMES)
-    want = model.train()(x, lengths)
-    assert twins.error(scripted.train()(x, lengths), want) < 1e-12
-
-
 def test_autocast():
     """Rounded to 8 bits, but the same whatever surrounds it."""
     model = build(torch.float32, **POOLED).eval()

@@ -38,22 +38,17 @@ SMALL = {
     "rnn_neurons": 16,
     "dnn_neurons": 16,
 }
+# White noise instead of a download, no processes that load data.
+NO_NOISE = {
+    "output_neurons": 12,
+    "noise_annotation": "null",
+    "prepare_noise_data": "!name:builtins.dict",
+    "num_workers": 0,
+}
 OWN = {
-    # White noise instead of a download, no processes that load data.
-    "CTC": {
-        "output_neurons": 12,
-        "noise_annotation": "null",
-        "prepare_noise_data": "!name:builtins.dict",
-        "num_workers": 0,
-    },
+    "CTC": NO_NOISE,
     "seq2seq": {"output_neurons": 14, "dec_neurons": 16, "beam_size": 2},
-    "transducer": {
-        "output_neurons": 12,
-        "noise_annotation": "null",
-        "prepare_noise_data": "!name:builtins.dict",
-        "num_workers": 0,
-        "dec_neurons": 16,
-    },
+    "transducer": NO_NOISE | {"dec_neurons": 16},
 }
 # Its unit tests of what builds, holds or searches with recurrent layers.
 TESTS = ("RNN", "core", "autocast", "quaternion_networks")
@@ -127,14 +122,8 @@ def recipe(monkeypatch):
         monkeypatch.chdir(folder)
         options = options | {"output_folder": out}
         words = [f"--{key}={value}" for key, value in options.items()]
-        command = [
-            "train.py",
-            "hparams/train.yaml",
-            "--device=cpu",
-            *flags,
-            *words,
-        ]
-        monkeypatch.setattr(sys, "argv", command)
+        command = ["train.py", "hparams/train.yaml", "--device=cpu"]
+        monkeypatch.setattr(sys, "argv", command + flags + words)
         runpy.run_path("train.py", run_name="__main__")
         # Of each utterance: its figures, and what was heard.
         (found,) = out.glob("*er_test.txt")
