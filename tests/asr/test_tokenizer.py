@@ -1,11 +1,20 @@
-"""Which tokenizer an experiment goes on with."""
+"""Which tokenizer an experiment goes on with, and whether it suits."""
 
 import json
 
 import pytest
 from sentencepiece import SentencePieceProcessor
 
-from speechbrain_ligru_fast.asr.tokenizer import prepare_tokenizer
+from speechbrain_ligru_fast.asr.text import read_texts
+from speechbrain_ligru_fast.asr.tokenizer import (
+    check_special,
+    check_tokens,
+    phone_tokenizer,
+    prepare_tokenizer,
+    train_sentencepiece,
+)
+
+TEXTS, OTHERS = ["AB BA", "CAB"], ["DE ED", "FED"]
 
 
 @pytest.fixture
@@ -22,7 +31,6 @@ def prepare(tmp_path):
             **{"save_folder": folder, "tokenizer_file": str(model)},
             **{"output_neurons": 7, "token_type": "char"},
             **{"blank_index": 0, "bos_index": 1, "eos_index": 2},
-            "trains_in_folder": True,
         }
         prepare_tokenizer(hparams | options)
         return model
@@ -31,41 +39,34 @@ def prepare(tmp_path):
 
 
 def test_what_an_earlier_start_left_is_trained_anew(prepare):
-    texts, others = ["AB BA", "CAB"], ["DE ED", "FED"]
-    left = prepare(others).read_bytes()
-    model = prepare(texts)
+    left = prepare(OTHERS).read_bytes()
+    model = prepare(TEXTS)
     trained = model.read_bytes()
     assert trained != left
-    assert prepare(texts).read_bytes() == trained
-    (model.parent / "CKPT+1").mkdir()
-    assert prepare(texts).read_bytes() == trained
+    assert prepare(TEXTS).read_bytes() == trained
     # Beside checkpoints it is theirs.
-    prepare(others, seed=2)
-    assert model.read_bytes() == trained
+    (model.parent / "CKPT+1").mkdir()
+    assert prepare(OTHERS, seed=2).read_bytes() == trained
 
 
-def test_a_tokenizer_from_elsewhere_is_kept(prepare, tmp_path):
+def test_a_tokenizer_of_the_user_is_kept(prepare, tmp_path):
+    model = prepare(TEXTS)
+    trained = model.read_bytes()
     elsewhere = tmp_path / "elsewhere" / "tokenizer.model"
     elsewhere.parent.mkdir()
-    trained = prepare(["AB BA", "CAB"]).read_bytes()
     elsewhere.write_bytes(trained)
-    assert prepare(["DE ED", "FED"], elsewhere).read_bytes() == trained
+    assert prepare(OTHERS, elsewhere).read_bytes() == trained
+    # Put where it would be trained, it has no record.
+    model.with_suffix(".json").unlink()
+    assert prepare(OTHERS).read_bytes() == trained
 
 
 def test_a_mistyped_tokenizer_is_not_trained(prepare, tmp_path):
     typo = tmp_path / "tokenisers" / "char.model"
-    with pytest.raises(
-        FileNotFoundError, match="tokenizer_file: no file .*sav"
-    ):
-        prepare(["AB BA", "CAB"], typo)
+    words = "tokenizer_file: no file .*sav"
+    with pytest.raises(FileNotFoundError, match=words):
+        prepare(TEXTS, typo)
     assert not typo.parent.exists()
-
-
-def test_a_tokenizer_that_the_user_put_there_is_kept(prepare):
-    model = prepare(["AB BA", "CAB"])
-    model.with_suffix(".json").unlink()
-    trained = model.read_bytes()
-    assert prepare(["DE ED", "FED"]).read_bytes() == trained
 
 
 def test_no_character_becomes_another(prepare):
@@ -73,3 +74,47 @@ def test_no_character_becomes_another(prepare):
     model = prepare([text], output_neurons=12)
     tokenizer = SentencePieceProcessor(model_file=str(model))
     assert tokenizer.decode_ids(tokenizer.encode_as_ids(text)) == text
+
+
+def test_sub_words(prepare, tmp_path):
+    texts = [f"{a} {b}" for a in ("ONE", "TWO", "TEN") for b in ("SIX", "ONE")]
+    options = {"token_type": "unigram", "output_neurons": 14}
+    model = prepare(texts, **options)
+    tokenizer = SentencePieceProcessor(model_file=str(model))
+    special = (tokenizer.unk_id(), tokenizer.bos_id(), tokenizer.eos_id())
+    assert tokenizer.get_piece_size() == 14 and special == (0, 1, 2)
+    for text in read_texts(tmp_path / "train.json", "wrd").values():
+        assert tokenizer.decode_ids(tokenizer.encode_as_ids(text)) == text
+    said = [("a", "ONE"), ("b", "TWO ÉTÉ"), ("c", "ONE")]
+    with pytest.raises(ValueError, match="source: .*'É'.*, which is in b$"):
+        check_tokens(tokenizer, said, "source")
+
+    model.unlink()
+    with pytest.raises(ValueError, match="output_neurons=900 does not suit"):
+        prepare(texts, token_type="unigram", output_neurons=900)
+    assert not model.exists()
+
+
+def test_phones():
+    tokenizer = phone_tokenizer(39)
+    assert tokenizer.get_piece_size() == 42
+    text = "sil dh ah k ae t sil"
+    ids = tokenizer.encode_as_ids(text)
+    assert min(ids) >= 3 and tokenizer.decode_ids([1, *ids, 2]) == text
+    assert tokenizer.encode_as_ids("ax") == [tokenizer.unk_id()]
+
+
+@pytest.mark.parametrize("ids", [(0, 0), (1, 2)])
+def test_special_ids_are_no_tokens_of_texts(tmp_path, ids):
+    """SpeechBrain's default tokenizers have one special id, for everything."""
+    path = tmp_path / "speechbrain.model"
+    train_sentencepiece(TEXTS, path, 5, "char", blank=0, bos=0, eos=0, seed=1)
+    tokenizer = SentencePieceProcessor(model_file=str(path))
+    assert (tokenizer.bos_id(), tokenizer.eos_id()) == (-1, -1)
+    hparams = dict(zip(("bos_index", "eos_index"), ids)) | {"output_neurons": 5}
+    if ids == (0, 0):
+        check_special(tokenizer, hparams, "bos_index", "eos_index")
+        return
+    words = r"bos_index=1 is none .*special ids \[0\]: a real .* --bos_index 0 "
+    with pytest.raises(ValueError, match=words + "--eos_index 0 and for"):
+        check_special(tokenizer, hparams, "bos_index", "eos_index")
