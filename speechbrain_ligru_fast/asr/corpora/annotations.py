@@ -1,18 +1,19 @@
 """Annotations of one's own: SpeechBrain's, Kaldi's or lhotse's."""
 
 import csv
+import gzip
 import json
-from collections import Counter
+import zlib
 from pathlib import Path
 
 from speechbrain_ligru_fast.asr.files import read_lines
 
 from .kaldi import read_kaldi
 from .lhotse_cuts import read_cuts
-from .utterance import Utterance
+from .utterance import Utterance, unique
 
 
-def read_annotation(path, text):
+def read_annotation(path, key):
     """Read whatever describes the utterances of a set.
 
     Arguments
@@ -20,15 +21,13 @@ def read_annotation(path, text):
     path : path-like
         A Kaldi data folder; SpeechBrain's ``.json`` or ``.csv``; lhotse's cuts
         in a ``.jsonl`` or ``.jsonl.gz``.
-    text : str
+    key : str
         SpeechBrain's key or column of the transcript.
 
     Returns
     -------
-    utterances : dict
+    dict
         Id -> Utterance.
-    files : list of Path
-        What was read.
 
     Raises
     ------
@@ -38,98 +37,73 @@ def read_annotation(path, text):
         For another kind of file, or one that is not what it should be.
     """
     path = Path(path)
-    if path.is_dir():
-        return read_kaldi(path)
-    if not path.is_file():
+    if not path.exists():
         raise FileNotFoundError(f"no annotation {path}")
     name = path.name.lower()
-    if name.endswith((".jsonl", ".jsonl.gz")):
-        return read_cuts(path)
-    readers = {".json": _read_json, ".csv": _read_csv}
-    if path.suffix.lower() not in readers:
-        raise ValueError(
-            f"annotation {path}: wanted a Kaldi data folder, a .json or .csv "
-            "of SpeechBrain's, or lhotse's cuts in a .jsonl or .jsonl.gz"
-        )
-    return readers[path.suffix.lower()](path, text), [path]
-
-
-def _read_json(path, text):
-    def unique(pairs):
-        items = dict(pairs)
-        if len(items) < len(pairs):
-            counts = Counter(key for key, _ in pairs)
-            (key, _), *_ = counts.most_common(1)
-            raise ValueError(f"{key} is there twice")
-        return items
-
     try:
-        items = json.loads(
-            "\n".join(read_lines(path)), object_pairs_hook=unique
-        )
-    except ValueError as error:
+        if path.is_dir():
+            return read_kaldi(path)
+        if name.endswith((".jsonl", ".jsonl.gz")):
+            return unique(read_cuts(path))
+        if name.endswith(".json"):
+            return _read_json(path, key)
+        if name.endswith(".csv"):
+            return unique(_read_csv(path, key))
+    except (ValueError, gzip.BadGzipFile, EOFError, zlib.error) as error:
         raise ValueError(f"annotation {path}: {error}") from error
+    raise ValueError(
+        f"annotation {path}: wanted a Kaldi data folder, a .json or .csv of "
+        "SpeechBrain's, or lhotse's cuts in a .jsonl or .jsonl.gz"
+    )
+
+
+def _read_json(path, key):
+    items = json.loads("\n".join(read_lines(path)), object_pairs_hook=unique)
     if not isinstance(items, dict):
-        raise ValueError(
-            f"annotation {path}: wanted utterance ids, each with its items, "
-            f"got a {type(items).__name__}"
-        )
-    return {key: _item(item, text) for key, item in items.items()}
+        kind = type(items).__name__
+        raise ValueError(f"wanted ids, each with its items, got a {kind}")
+    return {name: _utterance(item, key) for name, item in items.items()}
 
 
-def _read_csv(path, text):
-    try:
-        columns, *rows = list(_csv_rows(path)) or [[]]
-    except csv.Error as error:
-        raise ValueError(
-            f"annotation {path}: {error}. A text that begins with a quotation "
-            'mark stands in quotes, with its own doubled: """so"" he said"'
-        ) from error
-    for name in ("ID", "wav", text):
+def _read_csv(path, key):
+    lines = filter(str.strip, read_lines(path))
+    columns, *rows = list(map(_cells, lines)) or [[]]
+    for name in ("ID", "wav", key):
         if columns.count(name) != 1:
             raise ValueError(
-                f"annotation {path}: {columns.count(name) or 'no'} column "
-                f"{name}, wanted one, got {', '.join(columns)}"
+                f"{columns.count(name) or 'no'} column {name}, wanted one, got "
+                f"{', '.join(columns)}"
             )
-    place, utterances = columns.index("ID"), {}
     for row in rows:
-        key = row[place] if place < len(row) else ""
-        if key in utterances:
-            raise ValueError(f"annotation {path}: {key} is there twice")
+        item = {name: cell for name, cell in zip(columns, row) if cell}
+        utterance = _utterance(item, key)
         if len(row) != len(columns):
-            utterances[key] = Utterance(
+            utterance = Utterance(
                 problem=f"its row has not {len(columns)} cells, as the first"
             )
-            continue
-        cells = zip(columns, row)
-        utterances[key] = _item({k: cell for k, cell in cells if cell}, text)
-    return utterances
+        yield item.get("ID", ""), utterance
 
 
-def _csv_rows(path):
-    """Each a line: a quotation mark left open would take in whole rows."""
-    rows = csv.reader(read_lines(path), skipinitialspace=True, strict=True)
-    before = 0
-    for row in rows:
-        if rows.line_num != before + 1:
-            raise csv.Error(
-                f"the row from line {before + 1} goes on to line "
-                f"{rows.line_num}: a quotation mark in it is not closed"
-            )
-        before = rows.line_num
-        if row:
-            yield row
+def _cells(line):
+    """A row is one line: an open quotation mark would take in whole rows."""
+    try:
+        return next(csv.reader([line], skipinitialspace=True, strict=True))
+    except csv.Error as error:
+        raise ValueError(
+            f"{line!r}: {error}. A text that begins with a quotation mark "
+            'stands in quotes, with its own doubled: """so"" he said"'
+        ) from error
 
 
-def _item(item, text):
+def _utterance(item, key):
     """What SpeechBrain's recipes have: parts by ``start`` and ``stop``."""
     wav = item.get("wav") if isinstance(item, dict) else None
     part = wav if isinstance(wav, dict) else item
     file = wav.get("file") if isinstance(wav, dict) else wav
     if not isinstance(file, str):
         return Utterance(problem="it has no 'wav', a path or {'file': a path}")
-    if not isinstance(item.get(text, ""), str):
-        return Utterance(problem=f"its {text!r} is no text: {item[text]!r}")
+    if not isinstance(item.get(key, ""), str):
+        return Utterance(problem=f"its {key!r} is no text: {item[key]!r}")
     try:
         start, stop, channel = (
             None if part.get(name) is None else _whole(part[name])
@@ -142,7 +116,7 @@ def _item(item, text):
     speaker = item.get("spk_id")
     return Utterance(
         file=file,
-        text=item.get(text),
+        text=item.get(key),
         speaker=None if speaker is None else str(speaker),
         start=start or 0,
         # SpeechBrain takes a part that ends where it starts for the rest.

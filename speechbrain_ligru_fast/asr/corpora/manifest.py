@@ -1,5 +1,6 @@
-"""Collect the usable utterances of a corpus and write JSON manifests."""
+"""Check the utterances of a corpus and write JSON manifests."""
 
+import hashlib
 import json
 import os
 from concurrent.futures import ThreadPoolExecutor
@@ -10,15 +11,13 @@ from speechbrain.utils.logger import get_logger
 
 from speechbrain_ligru_fast.asr.audio import BadAudio, summarize_formats
 from speechbrain_ligru_fast.asr.files import is_foreign, stamp
+from speechbrain_ligru_fast.asr.text import few
+
+from .utterance import BadUtterance, audio_path, make_entry
 
 logger = get_logger(__name__)
 
-SAMPLE_RATE = 16000
 _LISTED = 20
-
-
-class BadUtterance(Exception):
-    """An utterance that cannot be used; the message says why."""
 
 
 class Part(NamedTuple):
@@ -27,7 +26,7 @@ class Part(NamedTuple):
     path: Path
     # For messages
     name: str
-    # Utterance id -> whatever its preparation reads
+    # Id -> Utterance
     utterances: dict
     # A test set must be whole: an error rate over fewer utterances looks like
     # one over all.
@@ -35,16 +34,7 @@ class Part(NamedTuple):
 
 
 def as_list(value):
-    """Normalise an option given as a list or, from a command line, a string.
-
-    Arguments
-    ---------
-    value : None, str, int or iterable
-        Nothing, comma-separated names, one number, or names.
-
-    Returns
-    -------
-    list of str
+    """The names in an option: a list or, from a command line, one string.
 
     Example
     -------
@@ -59,119 +49,128 @@ def as_list(value):
     return [name for name in names if name]
 
 
-def subfolders(folder):
-    """Name the folders in a folder, for messages.
+def find_folders(data_folder, places):
+    """The folders of the first place that has them all.
 
-    Arguments
-    ---------
-    folder : Path
-        May be absent.
-
-    Returns
-    -------
-    str
+    `places` are pairs of a folder and of the names that it should hold. If
+    none does, FileNotFoundError tells what the best of them lacks.
     """
-    if not folder.is_dir():
-        return "none"
-    names = sorted(
+    places = [[root / name for name in names] for root, names in places]
+
+    def lacking(folders):
+        return [folder for folder in folders if not folder.is_dir()]
+
+    best = min(places, key=lambda folders: len(lacking(folders)))
+    missing = lacking(best)
+    if not missing:
+        return best
+    looked = best if len(missing) < len(best) else sum(places, [])
+    beside = best[0].parent
+    found = [
         path.name
-        for path in folder.iterdir()
+        for path in (beside.iterdir() if beside.is_dir() else ())
         if not is_foreign(path.name) and path.is_dir()
+    ]
+    raise FileNotFoundError(
+        f"data_folder={str(data_folder)!r} lacks "
+        f"{', '.join(folder.name for folder in missing)}. "
+        f"Looked for: {', '.join(map(str, lacking(looked)))}. "
+        f"Folders found in {beside}: {', '.join(sorted(found)) or 'none'}"
     )
-    return ", ".join(names) or "none"
 
 
-def check_fraction(max_bad_fraction):
-    """Refuse a threshold that is not a fraction.
+def write_manifests(parts, data_folder, max_bad_fraction, key="wrd"):
+    """Write the manifests of some Parts, unless that was done.
 
-    Raises
-    ------
-    ValueError
-        If `max_bad_fraction` is outside [0, 1].
+    It is done again where the corpus, its audio, an option or a manifest has
+    changed since, and where utterances were skipped, which may have been
+    mended: ``prepared.sha256`` beside the first manifest, which is written
+    last and removed first, says what was prepared.
+
+    Raises ValueError if a part has no utterance, none that can be used or too
+    many that can't. No manifest is touched then.
     """
+    if not parts:
+        raise ValueError("train_splits, dev_splits and test_splits are empty")
     if not 0 <= max_bad_fraction <= 1:
         raise ValueError(
             f"max_bad_fraction must be in [0, 1], got {max_bad_fraction!r}"
         )
+    data_folder = Path(data_folder).absolute()
+    audio = {
+        audio_path(utterance, data_folder)
+        for part in parts
+        for utterance in part.utterances.values()
+    }
+    # Before they are looked at: what is changed meanwhile is looked at again.
+    inputs = (parts, data_folder, max_bad_fraction, key, stamp(sorted(audio)))
+    paths = [part.path for part in parts]
+    marker = paths[0].with_name("prepared.sha256")
+
+    def state():
+        known = f"{inputs} {stamp(paths)}"
+        return hashlib.sha256(known.encode()).hexdigest()
+
+    if marker.is_file() and marker.read_text("utf-8") == state():
+        logger.info("Skipping preparation, completed in a previous run.")
+        return
+    manifests = [
+        _collect(part, data_folder, max_bad_fraction, key) for part in parts
+    ]
+    marker.unlink(missing_ok=True)
+    for path, manifest in zip(paths, manifests, strict=True):
+        _write(path, json.dumps(manifest, indent=2) + "\n")
+        minutes = sum(entry["duration"] for entry in manifest.values()) / 60
+        logger.info(
+            "%s: %d utterances, %.1f minutes", path, len(manifest), minutes
+        )
+    if all(len(m) == len(p.utterances) for m, p in zip(manifests, parts)):
+        _write(marker, state())
 
 
-def collect(name, utterances, read, max_bad_fraction, tested=False):
-    """Read all utterances of one manifest; skip, name and count bad ones.
+def _collect(part, data_folder, max_bad_fraction, key):
+    """The manifest of a part; skip, name and count what can't be used."""
 
-    Arguments
-    ---------
-    name : str
-        What the utterances are, for messages.
-    utterances : dict
-        Utterance id -> whatever `read` takes.
-    read : callable
-        Returns the manifest entry of an utterance and the AudioInfo of its
-        file, or raises BadUtterance or BadAudio.
-    max_bad_fraction : float
-        Largest share of bad utterances to accept.
-    tested : bool
-        Whether it is a test set, of which none may be bad.
-
-    Returns
-    -------
-    dict
-        Utterance id -> manifest entry, in the order of `utterances`.
-
-    Raises
-    ------
-    ValueError
-        If there is no utterance, none is left, or more than
-        `max_bad_fraction` of them are bad, in a test set any.
-    """
-
-    def attempt(item):
-        key, utterance = item
+    def attempt(utterance):
         try:
-            return key, read(utterance), None
-        except (BadUtterance, BadAudio, OSError) as err:
-            return key, None, str(err)
+            return make_entry(utterance, data_folder, key)
+        except (BadUtterance, BadAudio, OSError) as error:
+            return None, str(error)
 
+    total = len(part.utterances)
+    if not total:
+        raise ValueError(f"{part.name}: no utterance found")
     with ThreadPoolExecutor() as pool:
-        results = list(pool.map(attempt, utterances.items()))
-    good = {key: read for key, read, reason in results if reason is None}
-    bad = [f"{key}: {reason}" for key, _, reason in results if reason]
-    for line in bad:
-        logger.warning("%s: skipping %s", name, line)
-    if not results:
-        raise ValueError(f"{name}: no utterance found")
-    allowed = 0 if tested else max_bad_fraction * len(results)
-    if not good or len(bad) > allowed:
-        listed = "".join(f"\n  {line}" for line in bad[:_LISTED])
-        if len(bad) > _LISTED:
-            listed += f"\n  and {len(bad) - _LISTED} more, see the log"
+        results = list(pool.map(attempt, part.utterances.values()))
+    manifest, infos, bad = {}, [], []
+    for name, (entry, info) in zip(part.utterances, results, strict=True):
+        if entry is None:
+            bad.append(f"{name}: {info}")
+            logger.warning("%s: skipping %s", part.name, bad[-1])
+        else:
+            manifest[name] = entry
+            infos.append(info)
+    allowed = 0 if part.tested else max_bad_fraction * total
+    if not manifest or len(bad) > allowed:
         rule = f"max_bad_fraction={max_bad_fraction:g}"
-        if tested:
+        if part.tested:
             rule = (
                 "a test set must be whole: mend them, or remove their audio "
                 "and transcripts from the corpus"
             )
+        listed = few([f"\n  {line}" for line in bad], _LISTED)
         raise ValueError(
-            f"{name}: {len(bad)} of {len(results)} utterances cannot be used "
+            f"{part.name}: {len(bad)} of {total} utterances cannot be used "
             f"({rule}){listed}"
         )
     if bad:
-        logger.warning("%s: skipped %d of %d", name, len(bad), len(results))
-    formats = summarize_formats(audio for _, audio in good.values())
-    logger.info("%s: %s", name, formats)
-    return {key: entry for key, (entry, _) in good.items()}
+        logger.warning("%s: skipped %d of %d", part.name, len(bad), total)
+    logger.info("%s: %s", part.name, summarize_formats(infos))
+    return manifest
 
 
-def write_atomically(path, text):
-    """Write a text file so that it is there whole or not at all.
-
-    Arguments
-    ---------
-    path : path-like
-        The file; its folder is made if needed.
-    text : str
-        The content.
-    """
-    path = Path(path)
+def _write(path, text):
+    """Write a file so that it is there whole or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f"{path.name}.{os.getpid()}.part")
     try:
@@ -179,67 +178,3 @@ def write_atomically(path, text):
         os.replace(part, path)
     finally:
         part.unlink(missing_ok=True)
-
-
-def prepare_parts(marker, arguments, files, parts, read, max_bad_fraction):
-    """Write the manifests of a corpus, unless that was done.
-
-    It is done again where an argument, a file or a manifest has changed since,
-    and where utterances were skipped, which may have been mended.
-
-    Arguments
-    ---------
-    marker : path-like
-        A file that says what is prepared; written last, removed first.
-    arguments : dict
-        What the preparation depends on; must survive JSON.
-    files : iterable of path-like
-        All files that it reads.
-    parts : list of Part
-    read : callable
-        See `collect`.
-    max_bad_fraction : float
-
-    Raises
-    ------
-    ValueError
-        For too many bad utterances. No manifest is touched.
-    """
-    arguments = {
-        **arguments,
-        "max_bad_fraction": max_bad_fraction,
-        "files": stamp(files),
-    }
-    paths = [part.path for part in parts]
-    if _is_prepared(marker, arguments, paths):
-        logger.info("Skipping preparation, completed in a previous run.")
-        return
-    manifests = {
-        part.path: collect(
-            part.name, part.utterances, read, max_bad_fraction, part.tested
-        )
-        for part in parts
-    }
-    Path(marker).unlink(missing_ok=True)
-    for path, manifest in manifests.items():
-        write_atomically(path, json.dumps(manifest, indent=2) + "\n")
-        seconds = sum(entry["duration"] for entry in manifest.values())
-        logger.info(
-            "%s: %d utterances, %.1f minutes",
-            path,
-            len(manifest),
-            seconds / 60,
-        )
-    if all(len(manifests[p.path]) == len(p.utterances) for p in parts):
-        arguments["manifests"] = stamp(paths)
-        write_atomically(marker, json.dumps(arguments, indent=2) + "\n")
-
-
-def _is_prepared(marker, arguments, paths):
-    if not all(Path(path).is_file() for path in (marker, *paths)):
-        return False
-    arguments = {**arguments, "manifests": stamp(paths)}
-    try:
-        return json.loads(Path(marker).read_text("utf-8")) == arguments
-    except ValueError:
-        return False

@@ -3,13 +3,13 @@
 import re
 from pathlib import Path
 
-from .annotations import read_annotation
-from .librispeech import prepare_librispeech
-from .manifest import Part, as_list, check_fraction, prepare_parts
-from .utterance import audio_path, read_utterance
+from speechbrain_ligru_fast.asr.text import normalize_text
 
-_SPLITS = {"train": "train_splits", "valid": "dev_splits"}
-_EXAMPLE = "expected names and files, such as {test: data/test}"
+from .annotations import read_annotation
+from .librispeech import find_parts
+from .manifest import Part, as_list, write_manifests
+
+_TRAINING = ("train", "valid")
 
 
 def claim_annotations(hparams):
@@ -31,11 +31,6 @@ def claim_annotations(hparams):
     dict
         ``train``, ``valid`` or the name of a test set -> its annotation.
 
-    Raises
-    ------
-    ValueError
-        For a test set without a name of its own.
-
     Example
     -------
     >>> hparams = {"save_folder": "out/save", "skip_prep": False}
@@ -49,26 +44,24 @@ def claim_annotations(hparams):
     'out/save/train.json'
     """
     tests = hparams["test_annotations"]
-    if not isinstance(tests, dict):
-        raise ValueError(f"test_annotations: got {tests!r}, {_EXAMPLE}")
-    for name in tests:
-        if name in _SPLITS or not re.fullmatch(r"\w[\w.-]*", str(name)):
+    for name in tests if isinstance(tests, dict) else [""]:
+        if name in _TRAINING or not re.fullmatch(r"\w[\w.-]*", str(name)):
             raise ValueError(
-                f"test_annotations: got the name {name!r}, which names a file "
-                "too: expected letters, digits, '.', '-' and '_', and not "
-                "train or valid"
+                f"test_annotations: got {tests!r}, expected names of sets, "
+                "which name files, too (letters, digits, '.', '-', '_'; not "
+                "train or valid), and files, such as {test: data/test}"
             )
-    if hparams["skip_prep"]:
-        return {}
-    folder = Path(hparams["save_folder"]).resolve()
     own = {}
-    for name in _SPLITS:
-        key = f"{name}_annotation"
-        if not Path(hparams[key]).resolve().is_relative_to(folder):
-            if not hparams["tests_only"]:
-                own[name] = hparams[key]
-            hparams[key] = f"{hparams['save_folder']}/{name}.json"
-    return {**own, **{str(name): path for name, path in tests.items()}}
+    if not hparams["skip_prep"]:
+        folder = Path(hparams["save_folder"]).resolve()
+        for name in _TRAINING:
+            key = f"{name}_annotation"
+            if not Path(hparams[key]).resolve().is_relative_to(folder):
+                if not hparams["tests_only"]:
+                    own[name] = hparams[key]
+                hparams[key] = f"{hparams['save_folder']}/{name}.json"
+        own |= {str(name): path for name, path in tests.items()}
+    return own
 
 
 def test_manifests(hparams, folder):
@@ -121,92 +114,36 @@ def prepare_corpus(
         splits are not looked for.
     data_folder : path-like
         What ``{data_root}`` stands for and relative paths of audio are
-        relative to; and the folder of the splits, see prepare_librispeech.
-    save_folder : path-like
-        Where to write the manifests.
-    train_splits, dev_splits, test_splits : list or comma-separated str
-        See prepare_librispeech.
+        relative to; and the folder of the splits.
     text : str
         Key of the transcript.
-    letter_case : None, "upper" or "lower"
-        What to make of the letters of every transcript.
-    max_bad_fraction : float
-        See prepare_librispeech.
-    skip_prep : bool
-        Do nothing.
 
-    Raises
-    ------
-    FileNotFoundError
-        If there is no such annotation or split.
-    ValueError
-        For a bad option or annotation, or too many bad utterances. No
-        manifest of them is touched.
+    The other arguments, and what is raised, are prepare_librispeech's.
     """
     if skip_prep:
         return
-    check_fraction(max_bad_fraction)
-    tests = [name for name in annotations if name not in _SPLITS]
-    splits = {
-        "train_splits": [] if "train" in annotations else train_splits,
-        "dev_splits": [] if "valid" in annotations else dev_splits,
-        "test_splits": [] if tests else test_splits,
-    }
+    tests = annotations.keys() - set(_TRAINING)
     # First what is quickly found to be wrong
-    read = {
-        name: read_annotation(path, text) for name, path in annotations.items()
-    }
-    if not annotations or any(map(as_list, splits.values())):
-        prepare_librispeech(
-            data_folder,
-            save_folder,
-            **splits,
-            letter_case=letter_case,
-            max_bad_fraction=max_bad_fraction,
-        )
-    if annotations:
-        _prepare(
-            *(annotations, read, data_folder, save_folder),
-            *(text, letter_case, max_bad_fraction),
-        )
-
-
-def _prepare(
-    annotations,
-    read,
-    data_folder,
-    save_folder,
-    text,
-    letter_case,
-    max_bad_fraction,
-):
     parts = [
         Part(
             path=Path(save_folder, f"{name}.json"),
-            name=f"{name} ({annotations[name]})",
-            utterances=utterances,
-            tested=name not in _SPLITS,
+            name=f"{name} ({path})",
+            utterances={
+                key: said._replace(
+                    text=said.text and normalize_text(said.text, letter_case)
+                )
+                for key, said in read_annotation(path, text).items()
+            },
+            tested=name in tests,
         )
-        for name, (utterances, _) in read.items()
+        for name, path in annotations.items()
     ]
-    files = [path for _, sources in read.values() for path in sources]
-    audio = {
-        audio_path(utterance, data_folder)
-        for part in parts
-        for utterance in part.utterances.values()
-        if utterance.file
-    }
-    arguments = {
-        "data_folder": str(Path(data_folder).resolve()),
-        "annotations": {k: str(path) for k, path in annotations.items()},
-        "text": text,
-        "letter_case": letter_case,
-    }
-    prepare_parts(
-        Path(save_folder, "annotations_prepared.json"),
-        arguments,
-        [*files, *sorted(audio)],
-        parts,
-        lambda said: read_utterance(said, data_folder, text, letter_case),
-        max_bad_fraction,
+    parts += find_parts(
+        data_folder,
+        save_folder,
+        [] if "train" in annotations else train_splits,
+        [] if "valid" in annotations else dev_splits,
+        [] if tests else test_splits,
+        letter_case,
     )
+    write_manifests(parts, data_folder, max_bad_fraction, text)

@@ -2,22 +2,11 @@
 
 from pathlib import Path
 
-from speechbrain_ligru_fast.asr.audio import audio_info
 from speechbrain_ligru_fast.asr.files import find_files, read_lines
 
-from .manifest import (
-    BadUtterance,
-    Part,
-    as_list,
-    check_fraction,
-    prepare_parts,
-    subfolders,
-)
+from .manifest import Part, as_list, find_folders, write_manifests
 from .timit_phones import LABELS_61, PHN_SETS, fold_phones
-
-# A corpus in TIMIT's layout may name its own splits, one speaker a line.
-DEV_LIST = "dev_spk.list"
-TEST_LIST = "test_spk.list"
+from .utterance import Utterance
 
 # The usual 50 development and 24 core test speakers of LDC93S1.
 _TIMIT_DEV = (
@@ -31,8 +20,6 @@ _TIMIT_TEST = (
     "fdhc0 felc0 fjlm0 fmgd0 fmld0 fnlp0 fpas0 fpkt0 mbpm0 mcmj0 mdab0 mgrt0 "
     "mjdh0 mjln0 mjmp0 mklt0 mlll0 mlnt0 mnjm0 mpam0 mtas1 mtls0 mwbt0 mwew0"
 ).split()
-
-_DEPTH = 3  # a split's <region>/<speaker>/<utterance>
 
 # Read by every speaker, so of no use to train or to test on.
 _SHARED_SENTENCES = {"sa1", "sa2"}
@@ -56,8 +43,8 @@ def prepare_timit(
     extensions WAV (RIFF or SPHERE), PHN and WRD, in either case. SA1 and SA2
     are left out. Development and test speakers are taken wherever they are;
     the training set is everybody else under TRAIN. A second call with the
-    same arguments does nothing, unless a file of the corpus has changed since
-    or an utterance was skipped.
+    same arguments does nothing, unless the corpus has changed since or an
+    utterance was skipped.
 
     Arguments
     ---------
@@ -99,207 +86,124 @@ def prepare_timit(
         return
     if phn_set not in PHN_SETS:
         raise ValueError(f"phn_set must be one of {PHN_SETS}, got {phn_set!r}")
-    check_fraction(max_bad_fraction)
-    data_folder = Path(data_folder)
-    folders = _find_split_folders(data_folder, uppercase)
-    dev = _speakers("dev_speakers", dev_speakers, folders, DEV_LIST, _TIMIT_DEV)
-    test = _speakers(
-        "test_speakers", test_speakers, folders, TEST_LIST, _TIMIT_TEST
-    )
-    shared = ", ".join(sorted(dev & test))
-    if shared:
+    data_folder = Path(data_folder).absolute()
+    forms = [["TRAIN", "TEST"], ["train", "test"]]
+    if uppercase is not None:
+        forms = forms[:1] if uppercase else forms[1:]
+    roots = [data_folder / name for name in ("", "TIMIT", "timit")]
+    places = [(root, names) for root in roots for names in forms]
+    folders = find_folders(data_folder, places)
+    homes = {}
+    train, others = (_find_speakers(folder, homes) for folder in folders)
+    everybody = train | others
+    dev = _choose("dev", dev_speakers, _TIMIT_DEV, folders, everybody)
+    test = _choose("test", test_speakers, _TIMIT_TEST, folders, everybody)
+    if set(dev) & set(test):
+        shared = ", ".join(sorted(set(dev) & set(test)))
         raise ValueError(f"dev_speakers and test_speakers share {shared}")
-
-    paths = [Path(train_annotation), Path(valid_annotation)]
-    paths.append(Path(test_annotation))
-    marker = paths[0].with_name("timit_prepared.json")
-    arguments = {
-        "data_folder": str(data_folder.resolve()),
-        "annotations": [str(path) for path in paths],
-        "phn_set": phn_set,
-        "dev_speakers": sorted(dev),
-        "test_speakers": sorted(test),
-    }
-    files = {
-        split: find_files(folder, ".wav", ".phn", ".wrd")
-        for split, folder in folders.items()
-    }
-    train, everything = _find_utterances(folders, files)
-    _check_speakers("dev_speakers", dev, everything, folders)
-    _check_speakers("test_speakers", test, everything, folders)
-    sets = {
-        "train": {s: u for s, u in train.items() if s not in dev | test},
-        "valid": {s: everything[s] for s in sorted(dev)},
-        "test": {s: everything[s] for s in sorted(test)},
-    }
+    rest = [speaker for speaker in train if speaker not in {*dev, *test}]
     parts = [
         Part(
-            path=path,
-            name=f"TIMIT {name}",
-            utterances={
-                f"{stem.parent.name}_{stem.name}": stem
-                for stems in speakers.values()
-                for stem in stems
+            Path(path),
+            f"TIMIT {name}",
+            {
+                f"{stem.parent.name}_{stem.name}": _utterance(
+                    stem, files, phn_set
+                )
+                for speaker in speakers
+                for stem, files in everybody[speaker].items()
             },
             tested=name == "test",
         )
-        for path, (name, speakers) in zip(paths, sets.items(), strict=True)
+        for name, path, speakers in (
+            ("train", train_annotation, rest),
+            ("valid", valid_annotation, dev),
+            ("test", test_annotation, test),
+        )
     ]
+    write_manifests(parts, data_folder, max_bad_fraction)
 
-    def read(stem):
-        return _read_utterance(stem, data_folder, phn_set)
 
-    prepare_parts(
-        marker,
-        arguments,
-        sum(files.values(), []),
-        parts,
-        read,
-        max_bad_fraction,
+def _choose(name, value, default, folders, everybody):
+    """The lower-case names of an option, else of a list, else of TIMIT."""
+    # A corpus in TIMIT's layout may name its own, one speaker a line.
+    file = folders[0].with_name(f"{name}_spk.list")
+    if value is not None:
+        default = as_list(value)
+    elif file.is_file():
+        default = " ".join(read_lines(file)).split()
+    names = sorted({speaker.lower() for speaker in default})
+    if not names:
+        raise ValueError(f"{name}_speakers names no speaker")
+    missing = [speaker for speaker in names if speaker not in everybody]
+    if missing:
+        raise ValueError(
+            f"{name}_speakers: {', '.join(missing)} not found under "
+            f"{' or '.join(map(str, folders))}, which hold "
+            f"{', '.join(sorted(everybody)) or 'no speaker'}"
+        )
+    return names
+
+
+def _find_speakers(folder, homes):
+    """Lower-case speaker -> path without extension -> extension -> file."""
+    speakers = {}
+    for path in find_files(folder, ".wav", ".phn", ".wrd"):
+        # One dot: some copies hold SA1.WAV.wav beside SA1.WAV.
+        if (
+            len(path.relative_to(folder).parts) != 3
+            or path.name.count(".") != 1
+            or path.stem.lower() in _SHARED_SENTENCES
+        ):
+            continue
+        name = path.parent.name.lower()
+        if homes.setdefault(name, path.parent) != path.parent:
+            raise ValueError(
+                f"data_folder has speaker {name} twice: in {homes[name]} and "
+                f"{path.parent}"
+            )
+        stems = speakers.setdefault(name, {})
+        stems.setdefault(path.with_suffix(""), {})[path.suffix.lower()] = path
+    return speakers
+
+
+def _utterance(stem, files, phn_set):
+    try:
+        phones = _read_segments(files.get(".phn", Path(f"{stem}.PHN")))
+        words = _read_segments(files.get(".wrd", Path(f"{stem}.WRD")))
+    except (ValueError, OSError) as error:
+        return Utterance(problem=str(error))
+    unknown = {label for *_, label in phones} - set(LABELS_61)
+    if unknown:
+        return Utterance(
+            problem=f"{files['.phn']} has labels TIMIT does not: "
+            f"{', '.join(sorted(unknown))}"
+        )
+    labels, ends = fold_phones(phones, phn_set)
+    return Utterance(
+        file=str(files.get(".wav", f"{stem}.WAV")),
+        text=" ".join(word for *_, word in words),
+        speaker=stem.parent.name,
+        items=(
+            ("phn", " ".join(labels)),
+            ("ground_truth_phn_ends", " ".join(map(str, ends))),
+        ),
     )
 
 
-def read_segments(path):
-    """Read a PHN or WRD file.
-
-    Arguments
-    ---------
-    path : path-like
-        Lines of ``start end label``, in samples.
-
-    Returns
-    -------
-    list of (int, int, str)
-
-    Raises
-    ------
-    BadUtterance
-        If the file is missing, empty or malformed.
-    """
-    path = Path(path)
+def _read_segments(path):
+    """Start and end in samples, and label, of each line of a PHN or WRD."""
     if not path.is_file():
-        raise BadUtterance(f"no transcript {path}")
+        raise ValueError(f"no transcript {path}")
     segments = []
-    for line in read_lines(path, errors="replace"):
-        if not line.strip():
-            continue
+    for line in filter(str.strip, read_lines(path, errors="replace")):
         try:
             start, end, label = line.split()
             segments.append((int(start), int(end), label))
         except ValueError:
-            raise BadUtterance(
+            raise ValueError(
                 f"{path} has the line {line!r}, wanted 'start end label'"
             ) from None
     if not segments:
-        raise BadUtterance(f"empty transcript {path}")
+        raise ValueError(f"empty transcript {path}")
     return segments
-
-
-def _find_split_folders(data_folder, uppercase):
-    """Find TRAIN and TEST; they must lie in the same folder."""
-    forms = [str.upper, str.lower]
-    if uppercase is not None:
-        forms = [str.upper if uppercase else str.lower]
-    looked, halves = [], []
-    for root in (data_folder, data_folder / "TIMIT", data_folder / "timit"):
-        for form in forms:
-            folders = {name: root / form(name) for name in ("train", "test")}
-            missing = [f for f in folders.values() if not f.is_dir()]
-            if not missing:
-                return folders
-            if len(missing) == 1:
-                halves += missing
-            looked += map(str, folders.values())
-    if halves:
-        raise FileNotFoundError(
-            f"data_folder={str(data_folder)!r} holds half of TIMIT "
-            f"(uppercase={uppercase}): there is no "
-            f"{' and no '.join(map(str, halves))}. Folders found in "
-            f"{halves[0].parent}: {subfolders(halves[0].parent)}"
-        )
-    raise FileNotFoundError(
-        f"data_folder={str(data_folder)!r} does not hold TIMIT "
-        f"(uppercase={uppercase}). Looked for: {', '.join(looked)}. "
-        f"Folders found in {data_folder}: {subfolders(data_folder)}"
-    )
-
-
-def _speakers(option, value, folders, list_name, default):
-    """Resolve one speaker option to a set of lower-case names."""
-    list_file = folders["train"].parent / list_name
-    if value is not None:
-        names = as_list(value)
-    elif list_file.is_file():
-        names = " ".join(read_lines(list_file)).split()
-    else:
-        names = default
-    if not names:
-        raise ValueError(f"{option} names no speaker")
-    return {name.lower() for name in names}
-
-
-def _find_utterances(folders, files):
-    """List utterances as paths without extension, by lower-case speaker.
-
-    Returns those under TRAIN, and all.
-    """
-    by_split = {split: {} for split in folders}
-    home = {}
-    for split, folder in folders.items():
-        stems = {
-            path.with_suffix("")
-            for path in files[split]
-            if len(path.relative_to(folder).parts) == _DEPTH
-            # One dot: some copies hold SA1.WAV.wav beside SA1.WAV.
-            and path.suffix.lower() in (".wav", ".phn")
-            and path.name.count(".") == 1
-            and path.stem.lower() not in _SHARED_SENTENCES
-        }
-        for stem in sorted(stems):
-            speaker = stem.parent.name.lower()
-            if home.setdefault(speaker, stem.parent) != stem.parent:
-                raise ValueError(
-                    f"data_folder has speaker {speaker} twice: in "
-                    f"{home[speaker]} and {stem.parent}"
-                )
-            by_split[split].setdefault(speaker, []).append(stem)
-    return by_split["train"], {**by_split["train"], **by_split["test"]}
-
-
-def _check_speakers(option, names, found, folders):
-    missing = sorted(names - found.keys())
-    if missing:
-        raise ValueError(
-            f"{option}: {', '.join(missing)} not found under "
-            f"{folders['train']} or {folders['test']}, which hold "
-            f"{', '.join(sorted(found)) or 'no speaker'}"
-        )
-
-
-def _companion(stem, kind):
-    """The file of a stem with an extension in the case it has on disk."""
-    upper = stem.with_name(f"{stem.name}.{kind.upper()}")
-    lower = stem.with_name(f"{stem.name}.{kind}")
-    return lower if lower.is_file() else upper
-
-
-def _read_utterance(stem, data_folder, phn_set):
-    wav = _companion(stem, "wav")
-    audio = audio_info(wav)
-    segments = read_segments(_companion(stem, "phn"))
-    unknown = {label for *_, label in segments} - set(LABELS_61)
-    if unknown:
-        raise BadUtterance(
-            f"{_companion(stem, 'phn')} has labels TIMIT does not: "
-            f"{', '.join(sorted(unknown))}"
-        )
-    words = read_segments(_companion(stem, "wrd"))
-    phones, ends = fold_phones(segments, phn_set)
-    return {
-        "wav": f"{{data_root}}/{wav.relative_to(data_folder).as_posix()}",
-        "duration": audio.duration,
-        "spk_id": stem.parent.name,
-        "phn": " ".join(phones),
-        "wrd": " ".join(word for *_, word in words),
-        "ground_truth_phn_ends": " ".join(map(str, ends)),
-    }, audio

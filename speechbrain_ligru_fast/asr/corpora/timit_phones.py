@@ -12,42 +12,19 @@ LABELS_61 = tuple(
     "s sh t tcl th uh uw ux v w y z zh".split()
 )
 
-# Only what changes. The glottal stop is dropped.
-_TO_48 = {
-    "ax-h": "ax",
-    "axr": "er",
-    "bcl": "vcl",
-    "dcl": "vcl",
-    "gcl": "vcl",
-    "kcl": "cl",
-    "pcl": "cl",
-    "tcl": "cl",
-    "em": "m",
-    "eng": "ng",
-    "nx": "n",
-    "hv": "hh",
-    "h#": "sil",
-    "pau": "sil",
-    "ux": "uw",
-    "q": "",
-}
-_48_TO_39 = {
-    "ao": "aa",
-    "ax": "ah",
-    "el": "l",
-    "en": "n",
-    "ix": "ih",
-    "zh": "sh",
-    "cl": "sil",
-    "vcl": "sil",
-    "epi": "sil",
-}
 
-FOLD_48 = {label: _TO_48.get(label, label) for label in LABELS_61}
-FOLD_39 = {
-    label: _48_TO_39.get(folded, folded) for label, folded in FOLD_48.items()
-}
-_FOLDS = {39: FOLD_39, 48: FOLD_48, 61: {label: label for label in LABELS_61}}
+def _table(pairs):
+    return dict(pair.split("=") for pair in pairs.split())
+
+
+# Only what changes. The glottal stop is dropped.
+_TO_48 = _table(
+    "ax-h=ax axr=er bcl=vcl dcl=vcl gcl=vcl kcl=cl pcl=cl tcl=cl em=m eng=ng "
+    "nx=n hv=hh h#=sil pau=sil ux=uw q="
+)
+_48_TO_39 = _table("ao=aa ax=ah el=l en=n ix=ih zh=sh cl=sil vcl=sil epi=sil")
+_TO_39 = {k: _48_TO_39.get(v, v) for k, v in _TO_48.items()} | _48_TO_39
+_FOLDS = {39: _TO_39, 48: _TO_48, 61: {}}
 
 
 def fold_phones(segments, phn_set=39):
@@ -59,7 +36,7 @@ def fold_phones(segments, phn_set=39):
     Arguments
     ---------
     segments : iterable of (int, int, str)
-        Start and end in samples, one of the 61 labels.
+        Start and end in samples, one of the 61 labels or of the 48.
     phn_set : {39, 48, 61}
         How many phones are wanted.
 
@@ -69,21 +46,15 @@ def fold_phones(segments, phn_set=39):
     ends : list of int
         Last sample of each phone.
 
-    Raises
-    ------
-    KeyError
-        For a label that TIMIT does not have.
-
     Example
     -------
     >>> segments = [(0, 5, "h#"), (5, 7, "pau"), (7, 9, "ix"), (9, 12, "q")]
     >>> fold_phones(segments)
     (['sil', 'ih'], [7, 9])
     """
-    fold = _FOLDS[phn_set]
     phones, ends = [], []
     for _, end, label in segments:
-        phone = fold[label]
+        phone = _FOLDS[phn_set].get(label, label)
         if not phone:
             continue
         if phones and phone == phones[-1] == "sil":
@@ -110,19 +81,13 @@ class PhoneScoring:
     """
 
     def __init__(self, phn_set):
-        self.fold = {39: None, 48: _48_TO_39, 61: FOLD_39}[phn_set]
+        self.phn_set = phn_set
 
     def __call__(self, text):
         """Fold a transcript."""
-        if self.fold is None:
+        if self.phn_set == 39:
             return text
-        phones = []
-        for label in text.split():
-            phone = self.fold.get(label, label)
-            # As `fold_phones` prepares the 39.
-            again = phone == "sil" and phones[-1:] == ["sil"]
-            if phone and not again:
-                phones.append(phone)
+        phones, _ = fold_phones((0, 0, label) for label in text.split())
         return " ".join(phones)
 
     def __str__(self):

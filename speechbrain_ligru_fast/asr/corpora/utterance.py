@@ -1,23 +1,26 @@
-"""One utterance of a corpus of one's own, whatever describes it."""
+"""One utterance of a corpus, whatever describes it."""
 
+import math
 import os
 from pathlib import Path
 from typing import NamedTuple
 
 from speechbrain_ligru_fast.asr.audio import audio_info
-from speechbrain_ligru_fast.asr.text import normalize_text
-
-from .manifest import BadUtterance
 
 # Kaldi's limit for segments that end after their recording, in seconds
 _OVERSHOOT = 0.5
 
 
+class BadUtterance(Exception):
+    """An utterance that cannot be used; the message says why."""
+
+
 class Utterance(NamedTuple):
-    """What an annotation says of an utterance.
+    """What a corpus says of an utterance.
 
     `start` and `stop`, before which it ends, are in seconds, or in samples as
-    SpeechBrain has them. `problem` says why it can't be used.
+    SpeechBrain has them. `problem` says why it can't be used; `items` are what
+    else its manifest entry holds.
     """
 
     file: str = ""
@@ -29,22 +32,33 @@ class Utterance(NamedTuple):
     channel: int | None = None
     duration: float | None = None
     problem: str | None = None
+    items: tuple = ()
+
+
+def unique(pairs):
+    """A dictionary; ValueError names a key that would lose what it had.
+
+    Example
+    -------
+    >>> unique([("a", 1), ("b", 2)])
+    {'a': 1, 'b': 2}
+    """
+    known = {}
+    for key, value in pairs:
+        if key in known:
+            raise ValueError(
+                f"{key} is there twice: {str(known[key])[:200]} and "
+                f"{str(value)[:200]}"
+            )
+        known[key] = value
+    return known
 
 
 def audio_path(utterance, data_folder):
     """Where an utterance's audio is.
 
-    Arguments
-    ---------
-    utterance : Utterance
-        Its file may begin with SpeechBrain's ``{data_root}`` or
-        ``$data_root``.
-    data_folder : path-like
-        What that stands for, and what relative paths are relative to.
-
-    Returns
-    -------
-    Path
+    Its file may begin with SpeechBrain's ``{data_root}`` or ``$data_root``,
+    which stand for `data_folder`; relative paths are relative to it, too.
 
     Example
     -------
@@ -58,89 +72,69 @@ def audio_path(utterance, data_folder):
     return Path(data_folder, name)
 
 
-def read_utterance(utterance, data_folder, text, letter_case=None):
-    """Make the manifest entry of an utterance.
+def make_entry(utterance, data_folder, key):
+    """Make an utterance's manifest entry, with its transcript as `key`.
 
-    Arguments
-    ---------
-    utterance : Utterance
-    data_folder : path-like
-        See `audio_path`.
-    text : str
-        Key of the transcript.
-    letter_case : None, "upper" or "lower"
-        See normalize_text.
-
-    Returns
-    -------
-    entry : dict
-    audio : AudioInfo
-
-    Raises
-    ------
-    BadUtterance
-        If it can't be used.
-    BadAudio
-        For a file that can't be read.
+    Returns the entry and its file's AudioInfo. Raises BadUtterance if it can't
+    be used, BadAudio if its file can't be read.
     """
     if utterance.problem:
         raise BadUtterance(utterance.problem)
     path = audio_path(utterance, data_folder)
     audio = audio_info(path)
-    wav, frames = _part(utterance, path, audio, data_folder)
-    duration = frames / audio.sample_rate
+    start, stop = _span(utterance, path, audio)
+    duration = (stop - start) / audio.sample_rate
     said = utterance.duration
-    if said is not None and abs(said - duration) > max(0.1, 0.02 * said):
+    if said is not None and not math.isclose(
+        said, duration, rel_tol=0.02, abs_tol=0.1
+    ):
         raise BadUtterance(
             f"{path} has {duration:.2f} s for it, its annotation says "
             f"{said:.2f} s"
         )
-    words = normalize_text(utterance.text or "", letter_case)
-    if not words:
+    if not utterance.text:
         kind = "no" if utterance.text is None else "empty"
         raise BadUtterance(f"{kind} transcript of {path}")
-    entry = {"wav": wav, "duration": duration}
+    # SpeechBrain's notation of a part of a file
+    wav = {"file": _name(path, data_folder)}
+    if stop - start < audio.frames:
+        wav |= {"start": start, "stop": stop}
+    if utterance.channel is not None:
+        if not 0 <= utterance.channel < audio.channels:
+            raise BadUtterance(
+                f"it is channel {utterance.channel} of {path}, which has "
+                f"{audio.channels}, counted from 0"
+            )
+        if audio.channels > 1:
+            wav["channel"] = utterance.channel
+    entry = {"wav": wav if len(wav) > 1 else wav["file"], "duration": duration}
     if utterance.speaker:
         entry["spk_id"] = utterance.speaker
-    return entry | {text: words}, audio
+    return entry | {key: utterance.text} | dict(utterance.items), audio
 
 
-def _part(utterance, path, audio, data_folder):
-    """SpeechBrain's notation of a file or a part of it, and its frames."""
+def _span(utterance, path, audio):
+    """Where it starts and stops, in samples of its file."""
     per_unit = 1 if utterance.in_samples else audio.sample_rate
-    start, stop = round(utterance.start * per_unit), audio.frames
+    start, stop = utterance.start * per_unit, audio.frames
     if utterance.stop is not None:
-        stop = round(utterance.stop * per_unit)
+        stop = utterance.stop * per_unit
+    if math.isfinite(start) and math.isfinite(stop):
+        start, stop = round(start), round(stop)
     if not 0 <= start < min(stop, audio.frames):
         raise BadUtterance(
             f"it is from {start} to {stop} of the {audio.frames} samples in "
             f"{path}"
         )
-    if stop > audio.frames + _OVERSHOOT * audio.sample_rate:
-        raise BadUtterance(
-            f"it ends {(stop - audio.frames) / audio.sample_rate:.2f} s after "
-            f"{path}"
-        )
-    stop = min(stop, audio.frames)
-    channel = utterance.channel
-    if channel is not None and not 0 <= channel < audio.channels:
-        raise BadUtterance(
-            f"it is channel {channel} of {path}, which has {audio.channels}, "
-            "counted from 0"
-        )
-    file = _name(path, data_folder)
-    part = {"file": file}
-    if (start, stop) != (0, audio.frames):
-        part |= {"start": start, "stop": stop}
-    if channel is not None and audio.channels > 1:
-        part["channel"] = channel
-    return file if len(part) == 1 else part, stop - start
+    late = (stop - audio.frames) / audio.sample_rate
+    if late > _OVERSHOOT:
+        raise BadUtterance(f"it ends {late:.2f} s after {path}")
+    return start, min(stop, audio.frames)
 
 
 def _name(path, data_folder):
     """A path as manifests have it; below data_folder it may move with it."""
-    path = Path(os.path.abspath(path))
-    root = Path(os.path.abspath(data_folder))
+    path, root = (Path(os.path.abspath(p)) for p in (path, data_folder))
     if path.is_relative_to(root):
         return f"{{data_root}}/{path.relative_to(root).as_posix()}"
     return path.as_posix()

@@ -196,12 +196,22 @@ def source(kind="file", **more):
 SET = b'{"u": {"wav": "b.flac", "wrd": "a"}, "u": {}}'
 ROWS = b"ID,wav,wrd\nu,b.flac,a\nu,b.flac,b\n"
 OPEN = b'ID,wav,wrd\nu,b.flac,"a\nv,b.flac,b\nw,b.flac,c%s\n'
+NOT_FINITE = b'{"u": {"wav": "b.flac", "duration": NaN, "wrd": "a"}}'
 SECONDS = b'{"u": {"wav": "b.flac", "start": 0.25, "stop": 0.5, "wrd": "a"}}'
 BAD = {
-    "pipe": (change("wav.scp", "b.flac", "sox a -t wav - |"), "is a command"),
-    "archive": (change("wav.scp", "b.flac", "a.ark:12"), "is in an archive"),
+    "pipe": (
+        change("wav.scp", "b.flac", "sox a -t wav - |"),
+        "rec-b is 'sox a -t wav - .', wanted a file. Comm",
+    ),
+    "archive": (
+        change("wav.scp", "b.flac", "a.ark:12"),
+        "rec-b is 'a.ark:12', wanted a file",
+    ),
     "no text": (remove("text"), "no Kaldi data folder: there is no text"),
-    "twice": (change("text", "u2", "u1"), "text, line 2: u1 is there twice"),
+    "twice": (
+        change("text", "u2", "u1"),
+        "text: u1 is there twice: it's  One and two",
+    ),
     "bytes": (write("a.json", b'{"u": "\xff"}'), "a.json, line 1: .* UTF-8"),
     "segment": (change("segments", " -1", ""), "u2 is 'rec-b 0', wanted"),
     "seconds": (change("segments", "0.75", "x"), "u1 has 'x', wanted sec"),
@@ -217,6 +227,11 @@ BAD = {
         "u3: it is in text, but not in se",
     ),
     "duration": (change("utt2dur", "u2 0.5", "u2 0.7"), "annotation says 0.70"),
+    "not finite": (
+        change("segments", "0.75", "nan"),
+        "it is from 12000.0 to n",
+    ),
+    "no duration": (write("a.json", NOT_FINITE), "its annotation says nan s"),
     "kind": (write("a.xml", b""), "wanted a Kaldi data folder, a .json or"),
     "json twice": (write("a.json", SET), "a.json: u is there twice"),
     "json list": (write("a.json", b"[]"), "its items, got a list"),
@@ -235,24 +250,33 @@ BAD = {
         write("a.json", SECONDS),
         "u: its start, stop, channel, duration: 0.25, wanted whole numbers",
     ),
-    "quote": (write("a.csv", OPEN % b""), "a.csv: unexpected end of data"),
+    "quote": (
+        write("a.csv", OPEN % b""),
+        "'u,b.flac,\"a': unexpected end of data",
+    ),
     "quotes": (
         write("a.csv", OPEN % b'"'),
-        "a.csv: the row from line 2 goes on to line 4: a quotation mark",
+        "'u,b.flac,\"a': unexpected end of data. A text that begins",
     ),
     "text twice": (
         write("a.csv", b"ID,wav,wrd,wrd\nu,b.flac,a,b\n"),
         "a.csv: 2 column wrd, wanted one, got ID, wav, wrd, wrd",
     ),
-    "mixed": (edited_cut(type="MixedCut"), "cuts.jsonl, line 1 is no cut of a"),
-    "command": (edited_cut(**source("command")), "source is of type 'command'"),
+    "mixed": (
+        edited_cut(type="MixedCut"),
+        "cuts.jsonl: line 1 is no cut that .*'MixedCut'",
+    ),
+    "command": (
+        edited_cut(**source("command")),
+        "its source is a command: write it to",
+    ),
     "perturbed": (
         edited_cut(**source(transforms=[{"name": "Speed"}])),
-        "is to be changed by Speed",
+        "Speed changes the audio",
     ),
     "several": (edited_cut(supervisions=[]), "u1: its cut has 0 supervisions"),
-    "no duration": (edited_cut(supervisions=[{}]), "KeyError 'duration'"),
-    "gz": (write("a.jsonl.gz", b"{}"), "a.jsonl.gz can't be unpacked: Not a"),
+    "no length": (edited_cut(supervisions=[{}]), "KeyError 'duration'"),
+    "gz": (write("a.jsonl.gz", b"{}"), "a.jsonl.gz: Not a gz"),
 }
 
 
