@@ -75,3 +75,24 @@ def make_timit(folder):
             end = step * len(labels)
             stem.with_suffix(".WRD").write_text(f"0 {end} word\n")
     return folder
+
+
+# Samples: frames that end on a hop, before and after it, an utterance less
+# than half as long, and one that is short.
+SAMPLES = (9600, 9599, 9441, 6400, 4000, 3999, 1000)
+
+
+def waves(samples, dtype=torch.float32, padding=0.0, size=None):
+    """Noise that ends with a bang, and relative lengths."""
+    size = size or max(samples)
+    wavs = torch.full((len(samples), size), padding, dtype=dtype)
+    for b, n in enumerate(samples):
+        generator = torch.Generator().manual_seed(b)
+        wave = 0.01 * torch.randn(n, generator=generator)
+        wave[-2:] = 1.0
+        wavs[b, :n] = wave
+    return wavs, torch.tensor(samples) / size
+
+
+def alone(wavs, b):
+    return wavs[b : b + 1, : SAMPLES[b]], torch.ones(1)

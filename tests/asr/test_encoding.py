@@ -6,67 +6,10 @@ import pytest
 import torch
 from hyperpyyaml import load_hyperpyyaml
 from speechbrain.decoders import ctc_greedy_decode
-from speechbrain.lobes import features as stock
+from tiny_corpora import SAMPLES, alone, waves
 
 from speechbrain_ligru_fast.asr.encoding import Encoder
-from speechbrain_ligru_fast.asr.features import Fbank
 from speechbrain_ligru_fast.asr.yaml_files import compose
-from speechbrain_ligru_fast.lobe.sincnet import SincNet
-
-# Samples: frames that end on a hop, before and after it, an utterance less
-# than half as long, and one that is short.
-SAMPLES = (9600, 9599, 9441, 6400, 4000, 3999, 1000)
-
-
-def waves(samples, dtype=torch.float32, padding=0.0, size=None):
-    """Noise that ends with a bang, and relative lengths."""
-    size = size or max(samples)
-    wavs = torch.full((len(samples), size), padding, dtype=dtype)
-    for b, n in enumerate(samples):
-        generator = torch.Generator().manual_seed(b)
-        wave = 0.01 * torch.randn(n, generator=generator)
-        wave[-2:] = 1.0
-        wavs[b, :n] = wave
-    return wavs, torch.tensor(samples) / size
-
-
-def alone(wavs, b):
-    return wavs[b : b + 1, : SAMPLES[b]], torch.ones(1)
-
-
-@pytest.mark.parametrize(
-    "options",
-    [
-        {},
-        {"deltas": True},
-        {"context": True},
-        {"deltas": True, "context": True},
-    ],
-    ids=str,
-)
-def test_filter_banks(options):
-    make, theirs = Fbank(**options), stock.Fbank(**options)
-    wavs, lengths = waves(SAMPLES, padding=float("nan"))
-    features = make(wavs, lengths)
-    frames = make.shorten(torch.tensor(SAMPLES)).tolist()
-    for b, n in enumerate(frames):
-        want = theirs(alone(wavs, b)[0])
-        assert want.shape[1] == n
-        assert (features[b, :n] - want[0]).abs().max() < 1e-3  # of 100 dB
-    # Without lengths SpeechBrain's, bit by bit.
-    wavs = waves(SAMPLES)[0]
-    assert torch.equal(make(wavs), theirs(wavs))
-
-
-def test_sinc_filters():
-    net = SincNet(filters=10)
-    wavs, lengths = waves(SAMPLES, padding=float("nan"))
-    features = net(wavs, lengths)
-    for b, n in enumerate(net.shorten(torch.tensor(SAMPLES)).tolist()):
-        want = net(alone(wavs, b)[0])
-        assert want.shape[1] == n
-        assert torch.allclose(features[b, :n], want[0], atol=1e-5)
-
 
 HPARAMS = Path(__file__).parents[2] / "hparams"
 SMALL = {

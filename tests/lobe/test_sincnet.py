@@ -4,6 +4,7 @@ import math
 
 import pytest
 import torch
+from tiny_corpora import SAMPLES, alone, waves
 
 from speechbrain_ligru_fast.lobe.sincnet import SincNet
 
@@ -53,3 +54,13 @@ def test_the_filters_are_computed_in_float32():
     want = net(wave)
     with torch.autocast("cpu", torch.bfloat16):
         assert torch.equal(net(wave), want)
+
+
+def test_sinc_filters():
+    net = SincNet(filters=10)
+    wavs, lengths = waves(SAMPLES, padding=float("nan"))
+    features = net(wavs, lengths)
+    for b, n in enumerate(net.shorten(torch.tensor(SAMPLES)).tolist()):
+        want = net(alone(wavs, b)[0])
+        assert want.shape[1] == n
+        assert torch.allclose(features[b, :n], want[0], atol=1e-5)
