@@ -20,12 +20,10 @@ import pandas as pd
 from benchmarks import (
     equivalence,
     figures,
-    gpu_tables,
     recipe_tables,
     recipe_targets,
     recognisers,
     tables,
-    technology,
     upstream_tables,
 )
 from benchmarks.rows import load
@@ -37,8 +35,6 @@ TABLES = {
     **recipe_targets.TABLES,
     **recognisers.TABLES,
     **equivalence.TABLES,
-    **gpu_tables.TABLES,
-    **technology.TABLES,
     **upstream_tables.TABLES,
 }
 

@@ -1,1 +1,1 @@
-"""Verifies and measures on a GPU: ``python -m benchmarks.gpu --out DIR``."""
+"""Verifies a GPU's backends, then times its layers; see __main__.py."""

@@ -1,109 +1,298 @@
-"""Verifies the GPU backends, then measures them, in at most nine minutes.
+"""Verifies a GPU's backends, then times its layers, in at most nine minutes.
 
     python -m benchmarks.gpu --out DIR            on a machine with a GPU
     python -m benchmarks.gpu --out DIR --dry-run  the same path on a CPU
 
-What may crash or hang has a process of its own: one per backend for its
-checks, one for its figures, one per rival.
+Every backend is checked against float64 (checks.py); then what has passed is
+timed beside cuDNN's and SpeechBrain's layers (measure.py). Rows go to
+DIR/checks.csv and DIR/gpu.csv as they come, what is said to DIR/checks.txt.
+From the rows follows what ``auto`` takes on this GPU (benchmarks/order.py).
 
-Nothing is downloaded: --wheels DIR puts wheels on the path, of speechbrain,
-hyperpyyaml and ruamel.yaml (SpeechBrain's layer as a peer) and, if cuDNN's
-graph API is to be timed, of nvidia-cudnn-frontend 1.18.0. A backend that fails
-a check, or for which there was no time, is not timed: that is said, and the
-exit status is 1, as it is if any check has not passed. A peer that can't run
-or is wrong has no rows, and checks.txt says why. Rows are written to
-DIR/gpu.csv as they come, what was checked to DIR/checks.txt and
-DIR/checks.csv.
+A GPU's error spoils the process that it happens in, and a kernel that never
+ends blocks even its exit. So each piece of work has a process of its own, which
+is killed when its time is over. Run it again to go on: what the same commit has
+passed or timed on the same GPU stands. The exit status is 1 if a check has not
+passed or a process has not ended well.
 """
 
 import argparse
-import importlib.util
+import contextlib
+import json
 import logging
 import os
 import pathlib
+import platform
+import shutil
 import signal
+import subprocess
 import sys
-import tempfile
-import zipfile
+import time
+import uuid
+from importlib import metadata
+
+import pandas as pd
+import torch
+
+from benchmarks import order
+from benchmarks.gpu import checks, measure
+from benchmarks.provenance import provenance
+from speechbrain_ligru_fast.asr import results
+from speechbrain_ligru_fast.asr.provenance import describe_device
+from speechbrain_ligru_fast.backends import choose
+from speechbrain_ligru_fast.backends.spec import BACKENDS, ScanSpec
+
+# What runs a job; the command line follows.
+PROGRAM = (sys.executable, "-X", "faulthandler", "-m", "benchmarks.gpu")
+ROOT = pathlib.Path(__file__).parents[2]
+# Until which part of the time backends are verified, and first shapes timed.
+CHECKED, FIRST = 0.55, 0.85
+# Seconds that a process may take beyond its time for what it has begun, and a
+# killed one to leave the driver.
+GRACE, LEAVING = 20, 10
+# Of the time; 1 for what is not named.
+WEIGHTS = {"cuda": 4, "triton": 4, "numba": 2, "speechbrain": 2}
+# compute-sanitizer's, and the seconds for each. They are not known to be free
+# of false alarms: no backend fails by them.
+TOOLS, SANITIZED = ("memcheck", "racecheck"), 30
+# A job's exit status if its backend can't run on this machine.
+ABSENT = 3
 
 
-def parse(argv):
+def parse(words):
     """The command line."""
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks.gpu",
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--out", type=pathlib.Path, required=True)
-    parser.add_argument(
-        "--wheels", type=pathlib.Path, help="folder of wheels to import from"
-    )
-    parser.add_argument("--minutes", type=float, default=9.0)
-    parser.add_argument(
-        "--seconds", type=float, default=0.25, help="on each figure"
-    )
-    parser.add_argument(
-        "--backends", nargs="+", help="default: every one that can run"
-    )
-    parser.add_argument("--seed", type=int, help="of the inputs; default: now")
-    parser.add_argument(
-        "--commit", help="for the rows, where there is no repository"
-    )
-    parser.add_argument(
-        "--no-checks",
-        action="store_true",
-        help="measure only what an earlier run of this commit has verified",
-    )
-    parser.add_argument(
-        "--dry-run", action="store_true", help="tiny shapes on a CPU"
-    )
-    args = parser.parse_args(argv)
-    args.words = sys.argv[1:] if argv is None else list(argv)
-    if args.wheels is not None and not list(args.wheels.glob("*.whl")):
-        parser.error(f"--wheels: no wheels in {args.wheels}")
-    return args
+    add = parser.add_argument
+    add("--out", type=pathlib.Path, required=True)
+    add("--minutes", type=float, default=9.0)
+    add("--seconds", type=float, default=0.25, help="on each figure")
+    add("--backends", nargs="+", default=BACKENDS[1:], choices=BACKENDS[1:])
+    add("--seed", type=int, default=int(time.time()), help="default: now")
+    add("--commit", help="for the rows, where there is no repository")
+    add("--dry-run", action="store_true", help="tiny shapes on a CPU")
+    add("--job", type=json.loads, default={}, help=argparse.SUPPRESS)
+    return parser.parse_args(words)
 
 
-def use_wheels(folder, site):
-    """Unpacks wheels to a folder and puts that at the end of the path.
+class Job:
+    """One process's work, and the files that it shares with the others."""
 
-    At the end: what the machine has itself comes first.
+    def __init__(self, args):
+        self.device = "cpu" if args.dry_run else "cuda"
+        self.folder = args.out.resolve()
+        self.seed, self.figure = args.seed, args.seconds
+        vars(self).update(args.job)
+
+    def note(self, text):
+        """Prints a line and keeps it; processes take turns."""
+        print(text, flush=True)
+        with (self.folder / "checks.txt").open("a") as file:
+            file.write(f"{text}\n")
+
+    def row(self, name, cells):
+        """Appends a row to a file at once."""
+        results.append_row(self.folder / name, {**self.stamp, **cells})
+
+    def rows(self, name):
+        """A file's rows of this run, and of earlier ones of the same commit."""
+        path = self.folder / name
+        same = {c: self.stamp[c] for c in ("commit", "device", "driver")}
+        # Nobody knows what that was.
+        changed = same["commit"].endswith(("+", "unknown"))
+        return [
+            row
+            for row in (results.read_rows(path)[1] if path.exists() else ())
+            if row["date"] == self.stamp["date"]
+            or (same.items() <= row.items() and not changed)
+        ]
+
+    def verdicts(self, backend):
+        """What came of a backend's checks, by name."""
+        found = dict.fromkeys(checks.CHECKS, "NOT RUN")
+        for row in self.rows("checks.csv"):
+            if row["backend"] == backend:
+                found[row["check"]] = row["verdict"]
+        return found
+
+    def left(self):
+        """Seconds until its time is over."""
+        return self.until - time.monotonic()
+
+    def work(self):
+        """Does it; returns the process's exit status."""
+        try:
+            if self.name in BACKENDS:
+                choose(self.name, self.device, torch.float32, ScanSpec())
+        # A broken library may raise anything.
+        except Exception as error:
+            self.note(f"not here: {error}")
+            return ABSENT
+        self.stamp["device"] = describe_device(self.device)
+        kinds = {"check": checks.work, "measure": measure.work}
+        try:
+            kinds.get(self.kind, checks.sanitize)(self)
+        except Exception as error:
+            logging.exception(self.name)
+            self.note(f"{self.name}: {self.kind}: {error!r}")
+            return 1
+        return 0
+
+
+def guarded(command, seconds):
+    """A command's exit status; None if it was killed, with all it started.
+
+    Example
+    -------
+    >>> guarded(["sh", "-c", "exit 3"], 10)
+    3
     """
-    for wheel in sorted(folder.glob("*.whl")):
-        with zipfile.ZipFile(wheel) as archive:
-            archive.extractall(site)
-    sys.path.append(site)
-    inherited = os.environ.get("PYTHONPATH")
-    os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, (inherited, site)))
+    process = subprocess.Popen(command, start_new_session=True, cwd=ROOT)
+    try:
+        return process.wait(seconds)
+    except subprocess.TimeoutExpired:
+        return None
+    finally:
+        # Also if this process is told to end: nothing may go on without it.
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        # Stuck in the driver: nobody can wait for that.
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(LEAVING)
 
 
-# What the layers are compared with, and what that imports.
-NEEDED = ("speechbrain", "hyperpyyaml", "ruamel")
+def query(what):
+    """What nvidia-smi says of the first GPU; torch would use it."""
+    command = ["nvidia-smi", f"--query-gpu={what}", "--format=csv,noheader"]
+    done = subprocess.run(command, capture_output=True, text=True)
+    return done.stdout.split("\n")[0]
 
 
-def main(argv=None):
-    """Runs the suite; returns the exit status."""
-    args = parse(argv)
-    with tempfile.TemporaryDirectory(prefix="ligru-wheels-") as site:
-        if args.wheels is not None:
-            use_wheels(args.wheels, site)
-        missing = [x for x in NEEDED if importlib.util.find_spec(x) is None]
-        if missing:
-            print(
-                f"gpu: {', '.join(missing)}: not installed; give a folder "
-                "with their wheels: --wheels DIR",
-                file=sys.stderr,
-            )
-            return 2
-        # Only now may what the wheels hold be imported.
-        from benchmarks.gpu.suite import Suite
+class Suite(Job):
+    """Starts a process for each piece of work, within the time."""
 
-        suite = Suite(args)
-        suite.yardsticks()
-        suite.verify()
-        suite.measure()
-        suite.micro()
-        suite.report()
+    def __init__(self, args, words):
+        super().__init__(args)
+        self.begin, self.seconds = time.monotonic(), 60 * args.minutes
+        self.backends, self.words = list(args.backends), words
+        self.failed = False
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self.stamp = provenance("benchmarks.gpu", words)
+        self.stamp["commit"] = args.commit or self.stamp["commit"]
+        self.stamp |= {"driver": "", "python": platform.python_version()}
+        if self.device == "cuda":
+            self.stamp["device"] = query("name")
+            self.stamp["driver"] = query("driver_version")
+        for library in ("speechbrain", "numba", "triton", "cuda-core"):
+            with contextlib.suppress(metadata.PackageNotFoundError):
+                self.stamp[library] = metadata.version(library)
+        self.note(f"seed {self.seed}")
+
+    def start(self, kind, name, seconds, tool=(), **more):
+        """Does a job in a process of its own, whose rows share a ``run``.
+
+        Returns its exit status; None if it was killed or not begun.
+        """
+        if seconds <= 0:
+            self.note(f"{name}: {kind}: time is over, NOT RUN")
+            return None
+        self.stamp["run"] = uuid.uuid4().hex[:12]
+        job = {"kind": kind, "name": name, "stamp": self.stamp, **more}
+        job["until"] = time.monotonic() + seconds
+        words = [*self.words, "--seed", str(self.seed)]
+        command = [*tool, *PROGRAM, *words, "--job", json.dumps(job)]
+        status = guarded(command, seconds + GRACE)
+        if status not in (0, ABSENT):
+            how = "killed at its end" if status is None else f"status {status}"
+            self.note(f"{name}: {kind}: {how}")
+        return status
+
+    def turns(self, names, part):
+        """Yields each turn's name and seconds; what one leaves others have."""
+        weights = [WEIGHTS.get(name, 1) for name in names]
+        for i, name in enumerate(names):
+            left = self.begin + part * self.seconds - time.monotonic()
+            yield name, left * weights[i] / sum(weights[i:])
+
+    def verify(self):
+        """Checks every backend, each in its share of the time."""
+        for backend, seconds in self.turns(list(self.backends), CHECKED):
+            if self.start("check", backend, seconds) == ABSENT:
+                self.backends.remove(backend)
+                continue
+            found = self.verdicts(backend)
+            for name, verdict in found.items():
+                if verdict != checks.PASSED:
+                    self.note(f"{backend}: {name}: {verdict}")
+                    self.failed = True
+            if backend == "cuda" and found["small"] == checks.PASSED:
+                self.sanitize()
+
+    def sanitize(self):
+        """Notes what compute-sanitizer finds, where there is one."""
+        if self.device == "cpu" or shutil.which("compute-sanitizer") is None:
+            return
+        for tool in TOOLS:
+            log = str(self.folder / f"{tool}.txt")
+            command = ["compute-sanitizer", "--tool", tool, "--log-file", log]
+            # The driver's bindings ask for functions that it may lack.
+            command += ["--report-api-errors", "no", "--error-exitcode", "9"]
+            status = self.start("sanitize", "cuda", SANITIZED, command)
+            self.note(f"{tool}: {'nothing found' if status == 0 else log}")
+
+    def measure(self):
+        """Times what may be timed, all first shapes before any more."""
+        parts = {"speechbrain": ["speechbrain", "speechbrain-jit"]}
+        for backend in self.backends:
+            reason = checks.refusal(self.verdicts(backend))
+            if reason is None:
+                parts[backend] = measure.parts(backend)
+            else:
+                self.note(f"{backend}: NOT TIMED: {reason}")
+        fast = [name for name in parts if name not in measure.SLOW]
+        slow = [name for name in parts if name in measure.SLOW]
+        broken = set()
+        for shapes, names, part in (
+            ("first", fast + slow, FIRST), ("rest", fast, 1)
+        ):  # fmt: skip
+            for name, seconds in self.turns(names, part):
+                if name in broken:
+                    self.note(f"{name}: NOT TIMED any more")
+                elif 0 != self.start(
+                    "measure", name, seconds, parts=parts[name], shapes=shapes
+                ):
+                    broken.add(name)
+                    self.failed = True
+
+    def report(self):
+        """Notes a table of the medians; writes what ``auto`` is to take."""
+        rows = pd.DataFrame(self.rows("gpu.csv"))
+        if rows.empty:
+            return
+        numbers = [*order.CASE, "p50_ms"]
+        rows[numbers] = rows[numbers].apply(pd.to_numeric)
+        rows["layer"] = rows["model"] + " " + rows["impl"]
+        equal = rows["features"] != rows["hidden"]
+        rows.loc[equal, "layer"] += ", as many parameters"
+        key = [*measure.SHAPE, "dtype", "mode", "layer"]
+        medians = rows.drop_duplicates(key, keep="last").set_index(key)
+        self.note(f"ms:\n{medians['p50_ms'].unstack('layer').T.to_string()}")
+        if self.device == "cuda":
+            self.note(order.update(rows))
+
+
+def main(words=None):
+    """Runs the suite, or one of its jobs; returns the exit status."""
+    words = sys.argv[1:] if words is None else words
+    args = parse(words)
+    if args.job:
+        return Job(args).work()
+    suite = Suite(args, words)
+    suite.verify()
+    suite.measure()
+    suite.report()
     return 1 if suite.failed else 0
 
 

@@ -1,219 +1,355 @@
-"""Whether a backend computes the scan.
+"""Does a backend compute right on this GPU? Random scans against float64.
 
-A check is a generator: it yields each scan's failures, a list of lines, as
-soon as they are known, so that whoever runs it can stop between two scans.
+A check yields the failures of one scan after another, each a list of lines, so
+that it can stop between two of them.
 """
 
 import contextlib
+import itertools
+import time
+from functools import partial
 
 import torch
 
-from benchmarks.gpu import scans, trials
-from benchmarks.gpu.verdicts import CAPTURED
+import speechbrain_ligru_fast as fast
 from benchmarks.verify import relative_error
-from speechbrain_ligru_fast import ligru_scan
 
+BEGUN, PASSED, FAILED, STOPPED = "BEGUN", "passed", "FAILED", "STOPPED"
+# What a backend must have passed to be timed.
+NEEDED = ("small", "layers", "sizes")
+# Backends that promise to be captured in a CUDA graph.
+CAPTURED = ("cuda", "triton")
+# In a broken exchange each scan waits for seconds.
+MOST_FAILURES = 3
+# Runs of a scan, which must give the same bits.
+RUNS = 4
+# Seconds that every option, which takes most time, leaves the last check.
+LEFT = 10
+
+# What is run on a device; a CPU takes the same path in seconds.
+SIZES = {
+    "cuda": dict(
+        # H of the first scans: on an H200 the CUDA backend's two tiers.
+        small=(64, 1024),
+        # H of the scans with every option, and every how many-th of these.
+        odd=(16, 33, 100, 512, 777),
+        every=1,
+        # (H, batch, directions, steps) of larger scans.
+        large=(
+            (256, 8, 2, 50),
+            (512, 8, 2, 50),
+            (512, 64, 2, 20),
+            (1024, 24, 2, 30),
+            (2048, 16, 1, 20),
+        ),
+        # H of whole layers.
+        layer=33,
+    ),
+    "cpu": dict(
+        small=(16,), odd=(16,), every=9, large=((16, 3, 2, 5),), layer=16
+    ),
+}
+LARGE = ("hidden", "batch", "directions", "steps")
+LEAVES = ("w", "u", "h0", "ln_weight", "ln_bias")
+DTYPES = {
+    "fp32": torch.float32,
+    "bf16": torch.bfloat16,
+    "fp16": torch.float16,
+}
+# Types of the products' operands and of input and output.
+TYPES = (("fp32", "fp32"), ("bf16", "fp32"), ("bf16", "bf16"), ("fp16", "fp16"))
 # Another order of the same sums: a small multiple of the error that the
 # reference makes in the same types, and a few roundings of the operands.
-REFERENCE_ERRORS = 8
-ROUNDINGS = 8
-
-# Operands of a product that rounds float32 to TensorFloat-32.
+REFERENCE_ERRORS, ROUNDINGS = 8, 8
+# Of an operand that is rounded to TensorFloat-32.
 TF32_EPS = 2**-10
 
 
-def limit(name, reference, want, operand, tf32=False):
-    """Largest error that rounding explains.
+def small(sizes):
+    """A few steps in every tier and type: whether it computes at all."""
+    for hidden in sizes["small"]:
+        options = dict(hidden=hidden, directions=2, nonlinearity="tanh")
+        yield from ((options, types, False) for types in TYPES)
+        yield options, TYPES[0], True
+        yield options | dict(recompute=True), TYPES[1], False
+        # A decoder's step: a backend may launch it, then capture and replay.
+        yield from [(options | dict(steps=1), TYPES[1], False)] * 3
 
-    Arguments
-    ---------
-    name : str
-        Of a result.
-    reference, want : dict
-        The results in these types and in float64.
-    operand : str
-        Type of the products' operands.
-    tf32 : bool
-        Whether float32 operands are rounded.
 
-    Returns
+def large(sizes):
+    """Larger scans, LiGRU and SLiGRU, exact and with TF32."""
+    for size, layernorm in itertools.product(sizes["large"], (False, True)):
+        options = dict(layernorm=layernorm, h0=True, nonlinearity="tanh")
+        options |= dict(zip(LARGE, size))
+        for types, tf32 in ((TYPES[0], 0), (TYPES[1], 0), (TYPES[0], 1)):
+            yield options, types, bool(tf32)
+
+
+def every_option(sizes):
+    """Every option at small odd sizes; what is not multiplied takes turns."""
+    turns = (
+        sizes["odd"],
+        ("relu", "tanh", "sin", "leaky_relu"),
+        (False, False, True),
+        # Of a length that shares no factor with the others'.
+        TYPES + TYPES[1:],
+    )
+    combinations = itertools.product(
+        ({"directions": 1}, {"directions": 2}),
+        ({}, {"layernorm": True}, {"layernorm": True, "affine": True}),
+        *(({}, {name: True}) for name in ("lengths", "h0", "mask")),
+    )
+    chosen = itertools.islice(combinations, 0, None, sizes["every"])
+    for parts, *turn in zip(chosen, *map(itertools.cycle, turns)):
+        options = dict(zip(("hidden", "nonlinearity", "recompute"), turn))
+        for part in parts:
+            options |= part
+        yield options, turn[-1], False
+
+
+def allow_tf32(on):
+    """Whether float32 products may be TF32; importing SpeechBrain allows it."""
+    torch.backends.cuda.matmul.allow_tf32 = on
+    torch.backends.cudnn.allow_tf32 = on
+
+
+def draw(
+    generator, hidden, batch=3, steps=7, directions=1, layernorm=False,
+    affine=False, lengths=False, h0=False, mask=False, **options,
+):  # fmt: skip
+    """Arguments of ``ligru_scan`` on the CPU in float64, and ``grad``.
+
+    Example
     -------
-    float
+    >>> given = draw(torch.Generator(), 5, directions=2)
+    >>> given["grad"].shape
+    torch.Size([3, 7, 10])
     """
-    error = relative_error(reference[name], want[name])
-    eps = TF32_EPS if tf32 else torch.finfo(scans.DTYPES[operand]).eps
-    return REFERENCE_ERRORS * error + ROUNDINGS * eps
+    normal = partial(torch.randn, generator=generator, dtype=torch.float64)
+    rows = directions * batch
+    given = {
+        "w": normal(batch, steps, 2 * hidden),
+        "u": normal(2 * hidden, hidden) / hidden**0.5,
+        "grad": normal(batch, steps, directions * hidden),
+        "directions": directions,
+        "layernorm": layernorm,
+        **options,
+    }
+    if affine:
+        given["ln_weight"] = 1 + 0.3 * normal(2 * hidden)
+        given["ln_bias"] = 0.3 * normal(2 * hidden)
+    if h0:
+        given["h0"] = normal(rows, hidden)
+    if mask:
+        given["mask"] = (normal(rows, hidden) > -0.5).double() / 0.7
+    if lengths:
+        given["lengths"] = torch.randint(
+            0, steps + 1, (batch,), generator=generator
+        )
+    return given
 
 
-def _compare(backend, device, generator, trial):
-    """Failures of one scan, as lines."""
-    operand, io = trial.operand, trial.io
-    scans.allow_tf32(trial.tf32)
-    given = scans.draw(generator, **trial.options)
-    given = scans.rounded(given, operand, io)
-    want = scans.run(given, "reference", "cpu")
-    reference = scans.run(given, "reference", "cpu", operand, io)
+def run(given, backend, device, types=None, exact=False):
+    """Output and gradients of a scan by name, in float64 on the CPU.
+
+    Without ``types``, one of TYPES, in float64; with ``exact``, what they hold
+    in float64.
+    """
+    moved = {}
+    for name, value in given.items():
+        if torch.is_tensor(value):
+            if value.is_floating_point() and types is not None:
+                value = value.to(DTYPES[types[0 if name == "u" else 1]])
+                value = value.double() if exact else value
+            value = value.to(device)
+            if name in LEAVES:
+                value.requires_grad_()
+        moved[name] = value
+    grad = moved.pop("grad")
+    leaves = {name: moved[name] for name in LEAVES if name in moved}
+    output = fast.ligru_scan(**moved, backend=backend)
+    grads = torch.autograd.grad(output, leaves.values(), grad)
+    found = {"output": output}
+    found.update((f"grad {name}", g) for name, g in zip(leaves, grads))
+    return {name: x.detach().double().cpu() for name, x in found.items()}
+
+
+def judge(results, backend, device, types, tf32=False):
+    """What is wrong with a backend's ``results``, as lines.
+
+    These are a function of backend, device, types and exact, as ``run`` is.
+    """
+    allow_tf32(tf32)
+    eps = TF32_EPS if tf32 else torch.finfo(DTYPES[types[0]]).eps
+    want = results("reference", "cpu", types, True)
+    reference = results("reference", "cpu", types)
     try:
-        got = scans.run(given, backend, device, operand, io)
+        got, *others = (results(backend, device, types) for _ in range(RUNS))
     except Exception as error:
-        return [f"{backend}: {trial.what}: {type(error).__name__}: {error}"]
-    failures = []
+        return [repr(error)]
+    wrong = []
     for name, value in want.items():
-        most = limit(name, reference, want, operand, trial.tf32)
+        most = REFERENCE_ERRORS * relative_error(reference[name], value)
+        most += ROUNDINGS * eps
         error = relative_error(got[name], value)
         # Written so that a NaN fails.
         if not error <= most:
-            failures.append(
-                f"{backend}: {trial.what}: {name}: "
-                f"error {error:.2e} > {most:.2e}"
-            )
-    return failures
-
-
-def _compare_all(chosen, backend, device, seed):
-    generator = torch.Generator().manual_seed(seed)
-    for trial in chosen:
-        yield _compare(backend, device, generator, trial)
-
-
-def small(plan, backend, device, seed):
-    """A few steps in every tier and type: whether it computes at all.
-
-    Arguments
-    ---------
-    plan : Plan
-        What to run.
-    backend : str
-        Backend to judge.
-    device : str
-        Where it runs.
-    seed : int
-        Of the random inputs.
-
-    Yields
-    ------
-    list of str
-        Failures of each scan.
-    """
-    yield from _compare_all(trials.small(plan), backend, device, seed)
-
-
-def _poison(on):
-    """Makes uninitialised memory hold NaN."""
-    torch.utils.deterministic.fill_uninitialized_memory = True
-    torch.use_deterministic_algorithms(on, warn_only=True)
-
-
-def options(plan, backend, device, seed):
-    """Every option at small odd sizes, in every type, over NaN.
-
-    Arguments as in ``small``.
-    """
-    generator = torch.Generator().manual_seed(seed)
-    _poison(True)
-    try:
-        for trial in trials.options(plan):
-            # Where a sum is within a rounding of ReLU's kink a correct
-            # backend has another gradient: that does not happen twice.
-            kinks = "relu" in trial.options["nonlinearity"]
-            for _ in range(2 if kinks else 1):
-                wrong = _compare(backend, device, generator, trial)
-                if not wrong:
-                    break
-            yield wrong
-    finally:
-        _poison(False)
-
-
-def recompute(plan, backend, device, seed):
-    """Gates that the backward computes again; arguments as in ``small``."""
-    yield from _compare_all(trials.recompute(plan), backend, device, seed)
-
-
-def sizes(plan, backend, device, seed):
-    """Larger scans, LiGRU and SLiGRU; arguments as in ``small``."""
-    yield from _compare_all(trials.sizes(plan), backend, device, seed)
-
-
-def repeats(plan, backend, device, seed):
-    """The same scan gives the same bits; arguments as in ``small``."""
-    generator = torch.Generator().manual_seed(seed)
-    hidden, batch, directions, steps = plan.sizes[0]
-    given = scans.draw(generator, hidden, batch, steps, directions, True)
-    first = None
-    for i in range(plan.repeats):
-        found = scans.run(given, backend, device, "bf16", "fp32")
-        first = first or found
-        yield [
-            f"{backend}: repeat {i}: {name} differs"
-            for name in found
-            if not torch.equal(found[name], first[name])
-        ]
-
-
-def graph(plan, backend, device, seed):
-    """A CUDA graph of a scan replays it; arguments as in ``small``."""
-    # The other backends don't promise it.
-    if device == "cpu" or backend not in CAPTURED:
-        return
-    generator = torch.Generator().manual_seed(seed)
-    hidden, batch, directions, steps = plan.sizes[0]
-    given, other = (
-        scans.draw(generator, hidden, batch, steps, directions)
-        for _ in range(2)
-    )
-    w, u = given["w"].float().to(device), given["u"].bfloat16().to(device)
-    with torch.no_grad():
-        ligru_scan(w, u, directions=directions, backend=backend)
-        torch.cuda.synchronize()
-        captured = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(captured):
-            output = ligru_scan(w, u, directions=directions, backend=backend)
-        w.copy_(other["w"])
-        captured.replay()
-        torch.cuda.synchronize()
-        want = ligru_scan(w, u, directions=directions, backend=backend)
-        same = torch.equal(output, want)
-    yield [] if same else [f"{backend}: CUDA graph: another result"]
+            wrong.append(f"{name}: error {error:.2e} > {most:.2e}")
+        elif not all(torch.equal(other[name], got[name]) for other in others):
+            wrong.append(f"{name}: other bits in another run")
+    return wrong
 
 
 @contextlib.contextmanager
-def triton_steps(graphs=True):
-    """Makes the Triton backend launch its kernels once a step.
-
-    Arguments
-    ---------
-    graphs : bool
-        Whether it may put the launches in CUDA graphs.
-    """
-    from speechbrain_ligru_fast.backends import triton
-    from speechbrain_ligru_fast.backends.triton.plan import Device
-
-    describe, enabled = triton._describe, triton.replays.enabled
-    triton._describe = lambda device: Device(cooperative=False)
-    triton.replays.enabled = graphs
+def poisoned():
+    """Uninitialised memory holds NaN."""
+    torch.utils.deterministic.fill_uninitialized_memory = True
+    torch.use_deterministic_algorithms(True, warn_only=True)
     try:
         yield
     finally:
-        triton._describe, triton.replays.enabled = describe, enabled
+        torch.use_deterministic_algorithms(False)
 
 
-def launches(plan, backend, device, seed):
-    """Triton's launch per step, also in its own CUDA graphs.
+def scans(trials, backend, device, generator):
+    """Compares scans: their options, types and whether with TF32."""
+    for options, types, tf32 in trials(SIZES[device]):
+        # Where a sum is within a rounding of ReLU's kink a correct backend has
+        # another gradient: that does not happen twice.
+        for _ in range(2 if "relu" in options["nonlinearity"] else 1):
+            results = partial(run, draw(generator, **options))
+            with poisoned():
+                wrong = judge(results, backend, device, types, tf32)
+            if not wrong:
+                break
+        what = f"{'/'.join(types)}{', TF32' * tf32} {options}"
+        yield [f"{what}: {line}" for line in wrong]
 
-    The same kind of scan comes three times, with other data: the first is
-    launched, the second makes the graphs, the third replays them. Arguments
-    as in ``small``.
-    """
-    if backend != "triton":
+
+def layers(backend, device, generator):
+    """Whole layers, bidirectional and stacked, with lengths, in float32."""
+    hidden = SIZES[device]["layer"]
+    options = dict(hidden_size=hidden, input_shape=(3, 13, 7), num_layers=2)
+    options |= dict(nonlinearity="tanh", bidirectional=True)
+
+    def results(model, weights, x, grad, backend, device, types, exact=False):
+        layer = model(**options, backend=backend)
+        layer.load_state_dict(weights)
+        place = device, torch.float64 if exact else torch.float32
+        lengths = torch.tensor([1.0, 0.4, 0.7], device=device)
+        output, hidden = layer.to(*place)(x.to(*place), None, lengths)
+        output.backward(grad.to(*place))
+        found = {"output": output, "hidden": hidden}
+        found |= {name: p.grad for name, p in layer.named_parameters()}
+        return {n: v.detach().double().cpu() for n, v in found.items()}
+
+    for model in (fast.LiGRU, fast.SLiGRU):
+        x = torch.randn(3, 13, 7, generator=generator)
+        grad = torch.randn(3, 13, 2 * hidden, generator=generator)
+        made = partial(results, model, model(**options).state_dict(), x, grad)
+        wrong = judge(made, backend, device, TYPES[0])
+        yield [f"{model.__name__}: {line}" for line in wrong]
+
+
+def graph(backend, device, generator):
+    """A CUDA graph of a scan replays it on other data."""
+    # The other backends don't promise it.
+    if device == "cpu" or backend not in CAPTURED:
         return
-    generator = torch.Generator().manual_seed(seed)
-    for trial in trials.single_launches(plan):
-        with triton_steps():
-            yield _compare(backend, device, generator, trial)
+    hidden, batch, directions, steps = SIZES[device]["large"][0]
+    given, other = (
+        draw(generator, hidden, batch, steps, directions) for _ in range(2)
+    )
+    w, u = given["w"].float().to(device), given["u"].bfloat16().to(device)
+    scan = partial(
+        fast.ligru_scan, w, u, directions=directions, backend=backend
+    )
+    with torch.no_grad():
+        scan()
+        torch.cuda.synchronize()
+        captured = torch.cuda.CUDAGraph()
+        with torch.cuda.graph(captured):
+            output = scan()
+        w.copy_(other["w"])
+        captured.replay()
+        torch.cuda.synchronize()
+        same = torch.equal(output, scan())
+    yield [] if same else ["another result"]
 
 
+# In this order. A capture that fails leaves torch in disorder: the last.
 CHECKS = {
-    check.__name__: check
-    for check in (small, repeats, graph, sizes, recompute, launches, options)
+    "small": partial(scans, small),
+    "layers": layers,
+    "sizes": partial(scans, large),
+    "options": partial(scans, every_option),
+    "graph": graph,
 }
+
+
+def verify(name, job):
+    """Runs one check while there is time; records and returns its verdict."""
+    begin, count, failed = time.monotonic(), 0, 0
+    generator = torch.Generator().manual_seed(job.seed)
+    found = CHECKS[name](job.name, job.device, generator)
+    row = {"backend": job.name, "check": name, "verdict": BEGUN}
+    # What stands if this process dies.
+    job.row("checks.csv", row)
+    while failed < MOST_FAILURES:
+        if job.left() < (LEFT if name == "options" else 0):
+            row["verdict"] = STOPPED
+            break
+        try:
+            wrong = next(found, None)
+        # The backend's fault, or what it has left of the device.
+        except Exception as error:
+            wrong = [repr(error)]
+        if wrong is None:
+            row["verdict"] = PASSED
+            break
+        for line in wrong:
+            job.note(f"FAILED {job.name}: {name}: {line}")
+        count += 1
+        failed += bool(wrong)
+    row["verdict"] = FAILED if failed else row["verdict"]
+    row |= {"runs": count, "failures": failed}
+    row["seconds"] = round(time.monotonic() - begin, 1)
+    job.note(", ".join(f"{key} {value}" for key, value in row.items()))
+    job.row("checks.csv", row)
+    return row["verdict"]
+
+
+def work(job):
+    """Runs the checks that have not passed."""
+    verdicts = job.verdicts(job.name)
+    for name in CHECKS:
+        if verdicts[name] != PASSED:
+            verdicts[name] = verify(name, job)
+        # Nothing else can pass then, and each scan may wait for seconds.
+        if verdicts["small"] != PASSED:
+            break
+
+
+def sanitize(job):
+    """A few scans, for a tool to watch."""
+    generator = torch.Generator().manual_seed(job.seed)
+    for layernorm, types in itertools.product((False, True), TYPES[:2]):
+        given = draw(generator, 64, 3, 4, 2, layernorm, lengths=True)
+        run(given, job.name, job.device, types)
+
+
+def refusal(verdicts):
+    """Why a backend with these verdicts is not to be timed, or None.
+
+    Example
+    -------
+    >>> refusal(dict.fromkeys(CHECKS, PASSED) | {"options": STOPPED})
+    >>> refusal(dict.fromkeys(CHECKS, PASSED) | {"options": FAILED})
+    'options FAILED'
+    """
+    for name, verdict in verdicts.items():
+        # Nothing that is timed rests on a graph.
+        failed = verdict in (BEGUN, FAILED) and name != "graph"
+        if failed or (verdict != PASSED and name in NEEDED):
+            return f"{name} {verdict}"
+    return None

@@ -1,248 +1,253 @@
-"""Times layers and scans of one implementation beside the yardsticks.
+"""How fast are the layers on this GPU? Ours beside cuDNN's and SpeechBrain's.
 
-cuDNN's LSTM and GRU take turns with it in the same process; one row per
-figure.
+In each process cuDNN's LSTM and GRU, of as many units and of as many
+parameters, take turns with what is timed there.
 """
 
+import itertools
+import random
+import time
+from dataclasses import replace
+
+import numpy as np
+import speechbrain.nnet.RNN as stock
 import torch
 
-from benchmarks.cases import LIGRU_MODELS, TORCH_MODELS
-from benchmarks.gpu import cases, kernels, scans, trials
-from benchmarks.gpu.clock import Clock
-from benchmarks.gpu.layer import build, columns, training_step
-from benchmarks.gpu.presence import require
-from benchmarks.impls import RECOMPUTE, warmup_calls
-from speechbrain_ligru_fast import ligru_scan
-from speechbrain_ligru_fast.backends import choose
-from speechbrain_ligru_fast.backends.rows import previous_hidden
-from speechbrain_ligru_fast.backends.spec import BACKENDS, ScanSpec
+import speechbrain_ligru_fast as fast
+from benchmarks.cases import LIGRU_MODELS, TORCH_MODELS, Case, parameters
+from benchmarks.gpu.checks import allow_tf32
 
-# (name of the figure's type, autocast dtype or None, whether TF32 is on)
+# (name of the figure's type, autocast's or None, whether TF32 is on)
 PRECISIONS = (
     ("bf16", torch.bfloat16, False),
     ("fp16", torch.float16, False),
     ("tf32", None, True),
     ("fp32", None, False),
 )
-# One launch or more a step: on few layers, in few types.
+# Loops that launch kernels each step: on few layers, in few types.
 SLOW = ("torchscript", "reference", "speechbrain", "speechbrain-jit")
+# After a backend's name: its backward computes the gates again.
+RECOMPUTE = "-recompute"
+# TorchScript specialises itself on the first calls.
+WARMUPS = 3
+# Each round times every call twice.
+LEAST_ROUNDS, MOST_ROUNDS = 2, 15
+
+# SpeechBrain's TIMIT layer; a decoder's step, which goes on from a state; and
+# a LibriSpeech layer.
+BASE = Case("LiGRU", 512, 512, 8, 1000, directions=2)
+DECODER = replace(BASE, steps=1, directions=1, with_hx=True)
+LARGE = replace(BASE, hidden=1024, features=1024, batch=24)
+GRID = [
+    Case("LiGRU", hidden, hidden, rows // directions, steps, directions)
+    for steps, hidden, rows, directions in itertools.product(
+        (1000, 250), (512, 1024, 256, 2048), (16, 48, 128), (2, 1)
+    )
+]
+TINY = Case("LiGRU", 16, 16, 3, 6, directions=2)
+# Fast backends time the first shapes, then, when all have, the rest. A CPU
+# takes the same path in seconds.
+SHAPES = {
+    "cuda": dict(
+        first=(BASE, DECODER, LARGE),
+        rest=[case for case in GRID if case not in (BASE, LARGE)],
+    ),
+    "cpu": dict(
+        first=(TINY,),
+        rest=(replace(TINY, steps=1, directions=1, with_hx=True),),
+    ),
+}
+# What names a shape in a row, whatever is timed on it.
+SHAPE = ("features", "directions", "batch", "steps")
 
 
-def implementations(case, names, device, dtype):
-    """Names of what is to run a layer.
+def of_equal_size(case, model):
+    """cuDNN's layer with as many parameters as a LiGRU, to multiples of 16.
 
-    Arguments
-    ---------
-    case : Case
-        The layer.
-    names : list of str
-        What is measured in this process.
-    device : str
-        Where to run.
-    dtype : torch.dtype | None
-        Of autocast.
-
-    Returns
+    Example
     -------
-    list of str
-        ``auto`` among them where it takes what is measured here, for a
-        single step: that need not be any backend's, see single.py.
+    >>> of_equal_size(BASE, "LSTM").hidden, of_equal_size(BASE, "GRU").hidden
+    (192, 240)
     """
-    if case.model in TORCH_MODELS:
-        return ["torch"]
-    if case.steps > 1:
-        return list(names)
-    spec = ScanSpec("relu", case.directions, case.model == "SLiGRU")
-    chosen = choose("auto", device, dtype or torch.float32, spec, case.steps)
-    taken = chosen.__name__.rpartition(".")[2] in names
-    return [*(["auto"] if taken else []), *names]
-
-
-def _wanted(impl, precision, mode):
-    """Whether a figure is made: slow ones and variants only in a few."""
-    if impl.endswith(RECOMPUTE):
-        return precision == "bf16" and mode == "train"
-    return impl not in SLOW or precision in ("bf16", "fp32")
-
-
-def layers(group, names, device, clock, note, precisions=PRECISIONS):
-    """Yields a row per layer, implementation, type and mode.
-
-    What has the same type and mode is timed in turn.
-
-    Arguments
-    ---------
-    group : list of Case
-        Layers of one shape; their dtype and mode are not looked at.
-    names : list of str
-        Implementations of a LiGRU to time.
-    device : str
-        Where to run.
-    clock : Clock
-        Times calls.
-    note : callable
-        Takes the reason why something has no row.
-    precisions : tuple
-        As ``PRECISIONS``.
-    """
-    for name, dtype, tf32 in precisions:
-        for mode in ("infer", "train"):
-            scans.allow_tf32(tf32)
-            calls = {}
-            for case in group:
-                for impl in implementations(case, names, device, dtype):
-                    if not _wanted(impl, name, mode):
-                        continue
-                    try:
-                        layer = build(impl, case, device)
-                        layer.train(mode == "train")
-                        call = training_step(layer, case, device, mode, dtype)
-                        clock.warm(call, warmup_calls(impl))
-                        calls[case, impl] = call
-                    # One that can't run, or has no memory, must not end the
-                    # others.
-                    except Exception as error:
-                        note(f"no row: {impl} {name} {case.name}: {error!r}")
-                        scans.expect_usable(device)
-            try:
-                measured = clock.interleave(calls)
-            except Exception as error:
-                note(f"no rows: {name} {group[0].name}, {mode}: {error!r}")
-                scans.expect_usable(device)
-                continue
-            for (case, impl), figures in measured.items():
-                yield columns(case, impl, name, mode, "layer", figures)
-
-
-def recurrences(case, impl, device, clock, note, precisions=PRECISIONS):
-    """Yields a row per type and mode of a backend's recurrence.
-
-    ``infer`` is the forward, ``backward`` the backend's own part of the
-    backward, both the recurrence alone; ``gradients`` is the operator's whole
-    backward: what each step started from, the recurrence, the sum of the
-    directions, and U's gradient, a GEMM over all steps.
-
-    Arguments
-    ---------
-    case : Case
-        A LiGRU or SLiGRU.
-    impl : str
-        A backend.
-    device, clock, note, precisions
-        As in ``layers``.
-    """
-    generator = torch.Generator().manual_seed(1)
-    w = torch.randn(
-        case.batch, case.steps, 2 * case.hidden, generator=generator
-    ).to(device)
-    u = torch.randn(2 * case.hidden, case.hidden, generator=generator)
-    u = (u / case.hidden**0.5).to(device)
-    for name, dtype, tf32 in precisions:
-        scans.allow_tf32(tf32)
-        operand = u.to(dtype or torch.float32)
-        try:
-            for mode, call in scan_calls(case, impl, w, operand):
-                measured = clock(call, queued=True)
-                yield columns(case, impl, name, mode, "scan", measured)
-        except Exception as error:
-            note(f"no row: {impl} {name} {case.name}, scan: {error!r}")
-            scans.expect_usable(device)
-
-
-def scan_calls(case, impl, w, u):
-    """Yields (mode, call) of a scan; see ``recurrences``.
-
-    Arguments
-    ---------
-    case : Case
-        Says how many directions, and LayerNorm or not.
-    impl : str
-        A backend.
-    w, u : Tensor
-        As of ``ligru_scan``.
-    """
-    layernorm = case.model == "SLiGRU"
-    spec = ScanSpec("relu", case.directions, layernorm)
-
-    def scan(u):
-        return ligru_scan(
-            w,
-            u,
-            directions=case.directions,
-            layernorm=layernorm,
-            backend=impl,
-        )
-
-    yield "infer", torch.no_grad()(lambda: scan(u))
-    module = choose(impl, w.device.type, u.dtype, spec, case.steps)
-    with torch.no_grad():
-        output, *saved = module.scan_forward(
-            spec, w, u, None, None, None, None, None, True
-        )
-        previous = previous_hidden(output, None, case.directions, None)
-        grad = torch.randn_like(output)
-    yield (
-        "backward",
-        torch.no_grad()(
-            lambda: module.scan_backward(
-                spec, grad, previous, *saved, u, None, None, None
-            )
+    return min(
+        (
+            replace(case, model=model, hidden=hidden)
+            for hidden in range(16, 2 * case.hidden, 16)
         ),
-    )
-    leaf = u.clone().requires_grad_()
-    output = scan(leaf)
-    yield (
-        "gradients",
-        lambda: torch.autograd.grad(output, leaf, grad, retain_graph=True),
+        key=lambda peer: abs(parameters(peer) - parameters(case)),
     )
 
 
-def _rows(child, groups, clock):
-    """Yields what the job asks for, the most telling first."""
-    job = child.job
-    precisions = PRECISIONS
-    if job.device == "cpu":
-        precisions = precisions[:1] + precisions[-1:]
-    for group in groups:
-        # The recurrences first: their figures are the target's.
-        for case in group:
-            if case.model in LIGRU_MODELS and _fast(job.name):
-                yield from recurrences(
-                    case, job.name, job.device, clock, child.note, precisions
-                )
-        yield from layers(
-            group, job.parts, job.device, clock, child.note, precisions
+def parts(backend):
+    """What is timed of a backend."""
+    return [backend, *([] if backend in SLOW else [backend + RECOMPUTE])]
+
+
+def wanted(parts, dtype, mode):
+    """Which of the implementations are timed in a type and mode."""
+    for impl in parts:
+        if impl.endswith(RECOMPUTE) and (dtype, mode) != ("bf16", "train"):
+            continue
+        if impl not in SLOW or dtype in ("bf16", "fp32"):
+            yield impl
+
+
+def timed(shape, impls):
+    """What is timed in turn on a shape: pairs of a case and what runs it."""
+    for model in TORCH_MODELS:
+        yield replace(shape, model=model), "torch"
+        yield of_equal_size(shape, model), "torch"
+    # A step's own way of ``auto``, which is no backend.
+    more = ["auto"] if shape.steps == 1 else []
+    for impl, model in itertools.product([*impls, *more], LIGRU_MODELS):
+        yield replace(shape, model=model), impl
+
+
+def build(case, impl, device):
+    """A layer in float32."""
+    if impl == "torch":
+        sizes, options = (case.features, case.hidden), {"batch_first": True}
+        make = getattr(torch.nn, case.model)
+    else:
+        sizes, options = (case.hidden, case.input_shape), {}
+        make = getattr(
+            stock if impl.startswith("speechbrain") else fast, case.model
         )
+    if make.__module__.startswith("speechbrain_ligru_fast"):
+        options["backend"] = impl.removesuffix(RECOMPUTE)
+        options["recompute"] = impl.endswith(RECOMPUTE)
+    layer = make(*sizes, bidirectional=case.bidirectional, **options)
+    layer.to(device)
+    return torch.jit.script(layer) if impl == "speechbrain-jit" else layer
 
 
-def _fast(name):
-    return name in BACKENDS and name not in SLOW
+def prepared(case, impl, device, dtype, mode):
+    """A call that runs a layer on random input, and has run a few times."""
+    layer = build(case, impl, device).train(mode == "train")
+    directions, batch, hidden = case.directions, case.batch, case.hidden
+    given = [torch.randn(case.input_shape, device=device)]
+    grad = torch.randn(batch, case.steps, directions * hidden, device=device)
+    if case.with_hx:
+        state = torch.randn(directions, batch, hidden, device=device)
+        given.append((state, state) if case.model == "LSTM" else state)
+
+    def call():
+        with (
+            torch.set_grad_enabled(mode == "train"),
+            torch.autocast(device, dtype, dtype is not None),
+        ):
+            output = layer(*given)[0]
+        if mode == "train":
+            layer.zero_grad(set_to_none=True)
+            output.backward(grad.to(output.dtype))
+        return output
+
+    for _ in range(WARMUPS):
+        call()
+    return call
 
 
-def work(child):
-    """Times the job's implementations, until its time is over.
+def milliseconds(call, device):
+    """One call's time, on a GPU between its own events."""
+    if device == "cpu":
+        begin = time.perf_counter()
+        call()
+        return 1000 * (time.perf_counter() - begin)
+    begin, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
+    begin.record()
+    call()
+    end.record()
+    end.synchronize()
+    return begin.elapsed_time(end)
 
-    Arguments
-    ---------
-    child : Child
-        The process; its job's parts are names of implementations.
+
+def peak(call, device):
+    """MiB that a call adds to what is held; on a CPU nobody counts."""
+    if device == "cpu":
+        return ""
+    torch.cuda.synchronize()
+    torch.cuda.reset_peak_memory_stats()
+    before = torch.cuda.memory_allocated()
+    call()
+    return round((torch.cuda.max_memory_allocated() - before) / 2**20, 1)
+
+
+def interleave(calls, seconds, device):
+    """Times warm calls: each round runs them A B .. B A, in another order.
+
+    What slows the machine down, or drifts, then meets all of them alike.
+
+    Returns key -> list of milliseconds; ``seconds`` are for each of the calls.
     """
-    job, plan = child.job, child.job.plan
-    if job.name in BACKENDS:
-        require(job.name, job.device)
-    chosen = {
-        "first": plan.cases[: plan.first],
-        "rest": plan.cases[plan.first :],
-        "slow": plan.slow,
-    }[job.shapes]
-    if job.name == "cuda" and job.shapes == "first":
-        kernels.prepare(trials.timed(chosen), job.device, child.note)
-    clock = Clock(job.device, job.figure)
-    for row in _rows(child, cases.by_shape(chosen), clock):
-        child.row("gpu.csv", row)
-        if child.left() < 0:
-            child.note(
-                f"{job.name}: time is over: "
-                f"what follows of the {job.shapes} cases has no rows"
+    times = {key: [] for key in calls}
+    order, shuffle = list(calls), random.Random(1234).shuffle
+    begin = time.perf_counter()
+    for done in range(MOST_ROUNDS):
+        spent = time.perf_counter() - begin
+        if done >= LEAST_ROUNDS and spent > seconds * len(calls):
+            break
+        shuffle(order)
+        for key in (*order, *reversed(order)):
+            times[key].append(milliseconds(calls[key], device))
+    return times
+
+
+def expect_usable(device):
+    """Raises if an error has spoilt the device for the whole process."""
+    if device == "cuda":
+        torch.cuda.synchronize()
+
+
+def figures(shape, impls, precision, mode, job):
+    """Yields a row per layer and implementation of one type and mode."""
+    name, dtype, tf32 = precision
+    allow_tf32(tf32)
+    calls = {}
+    for case, impl in timed(shape, impls):
+        try:
+            call = prepared(case, impl, job.device, dtype, mode)
+            calls[case, impl] = call, peak(call, job.device)
+        # One that can't run, or has no memory, must not end the others.
+        except Exception as error:
+            job.note(f"no row: {impl} {name} {mode} {case.name}: {error!r}")
+            expect_usable(job.device)
+    times = interleave(
+        {key: call for key, (call, _) in calls.items()}, job.figure, job.device
+    )
+    for (case, impl), found in times.items():
+        row = {"model": case.model, "impl": impl, "op": "layer", "layers": 1}
+        row |= {c: getattr(case, c) for c in (*SHAPE, "hidden", "with_hx")}
+        row |= {"dtype": name, "mode": mode}
+        row |= {
+            f"p{q}_ms": round(float(np.percentile(found, q)), 4)
+            for q in (20, 50, 80)
+        }
+        row["peak_mb"] = calls[case, impl][1]
+        row["us_per_step"] = round(1000 * row["p50_ms"] / case.steps, 4)
+        yield row
+
+
+def work(job):
+    """Times the job's parts on its shapes until its time is over.
+
+    What an earlier run of this commit has timed on this GPU stands.
+    """
+    columns = ("impl", *SHAPE, "dtype", "mode")
+    done = {tuple(row[c] for c in columns) for row in job.rows("gpu.csv")}
+    # On a CPU those that it has.
+    precisions = PRECISIONS[:: 1 if job.device == "cuda" else 3]
+    for shape, precision, mode in itertools.product(
+        SHAPES[job.device][job.shapes], precisions, ("infer", "train")
+    ):
+        impls = list(wanted(job.parts, precision[0], mode))
+        size = [str(getattr(shape, column)) for column in SHAPE]
+        if {(impl, *size, precision[0], mode) for impl in impls} <= done:
+            continue
+        if job.left() < 0:
+            job.note(
+                f"{job.name}: time is over: what follows of the {job.shapes} "
+                "shapes has no rows"
             )
             return
+        for row in figures(shape, impls, precision, mode, job):
+            job.row("gpu.csv", row)

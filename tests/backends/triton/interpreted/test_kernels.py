@@ -1,6 +1,5 @@
 """Both kernels in Triton's interpreter against the reference backend."""
 
-import dataclasses
 import itertools
 
 import pytest
@@ -11,8 +10,6 @@ import twins
 from fake_graphs import FakeCuda, Kernel
 from machine import Machine
 
-from benchmarks.gpu import cases
-from benchmarks.gpu import checks as suite
 from speechbrain_ligru_fast import backends, ligru_scan
 from speechbrain_ligru_fast.backends import triton
 from speechbrain_ligru_fast.backends.spec import NONLINEARITIES, ScanSpec
@@ -189,15 +186,3 @@ def test_step_by_step_in_a_graph(layernorm, monkeypatch):
         given["w"] = given["w"].roll(turn, 1)
         check(spec, given, MODES["step by step"])
     assert cuda.log.count("capture") == 2
-
-
-def test_the_gpu_suite_checks_launches_per_step(monkeypatch):
-    """Its comparison passes, and fails once a launch is missing."""
-    plan = dataclasses.replace(cases.DRY, sizes=((18, 2, 2, 3),))
-    assert list(suite.launches(plan, "triton", "cpu", 1)) == [[]] * 6
-    phases = triton._phases
-    monkeypatch.setattr(
-        triton, "_phases", lambda *how: phases(*how)[: 1 - how[1] or 1]
-    )
-    failures = sum(suite.launches(plan, "triton", "cpu", 1), [])
-    assert failures and all("layernorm True" in line for line in failures)

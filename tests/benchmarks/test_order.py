@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 import torch
 
-from benchmarks.order import order
+from benchmarks.order import order, update
 from speechbrain_ligru_fast import backends
 from speechbrain_ligru_fast.backends.auto import COLUMNS, TABLE, gpu_order
 from speechbrain_ligru_fast.backends.spec import BACKENDS, ScanSpec
@@ -138,3 +138,19 @@ def test_rows_of_a_cpu_are_left_out():
     cpu = rows(numba=(1, 1), torchscript=(2, 2))
     cpu["driver"] = None
     assert order(cpu).empty
+
+
+def test_other_gpus_stay_in_the_table(table):
+    """And nothing is lost to rows of a CPU."""
+    cpu = rows(numba=(1, 1))
+    cpu["driver"] = ""
+    before = pd.read_csv(table)
+    assert "0 new rows" in update(cpu, table)
+    assert pd.read_csv(table).equals(before)
+    update(rows(cuda=(1, 1)).assign(device="GPU B"), table)
+    found = pd.read_csv(table)
+    assert found.iloc[:-1].equals(before)
+    assert found.iloc[-1].tolist() == ["GPU B", "LiGRU", "bf16", "cuda", 1.0]
+    update(rows(cuda=(1, 1), triton=(3, 3)), table)
+    found = pd.read_csv(table).set_index("device").loc["GPU A"]
+    assert found["backend"].tolist() == ["cuda", "triton"]
