@@ -3,7 +3,7 @@
 import functools
 import shlex
 
-from speechbrain_ligru_fast.asr.options import run_options
+from speechbrain.utils.run_opts import RunOptions
 
 # Options that name a run or who computes it, but not what is trained.
 _NAMING = ("--seed", "--output_folder", "--results_csv", "--rnn_class")
@@ -67,7 +67,8 @@ def parse(command):
 
 @functools.cache
 def _flags():
-    return {name for name, words in run_options().items() if words == 0}
+    actions = RunOptions._create_parser()._actions
+    return {x for a in actions if a.nargs == 0 for x in a.option_strings}
 
 
 def option(command, name):

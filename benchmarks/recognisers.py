@@ -9,7 +9,6 @@ from benchmarks import comparison
 from benchmarks.recipe_targets import AN4, MIN_SEEDS, is_lm, systems
 from benchmarks.rows import where
 from benchmarks.tables import NOTHING, markdown
-from speechbrain_ligru_fast.asr.yaml_files import compose
 
 _HPARAMS = pathlib.Path(__file__).resolve().parent.parent / "hparams"
 _HEADER = (
@@ -88,7 +87,8 @@ def _searches(without, with_lm):
 
 def _defaults(recipe):
     """What the recipe's YAML says where a command doesn't."""
-    tree = ruamel.yaml.YAML().load(compose(_HPARAMS / f"{recipe}.yaml"))
+    path = _HPARAMS / f"{recipe}.yaml"
+    tree = ruamel.yaml.YAML().load(path.read_text("utf-8"))
     return dict(tree)
 
 

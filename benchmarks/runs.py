@@ -12,11 +12,14 @@ from hyperpyyaml import resolve_references
 from benchmarks import options
 from benchmarks.commands import option
 from benchmarks.rows import where
-from speechbrain_ligru_fast.asr.config import parse
+from speechbrain_ligru_fast.asr.config import changed, parse
 from speechbrain_ligru_fast.asr.corpora.manifest import as_list
+from speechbrain_ligru_fast.asr.fingerprint import (
+    name_settings,
+    read_settings,
+)
 from speechbrain_ligru_fast.asr.provenance import describe_device
 from speechbrain_ligru_fast.asr.results import name_lm
-from speechbrain_ligru_fast.asr.settings import fingerprint
 
 _FAST, _STOCK = "speechbrain_ligru_fast", "speechbrain.nnet.RNN"
 _PADDED = f"{_FAST}.asr.padded"
@@ -45,7 +48,7 @@ class Run:
         Key of SYSTEMS.
     seed : int
     settings : str
-        See speechbrain_ligru_fast.asr.settings.
+        See speechbrain_ligru_fast.asr.fingerprint.
     arguments : tuple of str
         Of train.py, less its output folder.
     splits : tuple of str
@@ -137,7 +140,8 @@ def plan(args, rest):
 
 def _run(system, seed, arguments, trained_as=None):
     _, document, run_opts, overrides = parse(list(arguments))
-    settings = fingerprint(document, overrides, run_opts)
+    written = changed(document, overrides)
+    settings = name_settings(read_settings(written, run_opts))
     tree = ruamel.yaml.YAML().load(resolve_references(document, overrides))
     return Run(
         system,

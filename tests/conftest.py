@@ -11,6 +11,7 @@ import tiny_corpora
 import torch
 import twins
 from speechbrain.utils.importutils import LazyModule
+from tiny_systems import tiny
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -114,8 +115,7 @@ def recipe_runner(monkeypatch):
 
     def run(script, yaml, *arguments):
         path = root / "recipes" / script
-        yaml = root / "tests" / "hparams" / yaml
-        command = [str(path), str(yaml), *map(str, arguments)]
+        command = [str(path), str(tiny(yaml)), *map(str, arguments)]
         # SpeechBrain replaces the hook for the rest of the process.
         monkeypatch.setattr(sys, "excepthook", sys.excepthook)
         monkeypatch.setattr(sys, "argv", command)

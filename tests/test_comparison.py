@@ -12,6 +12,7 @@ import pytest
 import ruamel.yaml
 import tiny_corpora
 from result_rows import rows_file
+from tiny_systems import tiny
 
 from benchmarks import (
     commands,
@@ -28,12 +29,10 @@ from speechbrain_ligru_fast.asr.provenance import (
     describe_device,
 )
 from speechbrain_ligru_fast.asr.results import append_row, read_rows
-from speechbrain_ligru_fast.asr.yaml_files import compose
 
 ROOT = Path(__file__).parent.parent
-HPARAMS = ROOT / "tests" / "hparams"
-TIMIT = HPARAMS / "tiny_timit.yaml"
-LIBRISPEECH = HPARAMS / "tiny_librispeech.yaml"
+TIMIT = tiny("tiny_timit.yaml")
+LIBRISPEECH = tiny("tiny_librispeech.yaml")
 # Stands for a recipe's YAML, which a plan parses several times in seconds.
 KEYS = """\
 seed: 1
@@ -73,8 +72,8 @@ def keys_file(folder, keys=KEYS):
 def test_the_recipes_have_the_keys(path, keys, tmp_path):
     """And plan the same run, but for its settings."""
     read = ruamel.yaml.YAML().load
-    assert set(read(keys)) <= set(read(compose(path)))
-    assert ("test_splits" in read(compose(path))) == ("test_splits" in keys)
+    assert set(read(keys)) <= set(read(path.read_text()))
+    assert ("test_splits" in read(path.read_text())) == ("test_splits" in keys)
     options = ["--lm_folder", "lm", "--beam_size=3", "--device=cuda:1"]
     want, got = (
         planned(tmp_path, *options, yaml=yaml)

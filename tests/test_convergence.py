@@ -1,11 +1,11 @@
 """Losses of a training with our layer beside those with SpeechBrain's."""
 
 import sys
-from pathlib import Path
 
 import pytest
 import tiny_corpora
 import torch
+from tiny_systems import tiny
 
 from benchmarks import convergence
 from speechbrain_ligru_fast.asr.results import read_rows
@@ -14,8 +14,7 @@ from speechbrain_ligru_fast.asr.results import read_rows
 @pytest.fixture
 def train(monkeypatch, tmp_path):
     """Trains the tiny system; returns the rows by layer and type."""
-    system = Path(__file__).parent / "hparams" / "tiny_timit.yaml"
-    monkeypatch.setattr(convergence, "SYSTEM", system)
+    monkeypatch.setattr(convergence, "SYSTEM", tiny("tiny_timit.yaml"))
     # SpeechBrain replaces the hook for the rest of the process.
     monkeypatch.setattr(sys, "excepthook", sys.excepthook)
     corpus = tiny_corpora.make_timit(tmp_path / "corpus")

@@ -7,12 +7,13 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+from tiny_systems import tiny
 
 from benchmarks import kills, resumption
 from speechbrain_ligru_fast.asr.results import read_rows
 
 ROOT = Path(__file__).parent.parent
-YAML = ROOT / "tests" / "hparams" / "tiny_timit.yaml"
+YAML = tiny("tiny_timit.yaml")
 
 # A recipe in SpeechBrain's words: 4 epochs of 3 batches and a checkpoint after
 # each. Told to forget, it loses an epoch's loss; told to ignore, it begins anew

@@ -21,8 +21,8 @@ from speechbrain.inference.ASR import EncoderDecoderASR
 from speechbrain.lobes.models.RNNLM import RNNLM
 from speechbrain.tokenizers.SentencePiece import SentencePiece
 from speechbrain.utils.checkpoints import Checkpointer
+from tiny_systems import HPARAMS, tiny
 
-from benchmarks import alignments
 from benchmarks import streaming as streaming_benchmark
 from speechbrain_ligru_fast.asr.metrics import ErrorRate
 from speechbrain_ligru_fast.asr.text import read_texts
@@ -32,7 +32,6 @@ from speechbrain_ligru_fast.deploy.streaming import StreamingRecognizer
 from speechbrain_ligru_fast.lobe.sincnet import SincNet
 
 ROOT = Path(__file__).parent.parent
-HPARAMS = ROOT / "tests" / "hparams"
 QUIET = ["--device", "cpu", "--noprogressbar", "--backend", "torchscript"]
 
 
@@ -77,7 +76,7 @@ def test_librispeech_killed_and_resumed(
 
     # Enough epochs not to end before the kill; as many threads as here, for
     # sums depend on them in the last bit.
-    command = [sys.executable, "train.py", HPARAMS / "tiny_librispeech.yaml"]
+    command = [sys.executable, "train.py", tiny("tiny_librispeech.yaml")]
     process = subprocess.Popen(
         [*map(str, [*command, *arguments]), "--number_of_epochs", "1000"],
         cwd=ROOT / "recipes" / "LibriSpeech",
@@ -181,8 +180,8 @@ def test_librispeech_killed_and_resumed(
     test = f"test-tiny_lm_{row['settings']}_{row['test_manifest']}"
     assert (folder / f"wer_{test}.txt").exists()
     assert (folder / f"cer_{test}.txt").exists()
-    texts = alignments.read_texts(folder / f"texts_{test}.csv")
-    assert {name: said for name, said, _ in texts} == references
+    texts = rows_of(folder / f"texts_{test}.csv")
+    assert {row["id"]: row["reference"] for row in texts} == references
     recognizer = EncoderDecoderASR.from_hparams(
         source=str(folder / "export_rnnlm"), run_opts={"device": "cpu"}
     )
@@ -296,8 +295,8 @@ def test_annotations_of_ones_own(recipe, librispeech, tmp_path):
     recipe(*command, "--test_annotations", mine)
     (row,) = rows_of(folder / "results.csv")
     assert row["split"] == "mine" and "{mine: .." in row["command"]
-    texts = alignments.read_texts(next(folder.glob("texts_mine_*.csv")))
-    assert [said for _, said, _ in texts] == ["FOUR ONE"]
+    (text,) = rows_of(next(folder.glob("texts_mine_*.csv")))
+    assert text["reference"] == "FOUR ONE"
     train = read_texts(folder / "save" / "train.json", "wrd")
     assert len(train) == 12
     assert {*" ".join(train.values()).split()} <= {*tiny_corpora.WORDS}
@@ -377,7 +376,7 @@ def test_sincnet(recipe, request, corpus, tmp_path, capsys):
         ],
     }[corpus]
     script = {"timit": "TIMIT", "librispeech": "LibriSpeech"}[corpus]
-    yaml = HPARAMS / f"../../hparams/{corpus}/ligru_fast_sincnet.yaml"
+    yaml = HPARAMS / f"{corpus}/ligru_fast_sincnet.yaml"
     folder = tmp_path / "asr"
     recipe(
         f"{script}/train.py",

@@ -3,10 +3,13 @@
 import shutil
 from pathlib import Path
 
+import torch
+
 from speechbrain_ligru_fast.asr.lm import check_tokenizer
 from speechbrain_ligru_fast.asr.results import name_lm, name_test
 from speechbrain_ligru_fast.asr.tokenizer import check_special
 from speechbrain_ligru_fast.asr.train_logger import check_logger
+from speechbrain_ligru_fast.deploy.audio import shortest_input
 
 
 def check_before(hparams):
@@ -30,20 +33,19 @@ def check_before(hparams):
     check_tokenizer(hparams["lm_folder"], hparams["tokenizer_file"])
     tokenizer = hparams["tokenizer"]
     check_special(tokenizer, hparams, "blank_index", "bos_index", "eos_index")
-    only, epochs = (
-        hparams["number_of_ctc_only_epochs"],
-        hparams["number_of_epochs"],
-    )
-    if only >= epochs:
+    only = hparams["number_of_ctc_only_epochs"]
+    if only >= hparams["number_of_epochs"]:
         raise ValueError(
             f"number_of_ctc_only_epochs={only} leaves no epoch of "
-            f"number_of_epochs={epochs} to train the decoder in"
+            f"number_of_epochs={hparams['number_of_epochs']} to train the "
+            "decoder in"
         )
     if hparams["metric"] not in ("WER", "PER"):
         raise ValueError(
             f"metric must be WER or PER, got {hparams['metric']!r}"
         )
-    _check_space(hparams)
+    if hparams["trains_in_folder"]:
+        _check_space(hparams)
 
 
 # A checkpoint has the weights and, with most optimisers, two more numbers
@@ -52,8 +54,6 @@ _COPIES = 2 * 3 + 1
 
 
 def _check_space(hparams):
-    if not hparams["trains_in_folder"]:
-        return
     parameters = hparams["model"].parameters()
     need = _COPIES * sum(p.numel() * p.element_size() for p in parameters)
     folder = Path(hparams["output_folder"])
@@ -80,7 +80,7 @@ def check_files(hparams, manifests):
     ValueError
         Naming the test set.
     """
-    lm, settings = name_lm(hparams["lm_folder"]), hparams["settings"]
+    lm, settings = name_lm(hparams["lm_folder"]), hparams["fingerprint"].name
     found = {}
     for split, manifest in manifests.items():
         name = name_test(split, lm, settings, manifest)
@@ -97,4 +97,50 @@ def check_files(hparams, manifests):
         except (OSError, ValueError) as error:
             raise ValueError(
                 f"test_splits: the files of {split} can't be written: {error}"
+            ) from error
+
+
+def find_shortest(brain):
+    """Seconds of audio that a Brain's network needs at least."""
+    features, encoder = brain.hparams.compute_features, brain.modules.enc
+    rate, device = brain.hparams.sample_rate, brain.device
+
+    def encode(wav):
+        # Told a length, it would continue what is too short.
+        return encoder(features(wav.to(device)))
+
+    # Training starts by setting every module to its mode.
+    encoder.eval()
+    return shortest_input(encode, rate) / rate
+
+
+@torch.no_grad()
+def rehearse(brain, shortest):
+    """Search once as the tests will, rather than fail after the training.
+
+    Arguments
+    ---------
+    brain : ASR
+    shortest : float
+        See `find_shortest`.
+
+    Raises
+    ------
+    ValueError
+        Naming the search.
+    """
+    rate, device = brain.hparams.sample_rate, brain.device
+    # Not silence, and no random number: a resumed training draws its own.
+    wav = torch.arange(int((shortest + 0.2) * rate), device=device).sin()[None]
+    lengths = torch.ones(1, device=device)
+    brain.modules.eval()
+    features = brain.hparams.compute_features(wav)
+    encoded = brain.modules.enc(features, lengths)
+    for key in ("valid_search", "test_search"):
+        try:
+            getattr(brain.hparams, key)(encoded, lengths)
+        except Exception as error:
+            raise ValueError(
+                f"{key} can't work as it is set (beam_size, weights, "
+                f"ratios, lm_folder): {type(error).__name__}: {error}"
             ) from error

@@ -10,11 +10,11 @@ from speechbrain.utils.checkpoints import average_checkpoints
 from speechbrain.utils.distributed import ddp_broadcast
 from torch.nn.parallel import DistributedDataParallel
 
+from speechbrain_ligru_fast.asr.checkpoints import Randomness
 from speechbrain_ligru_fast.asr.encoding import encode
 from speechbrain_ligru_fast.asr.metrics import ErrorRate
 from speechbrain_ligru_fast.asr.process_group import count_processes
 from speechbrain_ligru_fast.asr.provenance import describe_device
-from speechbrain_ligru_fast.asr.randomness import Randomness
 from speechbrain_ligru_fast.asr.recurrent import describe_recurrent
 from speechbrain_ligru_fast.asr.timing import EpochTimer, peak_rss_mb
 from speechbrain_ligru_fast.asr.train_logger import log_epoch
@@ -25,9 +25,9 @@ logger = logging.getLogger(__name__)
 class ASR(sb.Brain):
     """CTC + attention, for words or phones.
 
-    `hparams` needs the keys of hparams/common/ctc_attention.yaml. The
-    metric that selects checkpoints and drives the learning rate is the token
-    error rate of the transcripts, named by ``hparams.metric`` (WER or PER).
+    `hparams` needs the keys of hparams/timit/ligru_fast.yaml. The metric that
+    selects checkpoints and drives the learning rate is the token error rate
+    of the transcripts, named by ``hparams.metric`` (WER or PER).
     """
 
     def __init__(self, *args, **kwargs):
@@ -182,10 +182,8 @@ class ASR(sb.Brain):
             _, new_lr = self.hparams.lr_annealing(error)
             sb.nnet.schedulers.update_learning_rate(self.optimizer, new_lr)
         logged = {"epoch": epoch, "lr": lr}
-        elapsed = self.timer.elapsed()
-        if elapsed is not None:
-            # The logger gives numbers three digits, too few for a sum.
-            logged["elapsed s"] = f"{elapsed:.1f}"
+        # The logger gives numbers three digits, too few for a sum.
+        logged["elapsed s"] = f"{self.timer.elapsed():.1f}"
         log_epoch(self.hparams.train_logger, logged, self.train_stats, stats)
         meta = {"epoch": epoch}
         if not self._ctc_only(stage):

@@ -1,10 +1,24 @@
-"""Checkpoints that are complete or not there."""
+"""Checkpoints that are complete or not there, and go on exactly."""
 
+import functools
 import logging
+import random
 import shutil
 
-from speechbrain.utils.checkpoints import Checkpoint, Checkpointer
-from speechbrain.utils.distributed import ddp_barrier, if_main_process
+import numpy
+import torch
+from speechbrain.utils.checkpoints import (
+    Checkpoint,
+    Checkpointer,
+    mark_as_loader,
+    mark_as_saver,
+    register_checkpoint_hooks,
+)
+from speechbrain.utils.distributed import (
+    ddp_barrier,
+    get_rank,
+    if_main_process,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -96,16 +110,88 @@ class AtomicCheckpointer(Checkpointer):
             raise ValueError(
                 f"checkpoint {checkpoint.path} does not fit this model: it "
                 "was written with other settings. Give the settings it was "
-                "trained with, or another output_folder. "
-                f"{error}"
+                f"trained with, or another output_folder. {error}"
             ) from error
 
     def _new_checkpoint_dirpath(self):
-        return self._unfinished(super()._new_checkpoint_dirpath())
+        path = super()._new_checkpoint_dirpath()
+        return path.with_name(_UNFINISHED + path.name)
 
     def _custom_checkpoint_dirpath(self, name):
-        return self._unfinished(super()._custom_checkpoint_dirpath(name))
+        path = super()._custom_checkpoint_dirpath(name)
+        return path.with_name(_UNFINISHED + path.name)
+
+
+# Every process has states to save.
+@functools.partial(register_checkpoint_hooks, save_on_main_only=False)
+class Randomness:
+    """The random number generators' states, as a part of a checkpoint.
+
+    A resumed training draws what the unbroken one would have.
+
+    Example
+    -------
+    >>> randomness, path = Randomness(), getfixture("tmp_path") / "state"
+    >>> randomness.save(path)
+    >>> first = torch.rand(1)
+    >>> randomness.load(path, end_of_epoch=True)
+    >>> bool(torch.rand(1) == first)
+    True
+    """
+
+    def __init__(self):
+        self._within_epoch = None
+
+    @mark_as_saver
+    def save(self, path):
+        """Save the states of all processes; all must call it."""
+        name, key, *rest = numpy.random.get_state()
+        state = {
+            "torch": torch.get_rng_state(),
+            "python": random.getstate(),
+            # A list for its array: loading runs no code.
+            "numpy": (name, key.tolist(), *rest),
+        }
+        if torch.cuda.is_initialized():
+            state["cuda"] = torch.cuda.get_rng_state()
+        states = [state]
+        if torch.distributed.is_initialized():
+            states = [None] * torch.distributed.get_world_size()
+            torch.distributed.all_gather_object(states, state)
+        if if_main_process():
+            torch.save(states, path)
+
+    @mark_as_loader
+    def load(self, path, end_of_epoch):
+        """Restore the states.
+
+        Those of a checkpoint within an epoch once more by `resume`, for a
+        data loader draws a number when it starts, also in the middle.
+        """
+        states = torch.load(path, weights_only=True)
+        self._set(states)
+        self._within_epoch = None if end_of_epoch else states
+
+    def resume(self):
+        """To be called when the resumed epoch's loader has started."""
+        if self._within_epoch is not None:
+            self._set(self._within_epoch)
+            self._within_epoch = None
 
     @staticmethod
-    def _unfinished(path):
-        return path.with_name(_UNFINISHED + path.name)
+    def _set(states):
+        rank = get_rank() or 0
+        more = rank >= len(states)
+        state = states[0 if more else rank]
+        torch.set_rng_state(state["torch"])
+        random.setstate(state["python"])
+        name, key, *rest = state["numpy"]
+        numpy.random.set_state((name, numpy.array(key, "uint32"), *rest))
+        if "cuda" in state and torch.cuda.is_available():
+            torch.cuda.set_rng_state(state["cuda"])
+        # Fewer processes saved theirs; what the first draws no other may.
+        if more:
+            seed = int(torch.randint(2**31, ())) + rank
+            torch.manual_seed(seed)
+            random.seed(seed)
+            numpy.random.seed(seed % 2**32)

@@ -1,7 +1,7 @@
 """Sets an experiment up: its command line, its YAML, its folder."""
 
+import copy
 import io
-import os
 import re
 import shutil
 import sys
@@ -9,59 +9,21 @@ from pathlib import Path
 
 import ruamel.yaml
 import speechbrain as sb
-from hyperpyyaml import load_hyperpyyaml
+from hyperpyyaml import load_hyperpyyaml, resolve_references
+from hyperpyyaml.core import recursive_update
+from ruamel.yaml.comments import TaggedScalar
 from speechbrain.utils.distributed import run_on_main
 from speechbrain.utils.train_logger import FileTrainLogger
 
-from speechbrain_ligru_fast.asr.history import read_changes
+from speechbrain_ligru_fast.asr.command_line import parse
+from speechbrain_ligru_fast.asr.fingerprint import Fingerprint, read_settings
 from speechbrain_ligru_fast.asr.lock import lock_folder
-from speechbrain_ligru_fast.asr.options import check_options, settle_options
-from speechbrain_ligru_fast.asr.origin import check_origin, check_test
-from speechbrain_ligru_fast.asr.overrides import at_home, overrides
 from speechbrain_ligru_fast.asr.process_group import join_process_group
 from speechbrain_ligru_fast.asr.provenance import describe_commit
 from speechbrain_ligru_fast.asr.results import check_results, name_lm
-from speechbrain_ligru_fast.asr.settings import (
-    fingerprint,
-    settings,
-    with_changes,
-)
-from speechbrain_ligru_fast.asr.yaml_files import changed, compose, resolved
 
 # What two batches need, a tokenizer say, is not what is trained with.
 _DEBUG_FOLDER = "\nsave_folder: !ref <output_folder>/debug/save"
-
-
-def parse(arguments):
-    """Read a recipe's command line and the YAML it names.
-
-    Arguments
-    ---------
-    arguments : list of str
-
-    Returns
-    -------
-    path : str
-        The YAML.
-    document : str
-        See `yaml_files.compose`.
-    run_opts : speechbrain.utils.run_opts.RunOptions
-    overrides : str
-        For HyperPyYAML.
-
-    Raises
-    ------
-    ValueError
-        If an option is neither SpeechBrain's nor a key of the YAML, has not
-        one value, or one that YAML would take for something else.
-    """
-    path, run_opts, _ = sb.parse_arguments(arguments)
-    document = at_home(compose(path))
-    options = list(arguments)
-    options.remove(path)
-    keys = list(ruamel.yaml.YAML().load(document))
-    check_options(options, keys)
-    return path, document, settle_options(run_opts, keys), overrides(options)
 
 
 def load_experiment(arguments=None):
@@ -78,13 +40,10 @@ def load_experiment(arguments=None):
     Returns
     -------
     hparams : dict
-        What the YAML builds, the resolved YAML as ``document``, with its
-        references as ``written``, its ``fingerprint``, which is its
-        ``settings`` unless there were changes, the
-        ``commit`` that runs, which a later one does not change, whether it
-        ``trains_in_folder`` or only tests what is there (``tests_only``),
-        the ``record_folder`` of all it writes but checkpoints, and what
-        ``changes`` there were since the training began.
+        What the YAML builds, the resolved YAML as ``document``, the
+        ``fingerprint``, whether it ``trains_in_folder`` or only tests what is
+        there (``tests_only``), and the ``record_folder`` of all it writes but
+        checkpoints.
     run_opts : speechbrain.utils.run_opts.RunOptions
 
     Raises
@@ -99,103 +58,157 @@ def load_experiment(arguments=None):
     """
     arguments = sys.argv[1:] if arguments is None else arguments
     path, document, run_opts, changes = parse(arguments)
-    if _is_passing(run_opts) and not re.search("^save_folder:", changes, re.M):
+    # --debug keeps its checkpoints in a temporary folder.
+    passing = run_opts["debug"] and not run_opts["debug_persistently"]
+    if passing and not re.search("^save_folder:", changes, re.M):
         changes += _DEBUG_FOLDER
-    hparams = load_hyperpyyaml(_stream(document, path), changes)
-    _check_folders(hparams)
-    hparams["written"] = written = changed(document, changes)
-    hparams["fingerprint"] = fingerprint(written, run_opts=run_opts)
-    hparams["settings"] = hparams["fingerprint"]
-    hparams["commit"] = describe_commit()
-    hparams["trains_in_folder"] = _trains_in_folder(run_opts)
+    with open(path, encoding="utf-8") as file:
+        found = resolved(file, changes)
+        file.seek(0)
+        hparams = load_hyperpyyaml(file, changes)
+    hparams["document"] = found
+    for key in ("output_folder", "save_folder"):
+        if not isinstance(hparams[key], str) or not hparams[key].strip():
+            raise ValueError(
+                f"{key}: got {hparams[key]!r}, expected the name of a folder"
+            )
+    folder, save_folder = hparams["output_folder"], hparams["save_folder"]
+    # A folder of its own for what two batches of --debug have made
+    record = Path(folder, "debug") if passing else Path(folder)
+    hparams["record_folder"] = record
     hparams["tests_only"] = bool(run_opts["test_only"])
-    hparams["record_folder"] = record = _record_folder(hparams, run_opts)
+    hparams["trains_in_folder"] = not passing and not hparams["tests_only"]
     if isinstance(hparams.get("train_logger"), FileTrainLogger):
         hparams["train_logger"].save_file = str(record / "train_log.txt")
     if hparams.get("results_csv"):
         # Rather than after days of training.
         run_on_main(check_results, args=(hparams["results_csv"],))
     join_process_group(run_opts)
-    folder = hparams["output_folder"]
     run_on_main(lock_folder, args=(folder,))
-    if (
-        not Path(hparams["save_folder"])
-        .resolve()
-        .is_relative_to(Path(folder).resolve())
-    ):
-        run_on_main(lock_folder, args=(hparams["save_folder"],))
-    hparams["changes"] = ""
-    if not _is_passing(run_opts):
-        begun = settings(written, run_opts=run_opts)
-        begun["seed"] = str(hparams["seed"])
-        if hparams.get("lm_folder"):
-            # Where it validates too, it chooses checkpoints.
-            begun["lm_folder"] = name_lm(hparams["lm_folder"])
-        _check(hparams, begun)
-        hparams["settings"] = with_changes(
-            hparams["fingerprint"], hparams["changes"]
-        )
+    if not _is_inside(save_folder, folder):
+        run_on_main(lock_folder, args=(save_folder,))
+    written = changed(document, changes)
+    settings = read_settings(written, run_opts)
+    # Where it validates too, a language model chooses checkpoints.
+    settings["lm_folder"] = name_lm(hparams.get("lm_folder"))
+    hparams["fingerprint"] = Fingerprint(settings, describe_commit())
+    if not passing:
+        compare_with_training(hparams)
+    hparams["checkpointer"].add_recoverable(
+        "fingerprint", hparams["fingerprint"]
+    )
     sb.create_experiment_directory(folder)
-    hparams["document"] = resolved(document, changes)
-    run_on_main(_keep, args=(hparams, run_opts))
+    run_on_main(_keep, args=(record, written, hparams["tests_only"]))
     return hparams, run_opts
 
 
-def _check(hparams, begun):
-    folder = hparams["save_folder"]
-    allow = {"allow_changes": hparams.get("allow_changes", False)}
-    found = []
-    if hparams["trains_in_folder"]:
+def compare_with_training(hparams):
+    """Refuse to go on with, or to test, what has begun as something else.
+
+    Arguments
+    ---------
+    hparams : dict
+        Of the experiment.
+
+    Raises
+    ------
+    ValueError
+        See `Fingerprint.compare`.
+    """
+    hparams["fingerprint"].compare(
+        hparams["save_folder"],
+        testing=hparams["tests_only"],
         # A rate that moves by the step counts on so many of them.
-        longer = not hparams.get("step_schedule")
-        run_on_main(
-            check_origin,
-            args=(folder, begun),
-            kwargs={"longer": longer, **allow},
-        )
-    else:
-        found.append(check_test(folder, begun, **allow))
-    found.insert(0, read_changes(folder))
-    hparams["changes"] = "; ".join(filter(None, found))
+        longer=not hparams.get("step_schedule"),
+        allow=hparams.get("allow_changes", False),
+    )
 
 
-def _check_folders(hparams):
-    for key in ("output_folder", "save_folder"):
-        if not isinstance(hparams[key], str) or not hparams[key].strip():
-            raise ValueError(
-                f"{key}: got {hparams[key]!r}, expected the name of a folder"
-            )
+def _is_inside(path, folder):
+    return Path(path).resolve().is_relative_to(Path(folder).resolve())
 
 
-def _is_passing(run_opts):
-    # --debug keeps its checkpoints in a temporary folder.
-    return run_opts["debug"] and not run_opts["debug_persistently"]
-
-
-def _trains_in_folder(run_opts):
-    return not _is_passing(run_opts) and not run_opts["test_only"]
-
-
-def _record_folder(hparams, run_opts):
-    """A folder of its own for what two batches of --debug have made."""
-    folder = Path(hparams["output_folder"])
-    return folder / "debug" if _is_passing(run_opts) else folder
-
-
-def _stream(document, path):
-    stream = io.StringIO(document)
-    # HyperPyYAML looks for nested !include: files beside stream.name.
-    stream.name = os.fspath(path)
-    return stream
-
-
-def _keep(hparams, run_opts):
-    folder = hparams["record_folder"]
+def _keep(folder, written, tests_only):
     path = folder / "hyperparams.yaml"
-    if run_opts["test_only"] and path.exists():
+    if tests_only and path.exists():
         return  # that of what is trained
     folder.mkdir(parents=True, exist_ok=True)
-    path.write_text(hparams["written"], encoding="utf-8")
+    path.write_text(written, encoding="utf-8")
     script = Path(sys.argv[0])
     if script.suffix == ".py" and script.is_file():
         shutil.copy(script, folder)
+
+
+def changed(document, overrides):
+    """A YAML's text with other values, its references left as they are.
+
+    Another training can begin from it: what refers to output_folder moves
+    with it.
+
+    Arguments
+    ---------
+    document : str
+        HyperPyYAML.
+    overrides : str
+        See `parse`.
+
+    Returns
+    -------
+    str
+
+    Example
+    -------
+    >>> changed("a: x\\nb: !ref <a>/y\\n", "a: z")
+    'a: z\\nb: !ref <a>/y\\n'
+    """
+    tree = ruamel.yaml.YAML().load(document)
+    changes = ruamel.yaml.YAML().load(overrides) or {}
+    recursive_update(tree, changes, must_match=True)
+    return _text(tree)
+
+
+def resolved(document, overrides):
+    """A YAML's text without references, to be kept and loaded again.
+
+    Arguments
+    ---------
+    document : str | file
+        HyperPyYAML.
+    overrides : str | dict
+        See `parse`.
+
+    Returns
+    -------
+    str
+        Resolving it once more changes nothing.
+
+    Example
+    -------
+    >>> resolved("a: (1, 2)\\nb: !ref <a>\\n", {})
+    'a: (1, 2)\\nb: (1, 2)\\n'
+    """
+    stream = resolve_references(document, overrides)
+    return _text(_part_tuples(ruamel.yaml.YAML().load(stream.read())))
+
+
+def _text(tree):
+    stream = io.StringIO()
+    ruamel.yaml.YAML().dump(tree, stream)
+    return stream.getvalue()
+
+
+def _part_tuples(node):
+    """The node with a copy of a tuple wherever there was a reference to it.
+
+    Where HyperPyYAML has loaded anything, a tuple referred to gets an anchor.
+    In another process it is a string, which keeps its anchor while all others
+    are numbered anew: two nodes with one name, a key with the other's value.
+    """
+    if isinstance(node, (dict, list)):
+        for key, value in (
+            node.items() if isinstance(node, dict) else enumerate(node)
+        ):
+            node[key] = _part_tuples(value)
+    elif isinstance(node, TaggedScalar) and node.tag.value == "!tuple":
+        return copy.copy(node)
+    return node

@@ -16,8 +16,7 @@ from speechbrain_ligru_fast.asr.lm_text import (
     read_transcripts,
     train_texts,
 )
-from speechbrain_ligru_fast.asr.manifest_hash import hash_manifest
-from speechbrain_ligru_fast.asr.origin import check_data
+from speechbrain_ligru_fast.asr.preparation import compare_data
 from speechbrain_ligru_fast.asr.process_group import leave_process_group
 from speechbrain_ligru_fast.asr.tokenizer import check_special
 from speechbrain_ligru_fast.asr.train_logger import check_logger, log_epoch
@@ -81,7 +80,8 @@ def train_lm(hparams, run_opts):
         )
     tokenizer.Load(hparams["tokenizer_file"])
     check_special(tokenizer, hparams, "bos_index", "eos_index")
-    run_on_main(_check_data, args=(hparams,))
+    if not hparams["tests_only"]:
+        compare_data(hparams)
     texts = train_texts(hparams)
     valid = LMTexts(read_transcripts(hparams, "valid_annotation"), hparams)
     checkpointer = hparams["checkpointer"]
@@ -107,16 +107,6 @@ def train_lm(hparams, run_opts):
         )
     run_on_main(_export, args=(hparams,))
     leave_process_group(brain)
-
-
-def _check_data(hparams):
-    if hparams["trains_in_folder"]:
-        hashes = {
-            name: hash_manifest(hparams[f"{name}_annotation"], hparams["text"])
-            for name in ("train", "valid")
-        }
-        allow = hparams.get("allow_changes", False)
-        check_data(hparams["save_folder"], hashes, allow)
 
 
 def _export(hparams):

@@ -5,12 +5,13 @@ disk or a file of somebody else's takes no lock file: then there is a warning
 and no lock, for a missing lock harms two runs at once and nobody else.
 
 The locks are the operating system's, and so end with the process that holds
-them, however it ends. Libraries that put a file in a lock's place, where there
-are none, leave it behind when a run is killed, and the next one waits for it.
+them, however it ends. filelock puts a file in a lock's place where there are
+none, which a killed run leaves behind.
 """
 
 import contextlib
 import fcntl
+import functools
 import logging
 import os
 import platform
@@ -18,17 +19,14 @@ from pathlib import Path
 
 logger = logging.getLogger(__name__)
 
-_NAME = ".lock"
 _held = {}
-_unlocked = set()
 
 
 def lock_folder(folder):
     """Keep other processes from a folder until this one ends.
 
     It is lockf's lock, for flock's is inherited by data loading processes,
-    which outlive a killed training for seconds, and a process may then not
-    take it twice.
+    which outlive a killed training for seconds.
 
     Arguments
     ---------
@@ -39,12 +37,6 @@ def lock_folder(folder):
     ------
     RuntimeError
         If another process holds it.
-
-    Example
-    -------
-    >>> folder = getfixture("tmp_path") / "out"
-    >>> lock_folder(folder)
-    >>> lock_folder(folder)  # the same process
     """
     folder = Path(folder).resolve()
     folder.mkdir(parents=True, exist_ok=True)
@@ -52,25 +44,24 @@ def lock_folder(folder):
     if folder in _held:
         return
     try:
-        file = open(folder / _NAME, "a+", encoding="utf-8", errors="replace")
+        file = open(folder / ".lock", "a+", encoding="utf-8", errors="replace")
     except OSError as error:
         _go_on_without(folder, error)
         return
     try:
         fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except (BlockingIOError, PermissionError) as error:
+    except OSError as error:
         file.seek(0)
         owner = file.read().strip() or "another process"
         file.close()
+        if not isinstance(error, (BlockingIOError, PermissionError)):
+            _go_on_without(folder, error)
+            return
         raise RuntimeError(
             f"output_folder {folder} is in use by {owner}, and two that train "
             "in it would delete each other's checkpoints. Wait until it has "
             "ended, end it, or give another output_folder"
         ) from error
-    except OSError as error:
-        file.close()
-        _go_on_without(folder, error)
-        return
     _held[folder] = file
     # On a full disk the lock holds, without a name in it.
     with contextlib.suppress(OSError):
@@ -84,8 +75,7 @@ def locked(path):
     """One process, or thread, at a time in the block.
 
     The file itself is locked, open for writing: NFS locks no folder and
-    nothing that is only read. Whoever waited for a file that was replaced
-    meanwhile waits for the new one.
+    nothing that is only read.
 
     Arguments
     ---------
@@ -104,12 +94,15 @@ def locked(path):
                 fcntl.flock(file, fcntl.LOCK_EX)
             except OSError as error:
                 _go_on_without(path, error)
+            # Whoever waited for a file that was replaced waits for the new.
             if not _is_still(path, file):
                 continue
             try:
                 yield
             finally:
-                _remove_if_empty(path, file)
+                # What was made to be locked, and then not written
+                if _is_still(path, file) and not os.path.getsize(path):
+                    os.unlink(path)
             return
 
 
@@ -121,19 +114,11 @@ def _is_still(path, file):
         return False
 
 
-def _remove_if_empty(path, file):
-    """Removes what was made to be locked, and then not written."""
-    if _is_still(path, file) and os.fstat(file.fileno()).st_size == 0:
-        os.unlink(path)
-
-
 def _go_on_without(path, error):
-    if path in _unlocked:
-        return
-    _unlocked.add(path)
-    logger.warning(
-        "%s can't be locked here (%s): going on without a lock. Let no "
-        "second run write there at the same time.",
-        path,
-        error,
+    _warn_once(
+        f"{path} can't be locked here ({error}): going on without a lock. Let "
+        "no second run write there at the same time."
     )
+
+
+_warn_once = functools.lru_cache(maxsize=None)(logger.warning)

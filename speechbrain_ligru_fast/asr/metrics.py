@@ -4,6 +4,8 @@ import csv
 
 import jiwer
 
+_UNITS = {"word": jiwer.process_words, "char": jiwer.process_characters}
+
 
 class ErrorRate:
     """Error rate of a whole set: all errors over all reference tokens.
@@ -26,68 +28,42 @@ class ErrorRate:
     """
 
     def __init__(self, unit="word", scoring=None):
-        units = {"word": jiwer.process_words, "char": jiwer.process_characters}
-        if unit not in units:
-            raise ValueError(f"unit must be word or char, got {unit!r}")
-        self.unit = unit
-        self.scoring = scoring
-        self._process = units[unit]
-        self.clear()
-
-    def clear(self):
-        """Forget every utterance."""
+        self.unit, self.scoring = unit, scoring
         self.ids, self.references, self.hypotheses = [], [], []
 
     def append(self, ids, references, hypotheses):
-        """Add a batch.
-
-        Arguments
-        ---------
-        ids, references, hypotheses : list of str
-            One of each an utterance.
-        """
+        """Add a batch, one of each an utterance."""
         self.ids += ids
         self.references += map(self._scored, references)
         self.hypotheses += map(self._scored, hypotheses)
 
     def _scored(self, text):
-        if self.scoring is not None:
-            text = self.scoring(text)
-        return " ".join(text.split())
+        return " ".join((self.scoring(text) if self.scoring else text).split())
 
     def summarize(self):
         """The error rate in percent; nan without any utterance."""
         if not self.ids:
             return float("nan")
-        output = self._process(self.references, self.hypotheses)
+        output = _UNITS[self.unit](self.references, self.hypotheses)
         errors = output.substitutions + output.deletions + output.insertions
         tokens = output.hits + output.substitutions + output.deletions
         return 100.0 * errors / tokens
 
     def write(self, path):
-        """Write the error rate and every alignment.
-
-        Arguments
-        ---------
-        path : path-like
-        """
-        output = self._process(self.references, self.hypotheses)
+        """Write the error rate and every alignment."""
+        output = _UNITS[self.unit](self.references, self.hypotheses)
+        scored = f", scored on {self.scoring}" if self.scoring else ""
         with open(path, "w", encoding="utf-8") as file:
-            scored = f", scored on {self.scoring}" if self.scoring else ""
-            file.write(
-                f"{self.unit} error rate {self.summarize():.2f} %{scored}\n"
+            print(
+                f"{self.unit} error rate {self.summarize():.2f} %{scored}",
+                *(f"sentence {i}: {x}" for i, x in enumerate(self.ids, 1)),
+                *(jiwer.visualize_alignment(output),),
+                sep="\n",
+                file=file,
             )
-            for i, name in enumerate(self.ids, 1):
-                file.write(f"sentence {i}: {name}\n")
-            file.write(jiwer.visualize_alignment(output))
 
     def write_texts(self, path):
-        """Write what was said and what was recognised, an utterance a row.
-
-        Arguments
-        ---------
-        path : path-like
-        """
+        """Write what was said and what was recognised, an utterance a row."""
         with open(path, "w", newline="", encoding="utf-8") as file:
             writer = csv.writer(file, lineterminator="\n")
             writer.writerow(["id", "reference", "hypothesis"])

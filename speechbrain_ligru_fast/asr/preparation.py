@@ -4,13 +4,12 @@ from pathlib import Path
 
 from speechbrain.utils.distributed import run_on_main
 
-from speechbrain_ligru_fast.asr.history import is_trained, read_changes
-from speechbrain_ligru_fast.asr.manifest_hash import hash_manifest
-from speechbrain_ligru_fast.asr.origin import check_data, read_data
-from speechbrain_ligru_fast.asr.settings import with_changes
+from speechbrain_ligru_fast.asr.config import compare_with_training
+from speechbrain_ligru_fast.asr.fingerprint import hash_manifest
 
 _SETS = ("train", "valid")
-_TAKEN = ("origin", "tokenizer", *_SETS)
+# Other files of the folder that manifests are written to
+_TAKEN = ("tokenizer", *_SETS)
 
 
 def manifest_folder(hparams):
@@ -46,11 +45,11 @@ def manifest_path(hparams, path):
     -------
     str
     """
-    folder = Path(hparams["save_folder"]).resolve()
-    if Path(path).resolve().is_relative_to(folder):
-        inside = Path(path).resolve().relative_to(folder)
-        return str(Path(manifest_folder(hparams), inside))
-    return str(path)
+    folder, inside = Path(hparams["save_folder"]).resolve(), Path(path)
+    if not inside.resolve().is_relative_to(folder):
+        return str(path)
+    inside = inside.resolve().relative_to(folder)
+    return str(Path(manifest_folder(hparams), inside))
 
 
 def prepare(hparams, write, arguments, tests):
@@ -59,9 +58,7 @@ def prepare(hparams, write, arguments, tests):
     Arguments
     ---------
     hparams : dict
-        Of the experiment. It gets ``manifests``: the hash of what is, or was,
-        trained on as ``train`` and ``valid``; empty if nobody knows. And of a
-        training ``changes`` and ``settings`` anew: other data is a change.
+        Of the experiment.
     write : callable
         Prepares a corpus.
     arguments : dict
@@ -75,21 +72,7 @@ def prepare(hparams, write, arguments, tests):
         If the training in save_folder is on other data. Its manifests stay.
         Or if there is nothing to test, and nothing else to do.
     """
-    _check_names(tests, hparams["tests_only"])
-    run_on_main(_prepare, args=(hparams, write, arguments))
-    if hparams["tests_only"]:
-        hparams["manifests"] = read_data(hparams["save_folder"])
-    else:
-        hparams["manifests"] = _hashes(hparams)
-    if hparams["trains_in_folder"]:
-        changes = read_changes(hparams["save_folder"])
-        hparams["changes"] = changes
-        hparams["settings"] = with_changes(hparams["fingerprint"], changes)
-
-
-def _check_names(tests, tests_only):
-    """They are those of manifests, too, in a folder with other files."""
-    if tests_only and not tests:
+    if hparams["tests_only"] and not tests:
         raise ValueError("test_splits: got none, expected one or more")
     for name in tests:
         path = Path(name)
@@ -98,33 +81,40 @@ def _check_names(tests, tests_only):
                 f"test_splits: got {name!r}, expected the name of a folder in "
                 f"data_folder, none of {', '.join(_TAKEN)}"
             )
-
-
-def _prepare(hparams, write, arguments):
-    folder = Path(hparams["save_folder"])
-    if not hparams["trains_in_folder"] or not is_trained(folder):
-        write(**arguments)
-        if hparams["trains_in_folder"]:
-            check_data(folder, _hashes(hparams))
+    if hparams["tests_only"]:
+        run_on_main(write, kwargs=arguments)
         return
     before = {path: path.read_bytes() for path in _files(hparams)}
-    write(**arguments)
+    run_on_main(write, kwargs=arguments)
     try:
-        check_data(
-            folder, _hashes(hparams), hparams.get("allow_changes", False)
-        )
+        compare_data(hparams)
     except ValueError:
-        for path, content in before.items():
-            # A file of the user's is among them, which nobody changed.
-            if not path.is_file() or path.read_bytes() != content:
-                path.write_bytes(content)
-        for path in set(_files(hparams)) - set(before):
-            path.unlink()
+        run_on_main(_restore, args=(hparams, before))
         raise
 
 
+def compare_data(hparams):
+    """Refuse to go on with a training on other data.
+
+    Arguments
+    ---------
+    hparams : dict
+        Of the experiment, its manifests prepared.
+
+    Raises
+    ------
+    ValueError
+        Naming the manifests that differ.
+    """
+    for name in _SETS:
+        digits = hash_manifest(hparams[f"{name}_annotation"], hparams["text"])
+        hparams["fingerprint"].settings[f"{name}_manifest"] = digits
+    if hparams["trains_in_folder"]:
+        compare_with_training(hparams)
+
+
 def _files(hparams):
-    """Everything that a preparation may have written."""
+    """Everything that a preparation may write, but for tests alone."""
     folder = Path(hparams["save_folder"])
     named = {Path(hparams[f"{name}_annotation"]) for name in _SETS}
     return {
@@ -134,8 +124,10 @@ def _files(hparams):
     }
 
 
-def _hashes(hparams):
-    return {
-        name: hash_manifest(hparams[f"{name}_annotation"], hparams["text"])
-        for name in _SETS
-    }
+def _restore(hparams, before):
+    for path, content in before.items():
+        # A file of the user's is among them, which nobody changed.
+        if not path.is_file() or path.read_bytes() != content:
+            path.write_bytes(content)
+    for path in _files(hparams) - set(before):
+        path.unlink()

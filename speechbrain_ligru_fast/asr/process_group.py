@@ -12,24 +12,12 @@ from torch.nn.parallel import DistributedDataParallel
 
 
 def count_processes():
-    """How many processes torchrun has started, or one.
-
-    Example
-    -------
-    >>> getfixture("monkeypatch").setenv("WORLD_SIZE", "8")
-    >>> count_processes()
-    8
-    """
+    """How many processes torchrun has started, or one."""
     return int(os.environ.get("WORLD_SIZE", 1))
 
 
 def join_process_group(run_opts):
-    """Join, if torchrun started this process.
-
-    Arguments
-    ---------
-    run_opts : speechbrain.utils.run_opts.RunOptions
-    """
+    """Join, if torchrun started this process."""
     if torch.distributed.is_available():
         # DDP imports this. Its functions' default arguments keep the group
         # that exists by then, and so its threads, for good.
@@ -38,17 +26,12 @@ def join_process_group(run_opts):
 
 
 def leave_process_group(brain):
-    """Leave, once there is nothing more to communicate.
+    """Leave, once a Brain has nothing more to communicate.
 
     A thread of gloo's may hold a tensor of the last communication. If it
     drops it while the interpreter ends, it aborts a process that has done
     everything. So the group's threads end here: they do once nothing refers
     to it.
-
-    Arguments
-    ---------
-    brain : speechbrain.Brain
-        Trains and evaluates no more.
     """
     if not is_distributed_initialized():
         return

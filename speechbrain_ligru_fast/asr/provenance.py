@@ -15,7 +15,7 @@ import torch
 from speechbrain_ligru_fast.asr.process_group import count_processes
 
 
-def describe_run(hparams, device_type, first_commit):
+def describe_run(hparams, device_type):
     """The cells of a row that do not depend on the test set.
 
     Arguments
@@ -24,22 +24,24 @@ def describe_run(hparams, device_type, first_commit):
         Of the experiment.
     device_type : str
         ``cpu`` or ``cuda``.
-    first_commit : str | None
-        What the training began with; None if that is not known.
 
     Returns
     -------
     dict
     """
-    first, last = first_commit or "unknown", hparams["commit"]
+    run = hparams["fingerprint"]
+    commits = dict.fromkeys([run.first_commit, run.commit])
     return {
         "date": datetime.date.today().isoformat(),
-        "commit": last if first == last else f"{first}..{last}",
+        "commit": "..".join(commits),
         "device": describe_device(device_type),
         "corpus": hparams["corpus"],
         "recipe": hparams["recipe"],
         "seed": hparams["seed"],
-        "settings": hparams["settings"],
+        "settings": run.name,
+        "changes": run.changes,
+        "train_manifest": run.settings.get("train_manifest", ""),
+        "valid_manifest": run.settings.get("valid_manifest", ""),
         "command": describe_command(sys.argv),
         "backend": hparams["backend"],
         "threads": torch.get_num_threads(),
@@ -71,25 +73,20 @@ def describe_commit():
 
     Rows appended to the benchmarks' result files are no change.
     """
-    folder = Path(__file__).parent
 
     def git(*arguments):
-        return subprocess.run(
+        done = subprocess.run(
             ["git", *arguments],
-            cwd=folder,
+            cwd=Path(__file__).parent,
             capture_output=True,
             text=True,
             check=True,
-        ).stdout.strip()
-
-    try:
-        changed = git(
-            "status",
-            "--porcelain",
-            "--untracked-files=no",
-            ":(top)",
-            ":(top,exclude)benchmarks/results",
         )
+        return done.stdout.strip()
+
+    files = [":(top)", ":(top,exclude)benchmarks/results"]
+    try:
+        changed = git("status", "--porcelain", "--untracked-files=no", *files)
         return git("rev-parse", "--short", "HEAD") + ("+" if changed else "")
     except (OSError, subprocess.CalledProcessError):
         return "unknown"
@@ -104,8 +101,6 @@ def describe_command(arguments):
 
     Example
     -------
-    >>> describe_command(["train.py", "--data_folder", "../data"])
-    'python train.py --data_folder ../data'
     >>> folder = os.getcwd()
     >>> describe_command(["train.py", f"--out={folder}/lr=1", f"{folder}/b=c"])
     'python train.py --out=lr=1 b=c'
@@ -131,15 +126,10 @@ def describe_command(arguments):
             value = _PATH.sub(lambda m: os.path.relpath(m[0]), value)
         return key + equals + value
 
-    return shlex.join([*_launcher(), *map(shorten, arguments)])
-
-
-def _launcher():
-    """What started this process."""
-    processes = count_processes()
-    if processes == 1:
-        return ["python"]
-    on_each = int(os.environ.get("LOCAL_WORLD_SIZE", processes))
-    machines = processes // on_each
-    nodes = [f"--nnodes={machines}"] if machines > 1 else []
-    return ["torchrun", *nodes, f"--nproc_per_node={on_each}"]
+    launcher, processes = ["python"], count_processes()
+    if processes > 1:
+        on_each = int(os.environ.get("LOCAL_WORLD_SIZE", processes))
+        machines = processes // on_each
+        nodes = [f"--nnodes={machines}"] if machines > 1 else []
+        launcher = ["torchrun", *nodes, f"--nproc_per_node={on_each}"]
+    return shlex.join([*launcher, *map(shorten, arguments)])

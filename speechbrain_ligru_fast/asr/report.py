@@ -11,23 +11,14 @@ import sys
 from speechbrain_ligru_fast.asr.results import read_rows
 
 _COLUMNS = {
-    "corpus": "corpus",
-    "split": "split",
-    "rnn": "layer",
-    "impl": "by",
-    "lm": "LM",
-    "epochs": "epochs",
-    "wer": "WER %",
-    "cer": "CER %",
-    "per": "PER %",
-    "epoch_s": "s/epoch",
-    "decode_rtf": "RTF",
-    "params": "parameters",
-    "peak_mb": "MiB",
-    "train_manifest": "trained on",
-    "test_manifest": "tested on",
-    "changes": "changed on the way",
+    **{"corpus": "corpus", "split": "split", "rnn": "layer", "impl": "by"},
+    **{"lm": "LM", "epochs": "epochs"},
+    **{"wer": "WER %", "cer": "CER %", "per": "PER %"},
+    **{"epoch_s": "s/epoch", "decode_rtf": "RTF", "params": "parameters"},
+    **{"peak_mb": "MiB", "train_manifest": "trained on"},
+    **{"test_manifest": "tested on", "changes": "changed on the way"},
 }
+_WORDS = ("corpus", "split", "rnn", "impl", "lm", "changes")
 
 
 def table(rows):
@@ -52,10 +43,9 @@ def table(rows):
     cells = [[_COLUMNS[key] for key in shown]]
     cells += [[row.get(key, "") for key in shown] for row in rows]
     widths = [max(map(len, column)) for column in zip(*cells)]
-    words = ("corpus", "split", "rnn", "impl", "lm", "changes")
     return [
         "  ".join(
-            cell.ljust(width) if key in words else cell.rjust(width)
+            cell.ljust(width) if key in _WORDS else cell.rjust(width)
             for key, cell, width in zip(shown, line, widths)
         ).rstrip()
         for line in cells
@@ -66,9 +56,8 @@ def main(arguments=None):
     """The command line; returns the exit status."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("results_csv")
-    path = parser.parse_args(arguments).results_csv
     try:
-        _, rows = read_rows(path)
+        _, rows = read_rows(parser.parse_args(arguments).results_csv)
     except (OSError, ValueError) as error:
         print(f"report: {error}", file=sys.stderr)
         return 1

@@ -49,32 +49,28 @@ def append_row(path, row):
     with locked(path):
         columns, rows = read_rows(path)
         new = [name for name in row if name not in columns]
-        if new:
-            _rewrite(path, columns + new, rows + [row])
-        else:
-            _append(path, columns, row)
+        if not new:
+            _append(path, _csv(columns, [row]))
+            return
+        # At once: a reader sees the old file or the new one.
+        unfinished = path.with_name(f".{path.name}.{os.getpid()}")
+        columns += new
+        names = dict(zip(columns, columns))
+        try:
+            unfinished.write_bytes(_csv(columns, [names, *rows, row]))
+            unfinished.replace(path)
+        finally:
+            unfinished.unlink(missing_ok=True)
 
 
-def _rewrite(path, columns, rows):
-    """Replaces the file at once: a reader sees the old one or the new one."""
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        with open(unfinished, "w", newline="", encoding="utf-8") as file:
-            writer = csv.DictWriter(
-                file, columns, restval="", lineterminator="\n"
-            )
-            writer.writeheader()
-            writer.writerows(rows)
-        unfinished.replace(path)
-    finally:
-        unfinished.unlink(missing_ok=True)
+def _csv(columns, rows):
+    lines = io.StringIO()
+    writer = csv.DictWriter(lines, columns, restval="", lineterminator="\n")
+    writer.writerows(rows)
+    return lines.getvalue().encode()
 
 
-def _append(path, columns, row):
-    line = io.StringIO()
-    writer = csv.DictWriter(line, columns, restval="", lineterminator="\n")
-    writer.writerow(row)
-    data = line.getvalue().encode()
+def _append(path, data):
     before = path.read_bytes()
     if not before.endswith(b"\n"):
         data = b"\n" + data
@@ -131,10 +127,6 @@ def check_results(path):
     ------
     ValueError
         If it is no result file, or can't be written.
-
-    Example
-    -------
-    >>> check_results(getfixture("tmp_path") / "new" / "rows.csv")
     """
     path = Path(path)
     probe = path.with_name(f".{path.name}.{os.getpid()}")
@@ -192,12 +184,11 @@ def read_rows(path):
 
 
 def name_lm(folder):
-    """What a row calls a language model.
+    """What a row calls a language model: the last part of its folder.
 
     Arguments
     ---------
     folder : path-like | None
-        Its output folder, whose last part names it.
 
     Returns
     -------
@@ -226,28 +217,17 @@ def name_lm(folder):
 
 
 def name_test(split, lm, settings, test_manifest=""):
-    """What the files of a test are called by.
+    """What the files of a test are called by: cells of its row.
 
     A system may be tested more than once, with another language model,
     another weight of it, another beam or another set of one name.
-
-    Arguments
-    ---------
-    split, lm, settings, test_manifest : str
-        Cells of its row.
-
-    Returns
-    -------
-    str
 
     Example
     -------
     >>> name_test("test", "none", "e5143b79")
     'test_e5143b79'
-    >>> name_test("test", "lm", "e77148e2")
-    'test_lm_e77148e2'
-    >>> name_test("eval/clean", "none", "e77148e2", "5d41402a")
-    'eval-clean_e77148e2_5d41402a'
+    >>> name_test("eval/clean", "lm", "e77148e2", "5d41402a")
+    'eval-clean_lm_e77148e2_5d41402a'
     """
     lm = "" if lm == "none" else lm
     parts = filter(None, [split, lm, settings, test_manifest])

@@ -11,23 +11,10 @@ logger = logging.getLogger(__name__)
 def check_logger(train_logger):
     """Refuse, before any work, what can't log statistics.
 
-    Arguments
-    ---------
-    train_logger : object
-        The YAML's.
-
     Raises
     ------
     ValueError
         If it is no logger as SpeechBrain's.
-
-    Example
-    -------
-    >>> check_logger(None)
-    Traceback (most recent call last):
-    ...
-    ValueError: train_logger: got None, expected an object with SpeechBrain's \
-log_stats(stats_meta, train_stats, valid_stats, test_stats)
     """
     try:
         inspect.signature(train_logger.log_stats).bind(
@@ -55,14 +42,12 @@ def log_epoch(train_logger, meta, train_stats, valid_stats):
     """
     if not isinstance(train_logger, FileTrainLogger):
         meta = _numbers(meta)
+    stats = {"train_stats": train_stats, "valid_stats": valid_stats}
     try:
-        train_logger.log_stats(
-            stats_meta=meta, train_stats=train_stats, valid_stats=valid_stats
-        )
+        train_logger.log_stats(stats_meta=meta, **stats)
     except Exception:
         logger.exception(
-            "The train_logger failed; it lacks %s, %s, %s",
-            *(meta, train_stats, valid_stats),
+            "The train_logger failed; it lacks %s, %s", meta, stats
         )
 
 
@@ -92,19 +77,11 @@ def log_test(train_logger, split, meta, test_stats):
 
 
 def _numbers(stats):
-    """Those that are numbers, or say one.
-
-    Example
-    -------
-    >>> _numbers({"lm": "none", "epochs": 3, "elapsed s": "12.5"})
-    {'epochs': 3, 'elapsed s': 12.5}
-    """
+    """Those that are numbers, or say one."""
     found = {}
     for name, value in stats.items():
-        if isinstance(value, str):
-            try:
-                value = float(value)
-            except ValueError:
-                continue
-        found[name] = value
+        try:
+            found[name] = float(value) if isinstance(value, str) else value
+        except ValueError:
+            continue
     return found

@@ -9,7 +9,6 @@ from speechbrain.decoders import ctc_greedy_decode
 from tiny_corpora import SAMPLES, alone, waves
 
 from speechbrain_ligru_fast.asr.encoding import Encoder
-from speechbrain_ligru_fast.asr.yaml_files import compose
 
 HPARAMS = Path(__file__).parents[2] / "hparams"
 SMALL = {
@@ -38,7 +37,7 @@ def build(yaml, overrides, folder):
     """A recipe's system, small and away from its first values."""
     overrides = SMALL | {"output_folder": str(folder)} | overrides
     lines = [f"{key}: {value}" for key, value in overrides.items()]
-    hparams = load_hyperpyyaml(compose(HPARAMS / yaml), "\n".join(lines))
+    hparams = load_hyperpyyaml((HPARAMS / yaml).read_text(), "\n".join(lines))
     with torch.no_grad():
         for parameter in hparams["model"].parameters():
             parameter += 0.1 * torch.randn_like(parameter)

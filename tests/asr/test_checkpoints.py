@@ -1,9 +1,5 @@
-"""Where a training is interrupted makes no difference to its end.
+"""A checkpoint is complete or not there, and is gone on with exactly."""
 
-test_recipes.py kills one for good; `python -m benchmarks.kills` ten times.
-"""
-
-import json
 import os
 import pickle
 import random
@@ -13,11 +9,70 @@ import numpy
 import pytest
 import torch
 
-from benchmarks import curves
 from speechbrain_ligru_fast.asr import config, experiment
 from speechbrain_ligru_fast.asr.brain import ASR
-from speechbrain_ligru_fast.asr.randomness import Randomness
+from speechbrain_ligru_fast.asr.checkpoints import (
+    AtomicCheckpointer,
+    Randomness,
+)
 from speechbrain_ligru_fast.asr.results import read_rows
+
+
+def make(folder, units=2):
+    model = torch.nn.Linear(units, 1)
+    return model, AtomicCheckpointer(folder, {"model": model, "b": model})
+
+
+@pytest.mark.parametrize(
+    "error", [OSError(28, "No space left on device"), RuntimeError("PyTorch")]
+)
+def test_full_disk_leaves_the_best_loadable(tmp_path, monkeypatch, error):
+    model, checkpointer = make(tmp_path)
+    checkpointer.save_and_keep_only(meta={"WER": 5.0}, min_keys=["WER"])
+    best = model.weight.clone()
+    before = checkpointer.list_checkpoints()
+
+    def fail(obj, path):
+        path.write_bytes(b"half")
+        raise error
+
+    # The first file is written, the second is not.
+    checkpointer.custom_save_hooks["b"] = fail
+    model.weight.data += 1
+    with pytest.raises(OSError, match=re.escape(before[0].path.name)) as caught:
+        checkpointer.save_and_keep_only(meta={"WER": 4.0}, min_keys=["WER"])
+    assert str(error) in str(caught.value)
+
+    resumed, again = make(tmp_path)
+    assert again.recover_if_possible(min_key="WER").meta["WER"] == 5.0
+    assert torch.equal(resumed.weight, best)
+    # The next one that succeeds removes what was left.
+    again.save_checkpoint()
+    assert not list(tmp_path.glob("unfinished-*"))
+    assert len(again.list_checkpoints()) == 2
+
+
+def test_name_and_files_of_the_result(tmp_path):
+    _, checkpointer = make(tmp_path)
+    saved = checkpointer.save_checkpoint(name="here")
+    assert saved.path == tmp_path / "CKPT+here"
+    assert all(path.is_file() for path in saved.paramfiles.values())
+
+
+def test_another_architecture(tmp_path):
+    make(tmp_path)[1].save_checkpoint()
+    with pytest.raises(ValueError, match="does not fit this model"):
+        make(tmp_path, units=3)[1].recover_if_possible()
+
+
+def test_nothing_to_save_is_left_out(tmp_path):
+    model = torch.nn.Linear(2, 1)
+    checkpointer = AtomicCheckpointer(
+        tmp_path, {"model": model, "lr_annealing": None}
+    )
+    saved = checkpointer.save_checkpoint()
+    assert set(saved.paramfiles) == {"model"}
+
 
 EPOCHS, STEPS = 3, 3  # 6 utterances in batches of 2
 
@@ -71,7 +126,9 @@ def equal(a, b):
     return log_a == log_b and all(same)
 
 
-def test_interrupted_everywhere(monkeypatch, train):
+def test_where_a_training_is_interrupted_makes_no_difference(
+    monkeypatch, train
+):
     whole = train("whole")
     # Before a first checkpoint, within the epoch, after its last step, when
     # its validation is over but not saved, and within the next one.
@@ -85,65 +142,45 @@ def test_interrupted_everywhere(monkeypatch, train):
     ):
         interrupt(monkeypatch, train, "broken", method, when)
     assert equal(train("broken"), whole)
-
-
-def test_no_row_before_the_export(monkeypatch, train, tmp_path):
-    def stop(*args):
-        raise Interrupted
-
+    # It would, were the random numbers others.
+    interrupt(monkeypatch, train, "other", "fit_batch", 3)
     with monkeypatch.context() as patch:
-        patch.setattr(experiment, "export", stop)
-        with pytest.raises(Interrupted):
-            train("broken")
-    # With a row the run would count as done.
-    assert not (tmp_path / "broken" / "results.csv").exists()
-    train("broken")
-    assert (tmp_path / "broken" / "results.csv").exists()
+        patch.setattr(Randomness, "resume", lambda self: None)
+        assert not equal(train("other"), whole)
 
 
-def rows(folder):
-    return read_rows(folder / "results.csv")[1]
-
-
-@pytest.mark.parametrize("older", [False, True])
-def test_a_row_tells_of_the_whole_training(monkeypatch, train, tmp_path, older):
+def test_a_row_tells_of_the_whole_training(monkeypatch, train, tmp_path):
     def process(commit, peak_mb):
         monkeypatch.setattr(config, "describe_commit", lambda: commit)
         monkeypatch.setattr(ASR, "peak_mb", lambda self: peak_mb)
 
-    folder = tmp_path / "broken"
+    def stop(*args):
+        raise Interrupted
+
+    def rows():
+        return read_rows(tmp_path / "broken" / "results.csv")[1]
+
     process("aaaaaaa", 3000.0)
     interrupt(monkeypatch, train, "broken", "fit_batch", STEPS + 1)
-    if older:  # a checkpoint as it was written before
-        for path in (folder / "save").glob("CKPT*/timer.ckpt"):
-            path.write_text(json.dumps(json.loads(path.read_text())["seconds"]))
     process("bbbbbbb", 1000.0)
+    with monkeypatch.context() as patch, pytest.raises(Interrupted):
+        patch.setattr(experiment, "export", stop)
+        train("broken")
+    # With a row the run would count as done.
+    assert not (tmp_path / "broken" / "results.csv").exists()
     train("broken")
-    (row,) = rows(folder)
-    begin, peak_mb = ("unknown", "1000.0") if older else ("aaaaaaa", "3000.0")
-    assert (row["commit"], row["peak_mb"]) == (f"{begin}..bbbbbbb", peak_mb)
-    log = curves.read_log(folder / "train_log.txt")
-    if older:
-        assert log["elapsed s"].notna().tolist() == [True, False, False]
-    else:
-        assert log["elapsed s"].is_monotonic_increasing
-        assert log["minutes"].equals(log["elapsed s"] / 60)
+    (row,) = rows()
+    assert (row["commit"], row["peak_mb"]) == ("aaaaaaa..bbbbbbb", "3000.0")
+    log = (tmp_path / "broken" / "train_log.txt").read_text()
+    elapsed = [float(x) for x in re.findall(r"elapsed s: (\S+)", log)]
+    assert len(elapsed) == EPOCHS and elapsed == sorted(elapsed)
     # A test alone measures no training.
     train("broken", "--test_only")
-    assert rows(folder)[1]["peak_mb"] == ""
-    assert float(rows(folder)[1]["epoch_s"]) > 0
+    assert rows()[1]["peak_mb"] == "" and float(rows()[1]["epoch_s"]) > 0
     # On another machine, say, not even of an epoch.
     monkeypatch.setattr(ASR, "place", lambda self: "elsewhere")
     train("broken", "--test_only")
-    assert rows(folder)[2]["epoch_s"] == ""
-
-
-def test_the_test_sees_other_random_numbers(monkeypatch, train):
-    whole = train("whole")
-    interrupt(monkeypatch, train, "broken", "fit_batch", 3)
-    with monkeypatch.context() as patch:
-        patch.setattr(Randomness, "resume", lambda self: None)
-        assert not equal(train("broken"), whole)
+    assert rows()[2]["epoch_s"] == ""
 
 
 def test_other_processes_draw_other_numbers(monkeypatch, tmp_path):
@@ -170,19 +207,6 @@ def test_what_is_saved_is_numbers_alone(tmp_path):
     assert draw() == drawn
 
 
-def test_an_older_state_is_read(tmp_path):
-    path = tmp_path / "state"
-    state = {
-        "torch": torch.get_rng_state(),
-        "python": random.getstate(),
-        "numpy": numpy.random.get_state(),
-    }
-    torch.save(state, path)
-    drawn = draw()
-    Randomness().load(path, end_of_epoch=True)
-    assert draw() == drawn
-
-
 class Code:
     """Calls a function when it is unpickled."""
 
@@ -192,7 +216,7 @@ class Code:
 
 def test_loading_a_state_runs_no_code(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    torch.save({"torch": torch.get_rng_state(), "python": Code()}, "state")
+    torch.save([{"torch": torch.get_rng_state(), "python": Code()}], "state")
     with pytest.raises(pickle.UnpicklingError, match="mkdir"):
         Randomness().load("state", end_of_epoch=True)
     assert not (tmp_path / "called").exists()

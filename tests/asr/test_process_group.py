@@ -12,14 +12,11 @@ from pathlib import Path
 import pytest
 import torch
 from speechbrain.utils.checkpoints import Checkpointer
+from tiny_systems import tiny
 
-from benchmarks import scaling
-from benchmarks.recipe_tables import epoch_hours
 from speechbrain_ligru_fast.asr.brain import ASR
 
-ROOT = Path(__file__).parent.parent
-RECIPES = ROOT / "recipes"
-YAML = ROOT / "tests" / "hparams" / "even_timit.yaml"
+RECIPES = Path(__file__).parents[2] / "recipes"
 QUIET = ["--device", "cpu", "--noprogressbar", "--backend", "torchscript"]
 
 
@@ -56,7 +53,7 @@ def trained(recipe, timit, tmp_path):
         folder = tmp_path / name
         recipe(
             "TIMIT/train.py",
-            YAML,
+            "even_timit.yaml",
             *["--data_folder", timit, "--output_folder", folder],
             *[*QUIET, *arguments],
         )
@@ -68,7 +65,7 @@ def trained(recipe, timit, tmp_path):
 def torchrun(recipe, script, yaml, data, folder, *arguments):
     """Two processes on this machine; returns the exit status and the log."""
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
-    command += ["--nproc_per_node=2", script, yaml, *QUIET]
+    command += ["--nproc_per_node=2", script, tiny(yaml), *QUIET]
     command += ["--data_folder", data, "--output_folder", folder]
     command += ["--distributed_backend", "gloo", *arguments]
     log = folder.with_suffix(".txt")
@@ -97,7 +94,7 @@ def test_two_processes_equal_one_on_the_doubled_batch(trained, timit, tmp_path):
     # The second call resumes.
     for epochs in ("1", "3"):
         status, log = torchrun(
-            *[RECIPES / "TIMIT", "train.py", YAML, timit, folder],
+            *[RECIPES / "TIMIT", "train.py", "even_timit.yaml", timit, folder],
             *["--batch_size", "1", "--number_of_epochs", epochs],
         )
         assert status == 0, log
@@ -172,7 +169,7 @@ def test_two_processes_killed_and_resumed(librispeech, tmp_path):
     def run(script, name):
         return torchrun(
             *[RECIPES / "LibriSpeech", script],
-            *[YAML.with_name("tiny_librispeech.yaml"), librispeech],
+            *["tiny_librispeech.yaml", librispeech],
             *[tmp_path / name, *arguments],
         )
 
@@ -222,7 +219,13 @@ def test_two_processes_end_their_group(timit, tmp_path):
     watched = tmp_path / "watched.py"
     watched.write_text(WATCHED)
     status, log = torchrun(
-        *[RECIPES / "TIMIT", watched, YAML, timit, tmp_path / "two"],
+        *[
+            RECIPES / "TIMIT",
+            watched,
+            "even_timit.yaml",
+            timit,
+            tmp_path / "two",
+        ],
         *["--batch_size", "1", "--number_of_epochs", "1"],
     )
     assert status == 0, log
@@ -239,17 +242,3 @@ def test_bf16(trained, tmp_path):
     # Weights stay float32 and go the same way.
     assert got.dtype == torch.float32
     assert 0 < distance(got, want) < 0.5 * distance(begin, want)
-
-
-def test_a_measured_step_and_its_computed_epoch(tmp_path):
-    path = tmp_path / "scaling.csv"
-    yaml = str(YAML.with_name("tiny_librispeech.yaml"))
-    options = ["--frames", "600", "--steps", "1", "--warm_up", "1"]
-    options += ["--backend", "torchscript", "--results", str(path)]
-    assert scaling.main([yaml, *options]) == 0
-    (row,) = csv.DictReader(path.open())
-    assert row["rnn"] == "SLiGRU" and float(row["step_s"]) > 0
-    assert row["batch_audio_s"] == "6.0" and int(row["peak_mb"]) > 100
-    # 960 h in batches of 6 s are 576000 steps, 72000 on each of 8.
-    measured = {"batch_audio_s": 6.0, "step_s": 0.5}
-    assert epoch_hours(measured, speech_hours=960, devices=8) == 10

@@ -1,23 +1,22 @@
-"""What a result row says of the run that made it."""
+"""What a result row says of the layer that ran."""
 
 import functools
-from pathlib import Path
 
 import pytest
 import torch
 from hyperpyyaml import load_hyperpyyaml
 from speechbrain.nnet import RNN as stock_rnn
+from tiny_systems import HPARAMS, tiny
 
 from speechbrain_ligru_fast import SLiGRU
 from speechbrain_ligru_fast.asr import padded as asr_padded
 from speechbrain_ligru_fast.asr.brain import ASR
-from speechbrain_ligru_fast.asr.config import parse
+from speechbrain_ligru_fast.asr.command_line import parse
 from speechbrain_ligru_fast.asr.recurrent import describe_recurrent
 from speechbrain_ligru_fast.lobe import CRDNN
 
-ROOT = Path(__file__).parent.parent
-TINY = "tests/hparams/tiny_timit.yaml"
-SINCNET = "hparams/timit/small_sincnet.yaml"
+TINY = tiny("tiny_timit.yaml")
+SINCNET = HPARAMS / "timit/small_sincnet.yaml"
 
 
 @pytest.mark.parametrize(
@@ -31,7 +30,7 @@ SINCNET = "hparams/timit/small_sincnet.yaml"
     ],
 )
 def test_only_what_is_scripted_is_called_so(tmp_path, yaml, options, impl):
-    command = [str(ROOT / yaml), "--data_folder", "x", "--device", "cpu"]
+    command = [str(yaml), "--data_folder", "x", "--device", "cpu"]
     command += ["--output_folder", str(tmp_path), "--rnn_neurons", "8"]
     command += ["--rnn_class=!name:speechbrain.nnet.RNN.LiGRU", *options]
     _, document, run_opts, overrides = parse(command)

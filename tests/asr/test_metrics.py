@@ -51,11 +51,6 @@ def test_nothing_scored():
     assert math.isnan(ErrorRate().summarize())
 
 
-def test_unknown_unit():
-    with pytest.raises(ValueError, match="word or char, got 'phone'"):
-        ErrorRate("phone")
-
-
 def test_write(tmp_path):
     metric = ErrorRate()
     metric.append(["utt-7"], ["ONE TWO"], ["ONE"])
