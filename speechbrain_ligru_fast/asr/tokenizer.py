@@ -15,6 +15,8 @@ from speechbrain_ligru_fast.asr.text import few, read_texts
 
 logger = logging.getLogger(__name__)
 
+_MANY = 2**20  # words or names to keep in memory
+
 
 class LabelTokenizer:
     """Space-separated labels, phones say, after a few special ids.
@@ -213,7 +215,10 @@ def check_tokens(tokenizer, texts, source, fatal=True):
         if strange:
             bad.append(name)
             unknown |= strange
-        known |= words
+        elif len(known) < _MANY:
+            known |= words
+        if len(bad) == _MANY:
+            break
     if not bad:
         return
     message = (
