@@ -3,6 +3,7 @@
 import hashlib
 import os
 from pathlib import Path
+from stat import S_ISLNK
 
 # What desktops, network disks, notebooks and archives leave beside a corpus;
 # and whatever is hidden, as macOS's "._NAME" beside NAME on foreign disks.
@@ -47,7 +48,8 @@ def find_files(folder, *suffixes):
                 continue
             if not suffixes or name.lower().endswith(suffixes):
                 found.append(path)
-            elif path.is_symlink() and not path.exists():
+            # Raises where that can't be told.
+            elif S_ISLNK(os.lstat(path).st_mode) and not path.exists():
                 raise FileNotFoundError(
                     f"{path} is a link to {os.readlink(path)}, which is not "
                     "there: mount it, or remove the link"

@@ -1,7 +1,10 @@
-"""A trained recogniser in a folder: written, checked, loaded and run.
+"""What turns a trained model into something that is used.
 
-A training (speechbrain_ligru_fast.asr) ends by writing such a folder. What is
-here knows nothing of training: the folder's YAML names what is run.
+A recogniser in a folder: written (export), checked before it is loaded
+(trust), run on files (transcribe) and on audio as it arrives (streaming). A
+model of any kind in another format (onnx, portable). Nothing here knows of
+training: a training (speechbrain_ligru_fast.asr) ends by writing a folder,
+whose YAML names what is run.
 """
 
 from speechbrain_ligru_fast import installed  # noqa: F401

@@ -69,13 +69,6 @@ def check_yaml(path, way_on):
     >>> path = getfixture("tmp_path") / "a.yaml"
     >>> _ = path.write_text("a: 1\\nb: !name:torch.nn.ReLU\\nc: !ref <a>\\n")
     >>> check_yaml(path, "")
-    >>> _ = path.write_text("a: !apply:os.getcwd\\n")
-    >>> try:
-    ...     check_yaml(path, "Use --trust if you do")
-    ... except ValueError as error:
-    ...     print(str(error).partition("a.yaml ")[2])
-    names os.getcwd, which no export does: loading it would run that. Use \
---trust if you do
     """
     text = Path(path).read_text("utf-8")
     # The second time as it is loaded: references may move things.
