@@ -14,27 +14,12 @@ from .utterance import Utterance, unique
 
 
 def read_annotation(path, key):
-    """Read whatever describes the utterances of a set.
+    """Read whatever describes a set: a dictionary of its Utterances.
 
-    Arguments
-    ---------
-    path : path-like
-        A Kaldi data folder; SpeechBrain's ``.json`` or ``.csv``; lhotse's cuts
-        in a ``.jsonl`` or ``.jsonl.gz``.
-    key : str
-        SpeechBrain's key or column of the transcript.
-
-    Returns
-    -------
-    dict
-        Id -> Utterance.
-
-    Raises
-    ------
-    FileNotFoundError
-        If there is nothing.
-    ValueError
-        For another kind of file, or one that is not what it should be.
+    That is a Kaldi data folder; SpeechBrain's ``.json`` or ``.csv``, with
+    `key` naming the transcript; or lhotse's cuts in a ``.jsonl`` or
+    ``.jsonl.gz``. ValueError says what is wrong with a whole file; what is
+    wrong with one utterance is its problem.
     """
     path = Path(path)
     if not path.exists():
@@ -49,12 +34,12 @@ def read_annotation(path, key):
             return _read_json(path, key)
         if name.endswith(".csv"):
             return unique(_read_csv(path, key))
+        raise ValueError(
+            "wanted a Kaldi data folder, SpeechBrain's .json or .csv, or "
+            "lhotse's cuts in a .jsonl or .jsonl.gz"
+        )
     except (ValueError, gzip.BadGzipFile, EOFError, zlib.error) as error:
         raise ValueError(f"annotation {path}: {error}") from error
-    raise ValueError(
-        f"annotation {path}: wanted a Kaldi data folder, a .json or .csv of "
-        "SpeechBrain's, or lhotse's cuts in a .jsonl or .jsonl.gz"
-    )
 
 
 def _read_json(path, key):
@@ -70,17 +55,14 @@ def _read_csv(path, key):
     columns, *rows = list(map(_cells, lines)) or [[]]
     for name in ("ID", "wav", key):
         if columns.count(name) != 1:
-            raise ValueError(
-                f"{columns.count(name) or 'no'} column {name}, wanted one, got "
-                f"{', '.join(columns)}"
-            )
+            got = f"{columns.count(name) or 'no'} column {name}"
+            raise ValueError(f"{got}, wanted one, got {', '.join(columns)}")
     for row in rows:
         item = {name: cell for name, cell in zip(columns, row) if cell}
         utterance = _utterance(item, key)
         if len(row) != len(columns):
-            utterance = Utterance(
-                problem=f"its row has not {len(columns)} cells, as the first"
-            )
+            problem = f"its row has not {len(columns)} cells, as the first"
+            utterance = Utterance(problem=problem)
         yield item.get("ID", ""), utterance
 
 
@@ -98,26 +80,25 @@ def _cells(line):
 def _utterance(item, key):
     """What SpeechBrain's recipes have: parts by ``start`` and ``stop``."""
     wav = item.get("wav") if isinstance(item, dict) else None
-    part = wav if isinstance(wav, dict) else item
-    file = wav.get("file") if isinstance(wav, dict) else wav
-    if not isinstance(file, str):
+    part = (
+        wav if isinstance(wav, dict) else {**item, "file": wav} if wav else {}
+    )
+    if not isinstance(part.get("file"), str):
         return Utterance(problem="it has no 'wav', a path or {'file': a path}")
-    if not isinstance(item.get(key, ""), str):
-        return Utterance(problem=f"its {key!r} is no text: {item[key]!r}")
+    text, speaker, duration = map(item.get, (key, "spk_id", "duration"))
+    if not isinstance(text, str | None):
+        return Utterance(problem=f"its {key!r} is no text: {text!r}")
     try:
-        start, stop, channel = (
-            None if part.get(name) is None else _whole(part[name])
-            for name in ("start", "stop", "channel")
+        start, stop, channel = map(
+            _whole, map(part.get, ("start", "stop", "channel"))
         )
-        duration = item.get("duration")
         duration = None if duration is None else float(duration)
     except (TypeError, ValueError) as error:
         return Utterance(problem=f"its start, stop, channel, duration: {error}")
-    speaker = item.get("spk_id")
     return Utterance(
-        file=file,
-        text=item.get(key),
-        speaker=None if speaker is None else str(speaker),
+        part["file"],
+        text,
+        None if speaker is None else str(speaker),
         start=start or 0,
         # SpeechBrain takes a part that ends where it starts for the rest.
         stop=None if stop == (start or 0) else stop,
@@ -129,6 +110,8 @@ def _utterance(item, key):
 
 def _whole(number):
     """A count of samples, never rounded: a fraction would be seconds."""
+    if number is None:
+        return None
     if not float(number).is_integer():
         raise ValueError(f"{number}, wanted whole numbers, of samples")
     return int(float(number))

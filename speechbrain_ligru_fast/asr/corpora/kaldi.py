@@ -10,15 +10,14 @@ _FILES = ("wav.scp", "text", "segments", "utt2spk", "utt2dur")
 
 
 def read_kaldi(folder):
-    """Read wav.scp and text; if there, segments, utt2spk and utt2dur.
+    """The Utterances of wav.scp and text; if there, of the other files, too.
 
     With segments an utterance is a part of a recording of wav.scp, else one of
-    these. Returns a dictionary of them. Raises FileNotFoundError without
-    wav.scp or text, and ValueError for a line that is none of its file's.
+    these. ValueError names a line that is none of its file's.
     """
-    tables = [_table(folder / name) for name in _FILES]
-    scp, texts, segments, speakers, durations = tables
-    missing = [name for name, table in zip(_FILES[:2], tables) if table is None]
+    tables = {name: _table(folder / name) for name in _FILES}
+    scp, texts, segments, speakers, durations = tables.values()
+    missing = [name for name in _FILES[:2] if tables[name] is None]
     if missing:
         raise FileNotFoundError(
             f"{folder} is no Kaldi data folder: there is no "
@@ -68,12 +67,10 @@ def _segment(key, line, recordings):
     where = f"segments: {key}"
     fields = re.fullmatch(r"(\S+)\s+(\S+)\s+(\S+)(?:\s+(-1|\d+))?", line)
     if not fields:
-        raise ValueError(
-            f"{where} is {line!r}, wanted 'recording start end' and, if there "
-            "are several, the channel: 0, 1"
-        )
-    recording, start, stop, channel = fields.groups("-1")
-    start, stop = _seconds(start, where), _seconds(stop, where)
+        wanted = "'recording start end' and, if there are several, the channel"
+        raise ValueError(f"{where} is {line!r}, wanted {wanted}: 0, 1")
+    recording, *times, channel = fields.groups("-1")
+    start, stop = (_seconds(time, where) for time in times)
     if recording not in recordings:
         return Utterance(problem=f"its recording {recording} isn't in wav.scp")
     # Kaldi's -1 is the end of the recording, and no channel.

@@ -15,34 +15,31 @@ def read_cuts(path):
 
     They are JSON lines, ``.gz`` or not, as ``CutSet.to_file`` writes them. An
     utterance is what a cut's one supervision covers. ValueError names the line
-    that is no cut, or of which lhotse would compute the audio: mixed, padded
-    or perturbed.
+    that is no cut, or of which lhotse would compute the audio.
     """
     opened = gzip.open if path.suffix.lower() == ".gz" else open
     with opened(path, "rb") as file:
         for number, line in enumerate(file, 1):
             text = decode_line(line, path, number)
-            if text.strip():
-                try:
+            try:
+                if text.strip():
                     yield _read(json.loads(text))
-                except (KeyError, TypeError, ValueError) as error:
-                    raise ValueError(
-                        f"line {number} is no cut that can be used: "
-                        f"{type(error).__name__} {error}"
-                    ) from error
+            except (KeyError, TypeError, ValueError) as error:
+                kind = type(error).__name__
+                raise ValueError(f"line {number}: {kind} {error}") from error
 
 
 def _read(cut):
     kind = cut.get("type") if isinstance(cut, dict) else None
     if kind not in ("MonoCut", "MultiCut") or "recording" not in cut:
         raise ValueError(
-            f"it is no part of a recording (type {kind!r}). Recordings and "
-            "supervisions are made into cuts by CutSet.from_manifests; what is "
+            f"no cut that is part of a recording (type {kind!r}). Make cuts of "
+            "recordings and supervisions by CutSet.from_manifests; what is "
             f"mixed, padded or has but features: {_WRITE}"
         )
     recording = cut["recording"]
-    changes = {t["name"] for t in recording.get("transforms") or []}
     # Reading resamples as well.
+    changes = {t["name"] for t in recording.get("transforms") or []}
     if changes - {"Resample"}:
         raise ValueError(f"{', '.join(changes)} changes the audio: {_WRITE}")
     supervisions = cut.get("supervisions", [])
@@ -56,9 +53,9 @@ def _read(cut):
     end = min(begin + supervision["duration"], cut["duration"])
     file, channel = _source(recording["sources"], cut.get("channel", 0))
     return cut["id"], Utterance(
-        file=file,
-        text=supervision.get("text"),
-        speaker=supervision.get("speaker"),
+        file,
+        supervision.get("text"),
+        supervision.get("speaker"),
         start=cut["start"] + max(begin, 0),
         stop=cut["start"] + end,
         channel=channel,

@@ -55,27 +55,25 @@ def find_folders(data_folder, places):
     `places` are pairs of a folder and of the names that it should hold. If
     none does, FileNotFoundError tells what the best of them lacks.
     """
-    places = [[root / name for name in names] for root, names in places]
-
-    def lacking(folders):
-        return [folder for folder in folders if not folder.is_dir()]
-
-    best = min(places, key=lambda folders: len(lacking(folders)))
-    missing = lacking(best)
-    if not missing:
-        return best
-    looked = best if len(missing) < len(best) else sum(places, [])
-    beside = best[0].parent
-    found = [
+    best = None
+    for root, names in places:
+        missing = [name for name in names if not (root / name).is_dir()]
+        if not missing:
+            return [root / name for name in names]
+        if best is None or len(missing) < len(best[1]):
+            best = root, missing, len(missing) < len(names)
+    root, missing, some = best
+    looked = [(root, missing)] if some else places
+    looked = [str(folder / name) for folder, names in looked for name in names]
+    found = sorted(
         path.name
-        for path in (beside.iterdir() if beside.is_dir() else ())
+        for path in (root.iterdir() if root.is_dir() else ())
         if not is_foreign(path.name) and path.is_dir()
-    ]
+    )
     raise FileNotFoundError(
-        f"data_folder={str(data_folder)!r} lacks "
-        f"{', '.join(folder.name for folder in missing)}. "
-        f"Looked for: {', '.join(map(str, lacking(looked)))}. "
-        f"Folders found in {beside}: {', '.join(sorted(found)) or 'none'}"
+        f"data_folder={str(data_folder)!r} lacks {', '.join(missing)}. Looked "
+        f"for: {', '.join(looked)}. "
+        f"Folders found in {root}: {', '.join(found) or 'none'}"
     )
 
 
@@ -93,9 +91,8 @@ def write_manifests(parts, data_folder, max_bad_fraction, key="wrd"):
     if not parts:
         raise ValueError("train_splits, dev_splits and test_splits are empty")
     if not 0 <= max_bad_fraction <= 1:
-        raise ValueError(
-            f"max_bad_fraction must be in [0, 1], got {max_bad_fraction!r}"
-        )
+        got = repr(max_bad_fraction)
+        raise ValueError(f"max_bad_fraction must be in [0, 1], got {got}")
     data_folder = Path(data_folder).absolute()
     audio = {
         audio_path(utterance, data_folder)
@@ -114,9 +111,7 @@ def write_manifests(parts, data_folder, max_bad_fraction, key="wrd"):
     if marker.is_file() and marker.read_text("utf-8") == state():
         logger.info("Skipping preparation, completed in a previous run.")
         return
-    manifests = [
-        _collect(part, data_folder, max_bad_fraction, key) for part in parts
-    ]
+    manifests = [_collect(p, data_folder, max_bad_fraction, key) for p in parts]
     marker.unlink(missing_ok=True)
     for path, manifest in zip(paths, manifests, strict=True):
         _write(path, json.dumps(manifest, indent=2) + "\n")
@@ -150,14 +145,11 @@ def _collect(part, data_folder, max_bad_fraction, key):
         else:
             manifest[name] = entry
             infos.append(info)
-    allowed = 0 if part.tested else max_bad_fraction * total
+    rule, allowed = f"{max_bad_fraction=:g}", max_bad_fraction * total
+    if part.tested:
+        rule, allowed = "a test set must be whole: mend them, or remove ", 0
+        rule += "their audio and transcripts from the corpus"
     if not manifest or len(bad) > allowed:
-        rule = f"max_bad_fraction={max_bad_fraction:g}"
-        if part.tested:
-            rule = (
-                "a test set must be whole: mend them, or remove their audio "
-                "and transcripts from the corpus"
-            )
         listed = few([f"\n  {line}" for line in bad], _LISTED)
         raise ValueError(
             f"{part.name}: {len(bad)} of {total} utterances cannot be used "

@@ -17,19 +17,8 @@ def claim_annotations(hparams):
 
     Those that are not in save_folder are the user's: what they say is checked
     and becomes a manifest in there, which is then the setting. With skip_prep
-    they are manifests already.
-
-    Arguments
-    ---------
-    hparams : dict
-        Of the experiment: save_folder, skip_prep, tests_only,
-        test_annotations, and train_annotation and valid_annotation, which are
-        changed.
-
-    Returns
-    -------
-    dict
-        ``train``, ``valid`` or the name of a test set -> its annotation.
+    they are manifests already. Returned are the annotations of ``train``,
+    ``valid`` and the test sets.
 
     Example
     -------
@@ -65,19 +54,7 @@ def claim_annotations(hparams):
 
 
 def test_manifests(hparams, folder):
-    """The test sets: those of test_annotations, or else of test_splits.
-
-    Arguments
-    ---------
-    hparams : dict
-        Of the experiment.
-    folder : path-like
-        Where their preparation writes.
-
-    Returns
-    -------
-    dict
-        Name -> manifest.
+    """The manifests, in `folder`, of test_annotations, else of test_splits.
 
     Example
     -------
@@ -104,21 +81,11 @@ def prepare_corpus(
     max_bad_fraction=0.05,
     skip_prep=False,
 ):
-    """Write the manifests of annotations, and of splits for other sets.
+    """As prepare_librispeech; what has an annotation has no splits.
 
-    Arguments
-    ---------
-    annotations : dict
-        ``train``, ``valid`` or the name of a test set -> a Kaldi data folder
-        or a file, see read_annotation. Where there is one for a set, its
-        splits are not looked for.
-    data_folder : path-like
-        What ``{data_root}`` stands for and relative paths of audio are
-        relative to; and the folder of the splits.
-    text : str
-        Key of the transcript.
-
-    The other arguments, and what is raised, are prepare_librispeech's.
+    `annotations` are of ``train``, ``valid`` and test sets, see
+    read_annotation. In them, relative paths are relative to `data_folder`;
+    `text` is the key of the transcript.
     """
     if skip_prep:
         return

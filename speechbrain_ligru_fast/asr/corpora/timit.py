@@ -75,12 +75,6 @@ def prepare_timit(
     ValueError
         For a bad option, speakers the corpus does not have, or too many bad
         utterances. No manifest is touched.
-
-    Example
-    -------
-    >>> prepare_timit(
-    ...     "TIMIT", "train.json", "valid.json", "test.json", skip_prep=True
-    ... )
     """
     if skip_prep:
         return

@@ -12,39 +12,24 @@ LABELS_61 = tuple(
     "s sh t tcl th uh uw ux v w y z zh".split()
 )
 
-
-def _table(pairs):
-    return dict(pair.split("=") for pair in pairs.split())
-
-
 # Only what changes. The glottal stop is dropped.
-_TO_48 = _table(
-    "ax-h=ax axr=er bcl=vcl dcl=vcl gcl=vcl kcl=cl pcl=cl tcl=cl em=m eng=ng "
-    "nx=n hv=hh h#=sil pau=sil ux=uw q="
+_TO_48 = dict(
+    pair.split("=")
+    for pair in "ax-h=ax axr=er bcl=vcl dcl=vcl gcl=vcl kcl=cl pcl=cl tcl=cl "
+    "em=m eng=ng nx=n hv=hh h#=sil pau=sil ux=uw q=".split()
 )
-_48_TO_39 = _table("ao=aa ax=ah el=l en=n ix=ih zh=sh cl=sil vcl=sil epi=sil")
+_48_TO_39 = {"ao": "aa", "ax": "ah", "el": "l", "en": "n", "ix": "ih"}
+_48_TO_39 |= {"zh": "sh", "cl": "sil", "vcl": "sil", "epi": "sil"}
 _TO_39 = {k: _48_TO_39.get(v, v) for k, v in _TO_48.items()} | _48_TO_39
 _FOLDS = {39: _TO_39, 48: _TO_48, 61: {}}
 
 
 def fold_phones(segments, phn_set=39):
-    """Fold labelled segments to a phone set.
+    """Fold labelled segments to one of PHN_SETS: labels, and their ends.
 
-    Dropped labels lose their end; neighbouring silences become one. With
-    61 labels nothing changes.
-
-    Arguments
-    ---------
-    segments : iterable of (int, int, str)
-        Start and end in samples, one of the 61 labels or of the 48.
-    phn_set : {39, 48, 61}
-        How many phones are wanted.
-
-    Returns
-    -------
-    phones : list of str
-    ends : list of int
-        Last sample of each phone.
+    Segments are start, end and one of the 61 labels, or of the 48. Dropped
+    labels lose their end; neighbouring silences become one. With 61 labels
+    nothing changes.
 
     Example
     -------
@@ -55,13 +40,11 @@ def fold_phones(segments, phn_set=39):
     phones, ends = [], []
     for _, end, label in segments:
         phone = _FOLDS[phn_set].get(label, label)
-        if not phone:
-            continue
         if phones and phone == phones[-1] == "sil":
             ends[-1] = end
-            continue
-        phones.append(phone)
-        ends.append(end)
+        elif phone:
+            phones.append(phone)
+            ends.append(end)
     return phones, ends
 
 
