@@ -4,7 +4,6 @@
 """
 
 import importlib.util
-import os
 import pathlib
 import tempfile
 
@@ -15,8 +14,9 @@ from speechbrain_ligru_fast.deploy.portable import portable
 from speechbrain_ligru_fast.layers import LiGRU, SLiGRU
 
 OPSET = 20
-# Largest difference from eager, relative to the largest output.
-_TOLERANCE = 1e-4
+# Largest difference from eager, relative to the largest output: of float32, of
+# int8 products.
+_TOLERANCE = {False: 1e-4, True: 0.1}
 
 
 class _Named(torch.nn.Module):
@@ -30,7 +30,7 @@ class _Named(torch.nn.Module):
         return self.module(**dict(zip(self.names, inputs)))
 
 
-def to_onnx(module, path, example=None, lengths=True, states=False):
+def to_onnx(module, path, example=None, lengths=True, states=False, int8=False):
     """Writes a model as ONNX: one ``GRU`` node for every LiGRU layer.
 
     SLiGRU, the sine and adapted layers become a ``Scan``. Batch and time are
@@ -51,6 +51,10 @@ def to_onnx(module, path, example=None, lengths=True, states=False):
     states : bool
         Whether it has the input ``hx``, (num_layers * directions, B, H), so
         that a unidirectional LiGRU or SLiGRU streams.
+    int8 : bool
+        Whether the weights, recurrent ones too, are int8 and what they are
+        multiplied with is rounded as it comes. A GRU node has no such form:
+        all layers become a ``Scan``.
 
     Returns
     -------
@@ -76,7 +80,7 @@ def to_onnx(module, path, example=None, lengths=True, states=False):
     ValueError: module: got LiGRU in training mode, expected all of it in ...
     """
     path = pathlib.Path(path)
-    plain = portable(module, gru=True)
+    plain = portable(module, gru=not int8)
     _check(module, path)
     example, arguments, dims = _arguments(module, example, lengths, states)
     program = torch.export.export(
@@ -94,20 +98,36 @@ def to_onnx(module, path, example=None, lengths=True, states=False):
         opset_version=OPSET,
         verbose=False,
     )
-    handle, partial = tempfile.mkstemp(".onnx", f".{path.name}.", path.parent)
-    os.close(handle)
-    try:
+    _drop_traces(exported.model)
+    with tempfile.TemporaryDirectory(prefix=".", dir=path.parent) as folder:
+        partial = pathlib.Path(folder, "model.onnx")
         exported.save(partial, external_data=False)
+        if int8:
+            partial = _quantized(partial)
         difference = _difference(module, partial, example, lengths, states)
-        if not difference <= _TOLERANCE:
+        if not difference <= _TOLERANCE[int8]:
             raise RuntimeError(
                 f"module: its ONNX form differs from it by {difference:.1e} "
-                f"of the largest output, expected at most {_TOLERANCE}"
+                f"of the largest output, expected at most {_TOLERANCE[int8]}"
             )
-        os.replace(partial, path)
-    finally:
-        pathlib.Path(partial).unlink(missing_ok=True)
+        partial.replace(path)
     return difference
+
+
+def _quantized(path):
+    """The file beside one whose products are int8."""
+    from onnxruntime.quantization import QuantType, quantize_dynamic
+
+    quantized = path.with_name("int8.onnx")
+    quantize_dynamic(
+        path,
+        quantized,
+        weight_type=QuantType.QInt8,
+        per_channel=True,
+        # The recurrent product is in the body of a Scan.
+        extra_options={"EnableSubgraph": True},
+    )
+    return quantized
 
 
 def _check(module, path):
@@ -186,6 +206,16 @@ def _drop_idle_squeezes(graph):
         if isinstance(size, int) and size != 1:
             node.replace_all_uses_with(tensor)
             graph.erase_node(node)
+
+
+def _drop_traces(model):
+    """Removes the stack traces, with this machine's paths, from all nodes."""
+    from onnx_ir.traversal import RecursiveGraphIterator
+
+    for node in RecursiveGraphIterator(model.graph):
+        node.metadata_props.clear()
+        for value in node.outputs:
+            value.metadata_props.clear()
 
 
 @torch.no_grad()
