@@ -1,1 +1,0 @@
-"""Pull requests for SpeechBrain: what they change, and what checks them."""
