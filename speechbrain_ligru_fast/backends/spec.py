@@ -4,8 +4,7 @@ A *row* is one (direction, utterance) pair: with two directions, rows 0 to
 B - 1 read time forwards and rows B to 2B - 1 read it backwards.
 """
 
-from dataclasses import dataclass
-from typing import List, Optional
+from typing import List, NamedTuple, Optional
 
 import torch
 from torch import Tensor
@@ -31,8 +30,8 @@ _ALLOWED = ", ".join(NONLINEARITIES)
 LEAKY_SLOPE = 0.01
 
 
-@dataclass(frozen=True)
-class ScanSpec:
+# A tuple: it is made, hashed and compared in every call.
+class ScanSpec(NamedTuple):
     """What a scan computes, apart from its tensors.
 
     Arguments
