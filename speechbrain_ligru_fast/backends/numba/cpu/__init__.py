@@ -107,9 +107,9 @@ def _run(direction, dtype, words, spec, batch, steps, padded, true, tensors):
     for name, size in sizes.items():
         given[name] = at
         at += -(-size // line) * line
-    counter = torch.zeros(1, dtype=torch.int64)
-    eps = torch.tensor([spec.eps], dtype=dtype)
-    tensors = {**tensors, "barrier": counter, "eps": eps}
+    tensors = {**tensors, "barrier": torch.zeros(1, dtype=torch.int64)}
+    if spec.layernorm:
+        tensors["eps"] = torch.full((1,), spec.eps, dtype=dtype)
     for name, tensor in tensors.items():
         if tensor is not None:
             given[name] = tensor.data_ptr()
@@ -126,7 +126,8 @@ def _run(direction, dtype, words, spec, batch, steps, padded, true, tensors):
         layernorm=int(spec.layernorm),
     )
     given["save"] = int(tensors.get("gates") is not None)
-    given["tiles"] = amx.CONFIG.ctypes.data
+    if words:
+        given["tiles"] = amx.CONFIG.ctypes.data
     table = np.array(list(given.values()), dtype=np.int64)
     function, address = _compiled(direction, dtype, words)
     team.run(address, table.ctypes.data, threads)
