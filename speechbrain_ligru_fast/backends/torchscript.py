@@ -178,7 +178,7 @@ def _optional(x, dtype, shape):
 
 
 def _detached(*tensors):
-    """A scripted loop keeps tensors for a backward that ops.py has itself."""
+    """A scripted loop keeps tensors for a backward that the operator has."""
     return [None if x is None else x.detach() for x in tensors]
 
 

@@ -1,4 +1,4 @@
-"""The scan's backward, run by every thread of a team."""
+"""The CPU's backward loop over time, which every thread of a team runs."""
 
 from numba import njit
 
@@ -8,6 +8,10 @@ from speechbrain_ligru_fast.backends.numba.cpu import (
     operands,
 )
 from speechbrain_ligru_fast.backends.numba.cpu import arguments as arg
+from speechbrain_ligru_fast.backends.numba.cpu.barrier import (
+    rank_and_size,
+    wait_for_all,
+)
 from speechbrain_ligru_fast.backends.numba.cpu.frames import (
     locate_saved,
     prefetch_saved,
@@ -21,10 +25,6 @@ from speechbrain_ligru_fast.backends.numba.cpu.panels import (
     padded_row_count,
     place,
     rows_of_a_tile,
-)
-from speechbrain_ligru_fast.backends.numba.cpu.threads import (
-    rank_and_size,
-    wait_for_all,
 )
 from speechbrain_ligru_fast.backends.numba.cpu.tiles import TILE_VECTORS
 from speechbrain_ligru_fast.backends.numba.cpu.vectors import VECTOR_BYTES

@@ -1,4 +1,8 @@
-"""The scan's forward, run by every thread of a team."""
+"""The CPU's forward loop over time, which every thread of a team runs.
+
+Numba compiles it as Python: each thread owns some vectors of units, and the
+team meets after each step.
+"""
 
 from numba import njit
 
@@ -6,9 +10,13 @@ from speechbrain_ligru_fast.backends.numba.cpu import (
     amx,
     memory,
     operands,
-    points,
+    pointwise,
 )
 from speechbrain_ligru_fast.backends.numba.cpu import arguments as arg
+from speechbrain_ligru_fast.backends.numba.cpu.barrier import (
+    rank_and_size,
+    wait_for_all,
+)
 from speechbrain_ligru_fast.backends.numba.cpu.frames import locate_inputs
 from speechbrain_ligru_fast.backends.numba.cpu.gates import step_unit
 from speechbrain_ligru_fast.backends.numba.cpu.layernorm import normalise_step
@@ -19,10 +27,6 @@ from speechbrain_ligru_fast.backends.numba.cpu.panels import (
     padded_row_count,
     place,
     rows_of_a_tile,
-)
-from speechbrain_ligru_fast.backends.numba.cpu.threads import (
-    rank_and_size,
-    wait_for_all,
 )
 from speechbrain_ligru_fast.backends.numba.cpu.tiles import TILE_VECTORS
 from speechbrain_ligru_fast.backends.numba.cpu.vectors import VECTOR_BYTES
@@ -104,7 +108,7 @@ def forward(real, element, p, size):
                     r = row + j
                     if layernorm != 0:
                         moments = sums + 2 * r * VECTOR_BYTES
-                        points.moments_point(
+                        pointwise.moments_point(
                             real,
                             at,
                             at + half,

@@ -1,9 +1,13 @@
-"""The gates of one vector of units: forward for a row, backward for all."""
+"""A step's gates for one vector of units: forward a row, backward all rows."""
 
 from numba import njit
 
 from speechbrain_ligru_fast.backends.numba.cpu import arguments as arg
-from speechbrain_ligru_fast.backends.numba.cpu import memory, operands, points
+from speechbrain_ligru_fast.backends.numba.cpu import (
+    memory,
+    operands,
+    pointwise,
+)
 from speechbrain_ligru_fast.backends.numba.cpu.panels import (
     padded_row_count,
     place,
@@ -26,7 +30,7 @@ def step_unit(
         if save != 0:
             ga = memory.load_int(row + 16) + unit
             gz = ga + other
-        points.forward_point(
+        pointwise.forward_point(
             real,
             code,
             tile,
@@ -67,7 +71,7 @@ def gate_gradients(real, element, p, unit_vector, table, dst, sums, size):
             continue
         saved = memory.load_int(entry + 8)
         da = dgates + saved
-        points.backward_point(
+        pointwise.backward_point(
             real,
             code,
             grad + unit,
@@ -84,7 +88,7 @@ def gate_gradients(real, element, p, unit_vector, table, dst, sums, size):
             operands.store(real, element, oz + at, da + other)
             continue
         for gate in range(2):
-            points.norm_sums_point(
+            pointwise.norm_sums_point(
                 real,
                 da + gate * other,
                 weight + gate * other,

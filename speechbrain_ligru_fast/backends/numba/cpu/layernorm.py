@@ -1,10 +1,14 @@
-"""SLiGRU's second half of a step, whose sums cross the threads' panels."""
+"""SLiGRU's second half of a step: its sums are of units of all threads."""
 
 import numpy as np
 from numba import njit
 
 from speechbrain_ligru_fast.backends.numba.cpu import arguments as arg
-from speechbrain_ligru_fast.backends.numba.cpu import memory, operands, points
+from speechbrain_ligru_fast.backends.numba.cpu import (
+    memory,
+    operands,
+    pointwise,
+)
 from speechbrain_ligru_fast.backends.numba.cpu.frames import frame_of
 from speechbrain_ligru_fast.backends.numba.cpu.gates import step_unit
 from speechbrain_ligru_fast.backends.numba.cpu.panels import (
@@ -77,7 +81,7 @@ def normalise_step(
                     n = sink
                     if save != 0:
                         n = memory.load_int(entry + 24) + unit + gate * other
-                    points.norm_point(
+                    pointwise.norm_point(
                         real,
                         mean,
                         rstd,
@@ -118,7 +122,7 @@ def norm_gradients(
                 vector = gate * vectors + v
                 unit = vector * VECTOR_BYTES
                 dp = dprojected + saved + unit
-                points.norm_backward_point(
+                pointwise.norm_backward_point(
                     real,
                     rstd,
                     mean,

@@ -40,10 +40,13 @@ def both(layernorm, seed=0, persistent=True):
     )
 
 
-@pytest.mark.parametrize("seed", SEEDS)
 @pytest.mark.parametrize("layernorm", [False, True])
-@pytest.mark.parametrize("persistent", [False, True])
-def test_no_schedule_races(seed, layernorm, persistent):
+@pytest.mark.parametrize(
+    "persistent, seed",
+    # Without a barrier in a launch, no schedule is another.
+    [(True, seed) for seed in SEEDS] + [(False, 0)],
+)
+def test_no_schedule_races(persistent, seed, layernorm):
     assert both(layernorm, seed, persistent) <= 2e-6
 
 

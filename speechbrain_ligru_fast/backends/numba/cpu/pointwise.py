@@ -1,4 +1,4 @@
-"""The gate equations, and SLiGRU's LayerNorm, on one vector of units.
+"""The pointwise equations of gates and LayerNorm, on one vector of units.
 
 Every intrinsic takes a scalar ``real`` first, whose type selects the
 arithmetic; the other arguments are addresses in int64, or numbers.

@@ -1,4 +1,4 @@
-"""A thread of the team: which one it is, and waiting for the others."""
+"""Where the threads of a team wait for each other, and which one this is."""
 
 import os
 
