@@ -78,6 +78,7 @@ GOOD += "    assert VALUE == 2\n"
 )
 def test_what_is_wrong_is_found(test, complaint, tmp_path, monkeypatch):
     for path, text in (
+        ("tree/pyproject.toml", PYPROJECT),
         ("tree/speechbrain/__init__.py", ""),
         ("tree/speechbrain/nnet/__init__.py", ""),
         (f"tree/{apply.RNN}", "OLD = 1\nVALUE = 1\nVALUE = 1\n"),
