@@ -1,5 +1,6 @@
 """The pages: their links, their examples, and who points to them."""
 
+import importlib.util
 import os
 import pathlib
 import re
@@ -8,6 +9,7 @@ import subprocess
 import sys
 
 import pytest
+from speechbrain.utils.run_opts import RunOptions
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 PAGES = sorted(
@@ -138,3 +140,67 @@ def test_the_guide_adds_a_backend(tmp_path):
     assert done.returncode == 0, done.stderr
     file, taken = done.stdout.split()
     assert file == str(tmp_path / name) and taken.endswith(".toy")
+
+
+def code(page):
+    """What a page writes as code: in a line, indented or between fences."""
+    text = (ROOT / page).read_text("utf-8")
+    yield from (match["body"] for match in _FENCE.finditer(text))
+    text = _FENCE.sub("", text)
+    yield from re.findall(r"^    .+$", text, re.MULTILINE)
+    yield from re.findall(
+        r"`([^`]+)`", re.sub(r"^    .+$", "", text, flags=re.M)
+    )
+
+
+def options():
+    """Every option of a program here, and every key of a recipe's YAML."""
+    found = set(RunOptions.__dataclass_fields__)
+    for folder in ("speechbrain_ligru_fast", "benchmarks", "tools", "upstream"):
+        for path in (ROOT / folder).rglob("*.py"):
+            found.update(re.findall(r'"--([\w-]+)"', path.read_text("utf-8")))
+    for path in (ROOT / "hparams").rglob("*.yaml"):
+        found.update(re.findall(r"^(\w+):", path.read_text("utf-8"), re.M))
+    return found
+
+
+# A word for any, and others' options; what the guide makes, and SpeechBrain's.
+FOREIGN = {"key", "help", "standalone", "nproc_per_node"}
+ELSEWHERE = {
+    "speechbrain_ligru_fast/backends/toy.py",
+    "hparams/train_BPE_1000_sligru.yaml",
+}
+
+
+def lacking(page, known):
+    """Modules, targets, options and files that a page names in vain."""
+    targets = re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.M)
+    roots = [ROOT, ROOT / "speechbrain_ligru_fast", *ROOT.glob("recipes/*")]
+    for text in code(page):
+        for name in re.findall(r"python -m ([\w.]+)", text):
+            if importlib.util.find_spec(name) is None:
+                yield name
+        for name in re.findall(r"\bmake ([a-z]+)\b", text):
+            if name not in targets:
+                yield f"make {name}"
+        for name in re.findall(r"(?<![\w-])--([a-zA-Z][\w-]+)", text):
+            if name not in known:
+                yield f"--{name}"
+        for name in re.findall(
+            r"(?<![\w/.])[a-z]\w+/[\w/]+\.(?:py|yaml)\b", text
+        ):
+            if not any((root / name).is_file() for root in roots):
+                yield name
+
+
+def test_what_the_pages_name_is_there():
+    """Somebody will paste it."""
+    known = options() | FOREIGN
+    found = {
+        (str(page), name)
+        for page in PAGES
+        if page.parts[0] != "upstream"
+        for name in lacking(page, known)
+        if name not in ELSEWHERE
+    }
+    assert not found
