@@ -14,7 +14,13 @@ from speechbrain.utils.run_opts import RunOptions
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 PAGES = sorted(
     path.relative_to(ROOT)
-    for pattern in ("*.md", "docs/**/*.md", "recipes/**/*.md", "upstream/*.md")
+    for pattern in (
+        "*.md",
+        "docs/**/*.md",
+        "recipes/**/*.md",
+        "upstream/**/*.md",
+        "findings/*.md",
+    )
     for path in ROOT.glob(pattern)
     if path.name != "CHANGELOG.md"
 )
