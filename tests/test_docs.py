@@ -73,7 +73,14 @@ def test_links_lead_somewhere(page):
             assert match["anchor"] in anchors(target), match[0]
 
 
-FOLDERS = ("speechbrain_ligru_fast", "recipes", "upstream")
+FOLDERS = (
+    "speechbrain_ligru_fast",
+    "hparams",
+    "recipes",
+    "tests",
+    "tools",
+    "upstream",
+)
 _NAMED = re.compile(r"\bdocs/[\w/]+\.md(?:#[\w-]+)?")
 
 
@@ -173,6 +180,8 @@ def options():
 # A word for any, and others' options; what the guide makes, and SpeechBrain's.
 FOREIGN = {"key", "help", "standalone", "nproc_per_node"}
 ELSEWHERE = {
+    "benchmarks.layers",
+    "--layers",
     "speechbrain_ligru_fast/backends/toy.py",
     "hparams/train_BPE_1000_sligru.yaml",
 }

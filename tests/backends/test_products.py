@@ -90,7 +90,7 @@ def test_both_switches_of_tf32(allow_tf32):
 
 
 def test_importing_speechbrain_allows_tf32(allow_tf32):
-    """What docs/backends.md says of float32 on a GPU."""
+    """What docs/reference/backends.md says of float32 on a GPU."""
     quirks = importlib.import_module("speechbrain.utils.quirks")
     assert "allow_tf32" in quirks.applied_quirks | quirks.excluded_quirks
     allow_tf32(False)
