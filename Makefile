@@ -27,7 +27,8 @@ test: $(STAMP) lint
 # The layers and the operator on the lower bounds in setup.cfg, in an
 # environment of its own. torchaudio loads beside torch's own release only.
 OLDEST := build/oldest
-CORE := compile export installed padding pytorch_kaldi state_dict structure
+CORE := tests/layers tests/lobe tests/scan tests/deploy/test_streaming.py \
+	tests/test_installed.py tests/test_pytorch_kaldi.py tests/test_structure.py
 CORE_BACKENDS := test_auto.py test_backends.py test_failures.py \
 	test_loading.py test_products.py numba/test_compiling.py \
 	numba/cpu/test_target.py
@@ -42,9 +43,8 @@ oldest: $(STAMP)
 		--resolution lowest-direct --editable . torchaudio==2.7.1
 	$(BIN)/$(UV) $(OLDEST)/bin/python \
 		pytest pytest-xdist hypothesis
-	$(OLDEST)/bin/python -m pytest --numprocesses 2 tests/layers tests/scan \
-		tests/deploy/test_streaming.py \
-		$(CORE:%=tests/test_%.py) $(CORE_BACKENDS:%=tests/backends/%)
+	$(OLDEST)/bin/python -m pytest --numprocesses 2 $(CORE) \
+		$(CORE_BACKENDS:%=tests/backends/%)
 
 # What a user installs today, with pip and without constraints: the wheel and
 # its data, used as README does, from a folder where nothing else is found.
