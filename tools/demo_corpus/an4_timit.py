@@ -24,23 +24,10 @@ _SPLITS = {"train-an4": "TRAIN", "dev-an4": "TEST", "test-an4": "TEST"}
 def an4_to_timit(an4, out):
     """Write AN4 in TIMIT's layout, with lists of its dev and test speakers.
 
-    Arguments
-    ---------
-    an4 : path-like
-        AN4 in LibriSpeech layout, with ``phones/<split>/<utterance>.PHN`` and
-        ``.WRD`` beside the splits.
-    out : path-like
-        The folder to write; an earlier result of the same call is kept.
-
-    Raises
-    ------
-    FileNotFoundError
-        If `an4` does not hold the corpus and its phones.
-    FileExistsError
-        If `out` holds something else.
-    ValueError
-        If an utterance to be tested has no phones, or audio is of another
-        sample rate than the samples that labels count.
+    AN4 is in LibriSpeech layout, with ``phones/<split>/<utterance>.PHN`` and
+    ``.WRD`` beside the splits. An earlier result of the same call is kept.
+    FileNotFoundError if it is not; ValueError if an utterance to be tested has
+    no phones, or audio has another rate than the samples that labels count.
     """
     an4 = Path(an4)
     needed = [an4 / split for split in _SPLITS]

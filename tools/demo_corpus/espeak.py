@@ -59,18 +59,7 @@ class Spoken(NamedTuple):
 
 @functools.cache
 def load_espeak():
-    """Load the library once; it can't be reset afterwards.
-
-    Returns
-    -------
-    library : ctypes.CDLL
-    sample_rate : int
-
-    Raises
-    ------
-    ModuleNotFoundError
-        If it is not installed.
-    """
+    """The library and its sample rate; it can't be reset afterwards."""
     try:
         import espeakng_loader
     except ModuleNotFoundError as error:
@@ -93,29 +82,10 @@ def load_espeak():
 
 
 def speak(voice, text, words_per_minute, pitch):
-    """Synthesise one text.
+    """Synthesise a text; ValueError if eSpeak does not know the voice.
 
-    The sound depends a little on all that this process has said before.
-
-    Arguments
-    ---------
-    voice : str
-        eSpeak voice, with or without a variant.
-    text : str
-        What to say.
-    words_per_minute : int
-        Rate, from 80.
-    pitch : int
-        0 to 100.
-
-    Returns
-    -------
-    Spoken
-
-    Raises
-    ------
-    ValueError
-        If eSpeak does not know the voice.
+    `words_per_minute` is from 80, `pitch` from 0 to 100. The sound depends a
+    little on all that this process has said before.
     """
     library, sample_rate = load_espeak()
     if library.espeak_SetVoiceByName(voice.encode()) != 0:

@@ -12,29 +12,12 @@ MARKER = "completed.json"
 
 
 def build_once(out, arguments, build):
-    """Build a folder unless the same call already has.
+    """Build a folder unless the same call already has; say whether it did.
 
-    It is built beside its final place and renamed when complete, so that an
-    interrupted run leaves nothing under the final name.
-
-    Arguments
-    ---------
-    out : path-like
-        The folder to build; absent, empty, or built by the same call.
-    arguments : dict
-        What the content depends on; kept in ``completed.json``.
-    build : callable
-        Takes the folder to fill.
-
-    Returns
-    -------
-    bool
-        Whether anything was done.
-
-    Raises
-    ------
-    FileExistsError
-        If `out` holds something else.
+    It is built beside its final place, by `build`, and renamed when complete,
+    so that an interrupted run leaves nothing under the final name.
+    ``completed.json`` keeps what the content depends on, `arguments`.
+    FileExistsError if `out` holds something else.
 
     Example
     -------
@@ -71,20 +54,10 @@ def build_once(out, arguments, build):
 
 
 def write_timit_utterance(folder, name, signal, phones, words, text):
-    """Write the WAV, PHN, WRD and TXT of one utterance.
+    """Write the WAV, PHN, WRD and TXT of one utterance to a speaker's folder.
 
-    Arguments
-    ---------
-    folder : path-like
-        The speaker's.
-    name : str
-        Of the files.
-    signal : (samples,) int16 array
-        16 kHz.
-    phones, words : list of (int, int, str)
-        Start and end in samples, label.
-    text : str
-        The sentence.
+    The signal is 16 kHz, int16; phones and words have start and end in
+    samples, and label.
     """
     stem = Path(folder, name)
     stem.parent.mkdir(parents=True, exist_ok=True)
@@ -96,15 +69,7 @@ def write_timit_utterance(folder, name, signal, phones, words, text):
 
 
 def write_speaker_lists(root, dev_speakers, test_speakers):
-    """Write the lists that `prepare_timit` reads when it is given none.
-
-    Arguments
-    ---------
-    root : path-like
-        Folder of the corpus, with TRAIN and TEST.
-    dev_speakers, test_speakers : iterable of str
-        Names of the speakers' folders.
-    """
+    """Write the lists that `prepare_timit` finds beside TRAIN and TEST."""
     for name, speakers in ("dev", dev_speakers), ("test", test_speakers):
         lines = "".join(f"{speaker}\n" for speaker in sorted(speakers))
         Path(root, f"{name}_spk.list").write_text(lines, "utf-8")

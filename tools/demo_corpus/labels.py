@@ -34,27 +34,10 @@ _R_COLOURED = {"A@", "O@", "e@", "i@3", "o@"}
 def phone_segments(phones, accent, samples):
     """Label a signal with TIMIT's phones, from its first to its last sample.
 
-    Phones that eSpeak starts at the same time share what follows. Silence is
-    h# at the two ends and pau between.
-
-    Arguments
-    ---------
-    phones : list of (int, str)
-        First sample and mnemonic, in order of time.
-    accent : str
-        eSpeak's language, such as "en-US".
-    samples : int
-        Length of the signal.
-
-    Returns
-    -------
-    list of (int, int, str)
-        Start, end and label; each starts where the one before ends.
-
-    Raises
-    ------
-    ValueError
-        For a mnemonic that has no label here.
+    Given are first sample and eSpeak's mnemonic of each phone, its language,
+    such as "en-US", and the length of the signal. Phones that start at the
+    same time share what follows. Silence is h# at the two ends and pau between.
+    ValueError for a mnemonic that has no label here.
 
     Example
     -------
@@ -86,20 +69,7 @@ def phone_segments(phones, accent, samples):
 
 
 def split_time(start, end, labels, weights):
-    """Share a span of time between labels.
-
-    Arguments
-    ---------
-    start, end : int
-        In samples.
-    labels : list of str
-    weights : list of int
-        How much each gets of it, in proportion.
-
-    Returns
-    -------
-    list of (int, int, str)
-        Start, end and label; each starts where the one before ends.
+    """Share a span of samples between labels, in proportion to weights.
 
     Example
     -------

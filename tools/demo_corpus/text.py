@@ -66,19 +66,7 @@ GRAMMAR = {
 
 
 def sentence(rng, symbol="sentence"):
-    """Draw a sentence.
-
-    Arguments
-    ---------
-    rng : numpy.random.Generator
-        The source of chance.
-    symbol : str
-        Where in the grammar to start.
-
-    Returns
-    -------
-    str
-        Lower-case words, letters among them, separated by one space.
+    """Draw a sentence: lower-case words and letters, one space between them.
 
     Example
     -------

@@ -101,14 +101,11 @@ def write_manifests(parts, data_folder, max_bad_fraction, key="wrd"):
     }
     # Before they are looked at: what is changed meanwhile is looked at again.
     inputs = (parts, data_folder, max_bad_fraction, key, stamp(sorted(audio)))
+    inputs = hashlib.sha256(repr(inputs).encode()).hexdigest()
     paths = [part.path for part in parts]
     marker = paths[0].with_name("prepared.sha256")
-
-    def state():
-        known = f"{inputs} {stamp(paths)}"
-        return hashlib.sha256(known.encode()).hexdigest()
-
-    if marker.is_file() and marker.read_text("utf-8") == state():
+    done = marker.is_file() and marker.read_text("utf-8")
+    if done == f"{inputs} {stamp(paths)}\n":
         logger.info("Skipping preparation, completed in a previous run.")
         return
     manifests = [_collect(p, data_folder, max_bad_fraction, key) for p in parts]
@@ -120,7 +117,7 @@ def write_manifests(parts, data_folder, max_bad_fraction, key="wrd"):
             "%s: %d utterances, %.1f minutes", path, len(manifest), minutes
         )
     if all(len(m) == len(p.utterances) for m, p in zip(manifests, parts)):
-        _write(marker, state())
+        _write(marker, f"{inputs} {stamp(paths)}\n")
 
 
 def _collect(part, data_folder, max_bad_fraction, key):

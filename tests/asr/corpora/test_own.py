@@ -151,169 +151,125 @@ def test_what_is_heard(data, prepare, tmp_path, caplog):
     assert "1 of 48000 Hz stereo, 1 of 16000 Hz mono" in caplog.text
 
 
-def change(name, old, new):
-    def edit(data):
-        folder = kaldi(data)
-        text = (folder / name).read_text()
-        assert old in text
-        (folder / name).write_text(text.replace(old, new))
-        return folder
-
-    return edit
-
-
-def remove(name):
-    def edit(data):
-        (kaldi(data) / name).unlink()
-        return data / "kaldi"
-
-    return edit
-
-
-def write(name, content):
-    def edit(data):
-        (data / name).write_bytes(content)
-        return data / name
-
-    return edit
-
-
-def edited_cut(**changes):
-    def edit(data):
-        one = cut("u1", f"{data}/b.flac", (0, 0.5), 0, [0])
-        path = data / "cuts.jsonl"
-        path.write_text(json.dumps(one | changes) + "\n")
-        return path
-
-    return edit
-
-
-def source(kind="file", **more):
-    one = {"type": kind, "channels": [0], "source": "x"}
-    return {"recording": {"sources": [one], **more}}
-
-
-SET = b'{"u": {"wav": "b.flac", "wrd": "a"}, "u": {}}'
-ROWS = b"ID,wav,wrd\nu,b.flac,a\nu,b.flac,b\n"
-OPEN = b'ID,wav,wrd\nu,b.flac,"a\nv,b.flac,b\nw,b.flac,c%s\n'
-NOT_FINITE = b'{"u": {"wav": "b.flac", "duration": NaN, "wrd": "a"}}'
-SECONDS = b'{"u": {"wav": "b.flac", "start": 0.25, "stop": 0.5, "wrd": "a"}}'
-BAD = {
-    "pipe": (
-        change("wav.scp", "b.flac", "sox a -t wav - |"),
-        "rec-b is 'sox a -t wav - .', wanted a file. Comm",
-    ),
-    "archive": (
-        change("wav.scp", "b.flac", "a.ark:12"),
-        "rec-b is 'a.ark:12', wanted a file",
-    ),
-    "no text": (remove("text"), "no Kaldi data folder: there is no text"),
-    "twice": (
-        change("text", "u2", "u1"),
-        "text: u1 is there twice: it's  One and two",
-    ),
-    "bytes": (write("a.json", b'{"u": "\xff"}'), "a.json, line 1: .* UTF-8"),
-    "segment": (change("segments", " -1", ""), "u2 is 'rec-b 0', wanted"),
-    "seconds": (change("segments", "0.75", "x"), "u1 has 'x', wanted sec"),
-    "end": (change("segments", "-1", "1.01"), "u2: it ends 0.51 s after .*b.f"),
-    "start": (change("segments", "0 -1", "0.5 -1"), "u2: it is from 8000 to"),
-    "channel": (change("segments", "0.75 1", "0.75 2"), "u1: it is channel 2"),
-    "recording": (change("segments", "rec-b", "x"), "recording x isn't in wav"),
-    "no transcript": (change("text", "u2 two\n", ""), "u2: no transcript of"),
-    "empty": (change("text", "two", ""), "u2: empty transcript of .*b.flac"),
-    "no audio": (change("wav.scp", "b.flac", "c.flac"), "no audio file .*c.fl"),
-    "unheard": (
-        change("text", "u2", "u3"),
-        "u3: it is in text, but not in se",
-    ),
-    "duration": (change("utt2dur", "u2 0.5", "u2 0.7"), "annotation says 0.70"),
-    "not finite": (
-        change("segments", "0.75", "nan"),
-        "it is from 12000.0 to n",
-    ),
-    "no duration": (write("a.json", NOT_FINITE), "its annotation says nan s"),
-    "kind": (write("a.xml", b""), "wanted a Kaldi data folder, SpeechBr"),
-    "json twice": (write("a.json", SET), "a.json: u is there twice"),
-    "json list": (write("a.json", b"[]"), "its items, got a list"),
-    "no wav": (write("a.json", b'{"u": {"wrd": "a"}}'), "u: it has no 'wav'"),
-    "csv twice": (write("a.csv", ROWS), "a.csv: u is there twice"),
-    "column": (
-        write("a.csv", b"ID,wav,text\n"),
-        "no column wrd, wanted one, got ID, wav",
-    ),
-    "cells": (write("a.csv", b"ID,wav,wrd\nu,a\n"), "u: its row has not 3 ce"),
-    "number": (
-        write("a.csv", b"ID,wav,start,wrd\nu,b.flac,0.5,a\n"),
-        "u: its start, stop, channel, duration: .*0.5",
-    ),
-    "seconds of a part": (
-        write("a.json", SECONDS),
-        "u: its start, stop, channel, duration: 0.25, wanted whole numbers",
-    ),
-    "quote": (
-        write("a.csv", OPEN % b""),
-        "'u,b.flac,\"a': unexpected end of data",
-    ),
-    "quotes": (
-        write("a.csv", OPEN % b'"'),
-        "'u,b.flac,\"a': unexpected end of data. A text that begins",
-    ),
-    "text twice": (
-        write("a.csv", b"ID,wav,wrd,wrd\nu,b.flac,a,b\n"),
-        "a.csv: 2 column wrd, wanted one, got ID, wav, wrd, wrd",
-    ),
-    "mixed": (
-        edited_cut(type="MixedCut"),
-        "cuts.jsonl: line 1: .*'MixedCut'",
-    ),
-    "command": (
-        edited_cut(**source("command")),
-        "its source is a command: write it to",
-    ),
-    "perturbed": (
-        edited_cut(**source(transforms=[{"name": "Speed"}])),
-        "Speed changes the audio",
-    ),
-    "several": (edited_cut(supervisions=[]), "u1: its cut has 0 supervisions"),
-    "no length": (edited_cut(supervisions=[{}]), "KeyError 'duration'"),
-    "gz": (write("a.jsonl.gz", b"{}"), "a.jsonl.gz: Not a gz"),
-}
+# A file of the Kaldi folder, what becomes what in it, and what is said then
+KALDI = [
+    ("wav.scp", "b.flac", "sox a -t wav - |", "rec-b is 'sox a .*not run and"),
+    ("wav.scp", "b.flac", "a.ark:12", "rec-b is 'a.ark:12', wanted a file"),
+    ("wav.scp", "b.flac", "", "rec-b is '', wanted a file"),
+    ("wav.scp", "b.flac", "c.flac", "no audio file .*c.flac"),
+    ("text", "u2", "u1", "text: u1 is there twice: it's  One and two"),
+    ("text", "u2 two\n", "", "u2: no transcript of"),
+    ("text", "two", "", "u2: empty transcript of .*b.flac"),
+    ("text", "u2", "u3", "u3: it is in text, but not in segments"),
+    ("segments", " -1", "", "u2 is 'rec-b 0', wanted"),
+    ("segments", "0.75 1", "0.75 x", "u1 is 'talk 0.25 0.75 x', wanted"),
+    ("segments", "0.75", "x", "u1 has 'x', wanted seconds"),
+    ("segments", "0.75", "nan", "u1: it is from 12000.0 to nan"),
+    ("segments", "-1", "1.01", "u2: it ends 0.51 s after .*b.flac"),
+    ("segments", "0 -1", "0.5 -1", "u2: it is from 8000 to"),
+    ("segments", "0.75 1", "0.75 2", "u1: it is channel 2 of .*which has 2,"),
+    ("segments", "rec-b", "x", "u2: its recording x isn't in wav.scp"),
+    ("utt2dur", "u2 0.5", "u2 0.7", "has 0.50 s for it, its .*says 0.70"),
+]
+PART = '{"u": {"wav": "b.flac", "wrd": "a", %s}}'
+ROW = "ID,wav,wrd\nu,b.flac,%s\nv,b.flac,b\nw,b.flac,c%s\n"
+NUMBERS = "u: its start, stop, channel, duration: .*"
+# A file, what is in it, and what is said then
+FILES = [
+    ("a.xml", "", "wanted a Kaldi data folder, SpeechBrain's .json or"),
+    ("a.json", b'{"u": "\xff"}', "a.json, line 1: .* UTF-8"),
+    ("a.json", '{"u": {"wrd": "a"}, "u": {}}', "a.json: u is there twice"),
+    ("a.json", "[]", "a.json: .*its items, got a list"),
+    ("a.json", '{"u": {"wrd": "a"}}', "u: it has no 'wav'"),
+    ("a.json", '{"u": {"wav": "b.flac", "wrd": 1}}', "u: its 'wrd' is no text"),
+    ("a.json", PART % '"start": 0.25', NUMBERS + "0.25, wanted whole numbers"),
+    ("a.json", PART % '"duration": NaN', "its annotation says nan s"),
+    ("a.csv", "", "no column ID"),
+    ("a.csv", "ID,wav,text\n", "no column wrd, wanted one, got ID, wav, text"),
+    ("a.csv", "ID,wav,wrd,wrd\nu,b.flac,a,b\n", "2 column wrd, wanted one"),
+    ("a.csv", ROW.replace("\nv", "\nu") % ("a", ""), "a.csv: u is there twice"),
+    ("a.csv", "ID,wav,wrd\nu,a\n", "u: its row has not 3 cells"),
+    ("a.csv", "ID,wav,wrd,stop\nu,b.flac,a,0.5\n", NUMBERS + "0.5"),
+    ("a.csv", ROW % ('"a', ""), "a.csv: 'u,b.flac,.*: unexpected end of"),
+    # Closed three rows later
+    ("a.csv", ROW % ('"a', '"'), "a.csv: 'u,b.flac,.*stands in quotes"),
+    ("a.jsonl.gz", "{}", "a.jsonl.gz: Not a gz"),
+]
+# What a cut's source or recording is, or the cut has, and what is said then
+COMMAND = {"type": "command", "channels": [0], "source": "x"}
+SPEED = {"sources": [], "transforms": [{"name": "Speed"}]}
+OTHER = {"sources": [{"type": "file", "channels": [1, 2], "source": "x"}]}
+CUTS = [
+    ({"type": "MixedCut"}, "cuts.jsonl: line 1: .*'MixedCut'"),
+    ({"recording": {"sources": [COMMAND]}}, "its source is a command"),
+    ({"recording": SPEED}, "line 1: .*Speed changes the audio"),
+    ({"recording": OTHER}, "line 1: .*no file has channels .0. alone"),
+    ({"supervisions": []}, "u1: its cut has 0 supervisions"),
+    ({"supervisions": [{}]}, "line 1: KeyError 'duration'"),
+]
 
 
-@pytest.mark.parametrize("kind", BAD)
-def test_what_is_wrong_is_named(kind, data, prepare, tmp_path):
-    damage, words = BAD[kind]
+def write(path, content):
+    raw = content if isinstance(content, bytes) else content.encode()
+    path.write_bytes(raw)
+    return path
+
+
+def refused(prepare, path, words):
     with pytest.raises((ValueError, FileNotFoundError), match=f"(?s){words}"):
-        prepare(damage(data))
-    assert not (tmp_path / "out").exists()
+        prepare(path)
+    assert not (path.parent.parent / "out").exists()
 
 
-def test_a_command_is_not_run(data, prepare, tmp_path):
-    ran = tmp_path / "ran"
-    with pytest.raises(ValueError, match="Commands are not run"):
-        prepare(change("wav.scp", "b.flac", f"touch {ran} |")(data))
-    assert not ran.exists()
+@pytest.mark.parametrize("name, old, new, words", KALDI)
+def test_kaldi_refused(name, old, new, words, data, prepare):
+    folder = kaldi(data)
+    text = (folder / name).read_text()
+    assert old in text
+    write(folder / name, text.replace(old, new))
+    refused(prepare, folder, words)
+
+
+@pytest.mark.parametrize("name, content, words", FILES)
+def test_file_refused(name, content, words, data, prepare):
+    refused(prepare, write(data / name, content), words)
+
+
+@pytest.mark.parametrize("changes, words", CUTS)
+def test_cuts_refused(changes, words, data, prepare):
+    one = cut("u1", f"{data}/b.flac", (0, 0.5), 0, [0])
+    refused(
+        prepare, write(data / "cuts.jsonl", json.dumps(one | changes)), words
+    )
+
+
+def test_nothing_there_and_nothing_run(data, prepare, tmp_path):
+    refused(prepare, data / "a.json", "no annotation .*a.json")
+    folder = kaldi(data)
+    write(folder / "wav.scp", f"u touch {tmp_path}/ran |\n")
+    refused(prepare, folder, "Commands are not run")
+    assert not (tmp_path / "ran").exists()
+    (folder / "text").unlink()
+    refused(prepare, folder, "no Kaldi data folder: there is no text")
 
 
 def test_what_is_mended_is_seen(data, prepare):
     path = kaldi(data)
     assert prepare(path)["u2"]["duration"] == 0.5
-    (path / "text").write_text("u1 ONE\nu2 TWO\n")
+    write(path / "text", "u1 ONE\nu2 TWO\n")
     assert prepare(path)["u2"]["wrd"] == "TWO"
     (path / "utt2dur").unlink()
     soundfile.write(data / "b.flac", np.zeros(16000), 16000)
     assert prepare(path)["u2"]["duration"] == 1
-
-
-def test_segments_may_end_a_little_late(data, prepare):
-    made = prepare(change("segments", "-1", "0.53")(data))
-    assert made["u2"]["wav"] == "{data_root}/b.flac"
+    # Segments may end a little late.
+    write(path / "segments", "u1 talk 0.25 0.75\nu2 rec-b 0 1.03\n")
+    assert prepare(path)["u2"]["wav"] == "{data_root}/b.flac"
 
 
 def test_samples_written_as_floats(data, prepare):
     """As pandas writes columns of which some cells are empty."""
-    rows = b'ID,wav,start,stop,wrd\nu,b.flac,800.0,1600.0,"so ""a"""\n'
-    made = prepare(write("a.csv", rows + b"\nv,b.flac,,,b\n")(data))
+    rows = 'ID,wav,start,stop,wrd\nu,b.flac,800.0,1600.0,"so ""a"""\n'
+    made = prepare(write(data / "a.csv", rows + "\nv,b.flac,,,b\n"))
     part = {"file": "{data_root}/b.flac", "start": 800, "stop": 1600}
     assert made["u"]["wav"] == part and made["u"]["wrd"] == 'so "a"'
     assert made["v"]["duration"] == 0.5
@@ -321,7 +277,7 @@ def test_samples_written_as_floats(data, prepare):
 
 def test_letters(data, prepare):
     item = {"wav": "b.flac", "wrd": "E\u0301te\u0301  {x}"}
-    path = write("a.json", json.dumps({"u": item}).encode())(data)
+    path = write(data / "a.json", json.dumps({"u": item}))
     assert prepare(path)["u"]["wrd"] == "Été {x}"
     assert prepare(path, letter_case="lower")["u"]["wrd"] == "été {x}"
     with pytest.raises(ValueError, match="null, upper or lower, got 'UPPER'"):
