@@ -1,60 +1,62 @@
-"""A report of trained systems in one HTML file.
+"""The page of a comparison: one HTML file, which needs no network."""
 
-    python -m benchmarks.page RESULTS_CSV RUNS --out report.html
-
-RUNS is the folder that `python -m benchmarks.recipes` trained in. The page
-holds its figures and needs no network.
-"""
-
-import argparse
+import html
+import io
 import pathlib
-import sys
-from collections import defaultdict
+import re
 
-import jinja2
-import numpy as np
 import pandas as pd
+from matplotlib import rc_context
+from matplotlib.figure import Figure
 
-from benchmarks import alignments, comparison, curves, trainings
-from benchmarks.commands import option
-from benchmarks.rows import load
-from speechbrain_ligru_fast.asr.results import NAMES_OF_A_TEST, name_test
+from benchmarks.systems import load, options, systems, table, text
 
-_TEMPLATE = pathlib.Path(__file__).with_suffix(".html")
-# A part of the page shows rows that are equal in these.
-_PART = ["recipe", "corpus", "split", "device"]
-# What tells two systems of a layer and an implementation apart, in words
-# first: their settings are a number.
-_NAMED = ["lm", "options", "threads", "precision", "epochs"]
-_NAMED += [*comparison.MANIFESTS, "settings"]
-# What is said of a training, not of a test.
-_TRAINED = ["rnn", "impl", "threads", "precision", "epochs"]
-_WORST = 5
+_HEAD = """<!doctype html>
+<html lang="en">
+<meta charset="utf-8">
+<title>Trained systems</title>
+<style>
+body { font: 15px/1.5 system-ui, sans-serif; margin: 2em; }
+table { border-collapse: collapse; font-size: 13px; }
+td, th { border: 0; border-bottom: 1px solid #ccc; padding: 3px 8px; }
+</style>
+<h1>Trained systems</h1>
+<p>Error rates: mean and deviation over the seeds, and each of them. What was
+misheard is in <code>wer_*.txt</code> or <code>per_*.txt</code> of each run's
+folder.</p>
+"""
+_EPOCH = re.compile(r"^epoch: \d+, .*", re.M)
+_STAT = re.compile(r"([\w ]+?): ([-+.\de]+|nan|inf)(?:,| -|$)")
 
 
-def run_folder(runs, row):
-    """Where the system of a result row was trained, or None.
+def read_log(path):
+    """The epochs of a training, from SpeechBrain's ``train_log.txt``.
 
-    Arguments
-    ---------
-    runs : pathlib.Path
-    row : dict-like
-
-    Returns
-    -------
-    pathlib.Path | None
+    Of an epoch that was repeated after an interruption the last counts.
+    ``minutes`` are up to its end, with validation if every line tells.
 
     Example
     -------
-    >>> runs = getfixture("tmp_path")
-    >>> (runs / "LSTM-1f62221e-2").mkdir()
-    >>> command = "python train.py a.yaml --output_folder ../x/LSTM-1f62221e-2"
-    >>> run_folder(runs, {"command": command}).name
-    'LSTM-1f62221e-2'
+    >>> path = getfixture("tmp_path") / "train_log.txt"
+    >>> _ = path.write_text(
+    ...     "epoch: 1, lr: 1e-03, elapsed s: 90.0 - train loss: 3.5, "
+    ...     "train s: 60.0 - valid loss: 2.5, valid WER: 95\\n"
+    ... )
+    >>> read_log(path)[["minutes", "valid WER"]].values.tolist()
+    [[1.5, 95.0]]
     """
-    name = option(row.get("command", ""), "--output_folder")
-    folder = runs / pathlib.Path(name).name if name else None
-    return folder if folder and folder.is_dir() else None
+    lines = _EPOCH.findall(path.read_text("utf-8")) if path.exists() else []
+    frame = pd.DataFrame(
+        {name.strip(): float(value) for name, value in _STAT.findall(line)}
+        for line in lines
+    )
+    if frame.empty:
+        return frame
+    frame = frame.drop_duplicates("epoch", keep="last", ignore_index=True)
+    seconds = frame["train s"].cumsum()
+    if "elapsed s" in frame and frame["elapsed s"].notna().all():
+        seconds = frame["elapsed s"]
+    return frame.assign(minutes=seconds / 60)
 
 
 def write(results_csv, runs, out):
@@ -62,166 +64,50 @@ def write(results_csv, runs, out):
 
     Arguments
     ---------
-    results_csv, runs, out : path-like
+    results_csv, runs, out : pathlib.Path
         Result rows, folder of the trainings, file to write.
     """
-    rows = comparison.repetitions(load(results_csv))
-    found = comparison.means(rows)
-    recipes = rows.groupby(_PART, sort=False) if len(rows) else ()
-    environment = jinja2.Environment(
-        autoescape=True, trim_blocks=True, undefined=jinja2.StrictUndefined
-    )
-    template = environment.from_string(_TEMPLATE.read_text("utf-8"))
-    page = template.render(
-        title="Trained systems",
-        source=pathlib.Path(results_csv).name,
-        header=comparison.HEADER,
-        lines=comparison.cells(found),
-        parts=[_part(name, same, pathlib.Path(runs)) for name, same in recipes],
-    )
-    out = pathlib.Path(out)
+    found = systems(load(results_csv))
+    parts = [_HEAD, table(found).to_html(index=False)]
+    for name, same in found.groupby(["recipe", "corpus", "split"], sort=False):
+        parts.append(f"<h2>{html.escape(', '.join(name))}</h2>")
+        parts += _part(same, runs)
     out.parent.mkdir(parents=True, exist_ok=True)
-    out.write_text(page, encoding="utf-8")
+    out.write_text("\n".join([*parts, "</html>\n"]), encoding="utf-8")
 
 
-def _part(name, rows, runs):
-    """What the page shows of one recipe's test set."""
-    systems = []
-    # An older file has rows without threads or epochs.
-    for _, same in rows.groupby(comparison.GROUP, sort=False, dropna=False):
-        row = same.iloc[0]
-        test = name_test(*(row[key] for key in NAMES_OF_A_TEST))
-        for _, row in same.iterrows():
-            folder = run_folder(runs, row)
-            texts = folder and folder / f"texts_{test}.csv"
-            if not texts or not texts.exists():
-                continue
-            worst = alignments.worst(alignments.read_texts(texts), _WORST)
-            label = f"{_label(row, rows)}: seed {row['seed']}"
-            systems.append({"label": label, "worst": worst})
-            # One seed's utterances show what a system confuses.
-            break
-    metric = "PER" if rows["wer"].isna().all() else "WER"
-    figures = _figures(rows, runs, metric)
-    return {"title": ", ".join(name), "figures": figures, "systems": systems}
+def _part(found, runs):
+    """Development error by time, and seconds an epoch, of a test set."""
+    rate = "PER" if found["wer"].map(text).eq("").all() else "WER"
+    figure = Figure(figsize=(8, 7), layout="constrained")
+    curves, bars = figure.subplots(2)
+    told = ["lm", "options", "threads", "epochs", "settings"]
+    told = ["rnn", "impl", *(key for key in told if found[key].nunique() > 1)]
+    drawn = set()
+    for colour, (_, system) in enumerate(found.iterrows()):
+        label = ", ".join(filter(None, system[told].map(text)))
+        bars.barh(label, system["epoch_s"], color=f"C{colour}")
+        for folder in {_folder(x, runs) for x in system["commands"]} - drawn:
+            # However often it was tested, it was trained once.
+            drawn.add(folder)
+            log = read_log(folder / "train_log.txt")
+            if len(log):
+                minutes, error = log["minutes"], log[f"valid {rate}"]
+                curves.plot(minutes, error, f"C{colour}", label=label)
+                label = None  # Once in the legend
+    curves.set(xlabel="minutes of training", ylabel=f"development {rate} %")
+    if curves.lines:
+        curves.legend(fontsize=8)
+    bars.set(xlabel="seconds of an epoch's training")
+    bars.invert_yaxis()
+    svg = io.StringIO()
+    # The viewer's own font: outlines of letters would be most of the file.
+    with rc_context({"svg.fonttype": "none"}):
+        figure.savefig(svg, format="svg", metadata={"Date": None})
+    return ["<svg" + svg.getvalue().partition("<svg")[2]]
 
 
-def _figures(rows, runs, metric):
-    """Curves and bars: one a training, however often it was tested."""
-    seconds = defaultdict(list)
-    for label, same in _trainings(rows):
-        seconds[label] += list(same.drop_duplicates("seed")["epoch_s"])
-    # A test elsewhere than its training tells no time of an epoch.
-    seconds = {
-        label: np.nanmean(values)
-        for label, values in seconds.items()
-        if not np.isnan(values).all()
-    }
-    logs = training_logs(rows, runs)
-    figures = []
-    if seconds:
-        figures = [("Time of an epoch", curves.epoch_bars(seconds))]
-    if logs:
-        figures = [
-            ("Error by training time", curves.error_by_time(logs, metric)),
-            ("Loss: training solid, development dashed", curves.losses(logs)),
-            *figures,
-        ]
-    return figures
-
-
-def training_logs(rows, runs):
-    """The logs of the trainings behind result rows.
-
-    Arguments
-    ---------
-    rows : pandas.DataFrame
-        `comparison.repetitions` of one recipe, corpus and device.
-    runs : pathlib.Path
-        Has a folder for each training, with its ``train_log.txt``.
-
-    Returns
-    -------
-    dict
-        Label of a system -> list of `curves.read_log`'s frames, one a seed;
-        of those that have a log.
-    """
-    logs = defaultdict(list)
-    for label, same in _trainings(rows):
-        folders = {run_folder(runs, row) for _, row in same.iterrows()}
-        frames = [_log(folder) for folder in sorted(filter(None, folders))]
-        logs[label] += [frame for frame in frames if len(frame)]
-    return {label: frames for label, frames in logs.items() if frames}
-
-
-def _trainings(rows):
-    """Label and rows of each system, however often it was tested."""
-    rows = rows.assign(training=[_training(row) for _, row in rows.iterrows()])
-    first = rows.drop_duplicates("training").assign(lm="")
-    for training, same in rows.groupby("training", sort=False):
-        yield _label(first[first["training"] == training].iloc[0], first), same
-
-
-def _training(row):
-    """What the trainings of a system that differ in their seed share."""
-    cells = [str(row[key]) for key in _TRAINED]
-    return "|".join([*cells, trainings.system(row)])
-
-
-def _log(folder):
-    """The epochs of a training; none if it logged none."""
-    path = folder / "train_log.txt"
-    return curves.read_log(path) if path.exists() else ()
-
-
-def _label(row, rows):
-    """Layer and implementation; more where that names two systems."""
-    label = f"{row['rnn']}, {row['impl']}"
-    same = rows[(rows["rnn"] == row["rnn"]) & (rows["impl"] == row["impl"])]
-    alike = same
-    for column in _NAMED:
-        value = _cell(row[column])
-        # A number that says nothing, where words have told them apart.
-        told = alike if column == "settings" else same
-        if told[column].nunique(dropna=False) > 1:
-            if column == "options":
-                own = comparison.own_options(value, same[column])
-                shared = "other " if own != value else ""
-                label += f", {own or f'no {shared}options'}"
-            else:
-                label += f", {column}: {value}"
-        alike = alike[alike[column].map(_cell) == value]
-    return label
-
-
-def _cell(value):
-    if isinstance(value, str):
-        return value
-    return "unknown" if pd.isna(value) else f"{value:.0f}"
-
-
-def main(argv=None):
-    """Runs the tool; returns the exit status."""
-    parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.page",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument("results_csv", type=pathlib.Path)
-    parser.add_argument("runs", type=pathlib.Path)
-    parser.add_argument("--out", type=pathlib.Path, default="report.html")
-    args = parser.parse_args(argv)
-    if not args.results_csv.is_file():
-        print(f"page: no such file: {args.results_csv}", file=sys.stderr)
-        return 1
-    try:
-        write(args.results_csv, args.runs, args.out)
-    except (OSError, ValueError) as error:
-        print(f"page: {error}", file=sys.stderr)
-        return 1
-    print(f"wrote {args.out}")
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+def _folder(command, runs):
+    """Where a row's system was trained."""
+    (name,) = options(command).get("--output_folder", [""])
+    return runs / pathlib.Path(name).name

@@ -17,61 +17,213 @@ A trained system may be tested once more, with other options:
 
 What is not named below is handed to the recipe's train.py. There a relative
 path of an option *_folder, *_file or *_annotation is one of the current
-folder, if it exists there, and else one of the recipe's folder.
+folder, if it exists there, and else one of the recipe's folder. What is given
+and the YAML decide what a run is: other options, another data folder or
+another device are another run, in a folder of its own.
 """
 
 import argparse
+import hashlib
+import json
+import os
 import pathlib
-import shutil
+import re
 import subprocess
 import sys
+from dataclasses import dataclass
 
+import ruamel.yaml
+import torch
+from hyperpyyaml import resolve_references
 from ruamel.yaml.error import YAMLError
 
-from benchmarks import comparison, page
-from benchmarks.options import parse_pairs, parse_system
-from benchmarks.rows import load
-from benchmarks.runs import (
-    SYSTEMS,
-    finished,
-    other_annotation,
-    other_corpus,
-    plan,
-)
-from benchmarks.tables import NOTHING, markdown
+from benchmarks import page
+from benchmarks.systems import by_name, load, options, systems, table
+from speechbrain_ligru_fast.asr.command_line import parse
+from speechbrain_ligru_fast.asr.corpora.manifest import as_list
 
+_FAST, _STOCK = "speechbrain_ligru_fast", "speechbrain.nnet.RNN"
+# Name on the command line -> the layer, and more arguments.
+SYSTEMS = {
+    "LiGRU": (f"{_FAST}.LiGRU",),
+    "SLiGRU": (f"{_FAST}.SLiGRU",),
+    "LSTM": (f"{_STOCK}.LSTM",),
+    "GRU": (f"{_STOCK}.GRU",),
+    "LSTM-padded": (f"{_FAST}.asr.padded.LSTM",),
+    "GRU-padded": (f"{_FAST}.asr.padded.GRU",),
+    "stock-LiGRU": (f"{_STOCK}.LiGRU",),
+    "stock-SLiGRU": (f"{_STOCK}.SLiGRU",),
+    "stock-LiGRU-jit": (f"{_STOCK}.LiGRU", "--jit"),
+    "stock-SLiGRU-jit": (f"{_STOCK}.SLiGRU", "--jit"),
+}
 _DEFAULT = ("LiGRU", "SLiGRU", "LSTM", "GRU", "stock-LiGRU")
+# What is given to each run -> this tool's own option for it.
+_OWN = {
+    "--seed": "--seeds",
+    "--rnn_class": "--systems",
+    "--data_folder": "one --data_folder for all systems",
+    "--output_folder": "--out",
+    "--save_folder": "--out",
+    "--results_csv": "--results",
+}
+_PATH = re.compile(r"--\w+_(folder|file|annotations?)")
 
 
-def train(run, recipe, out):
-    """Train, or go on; returns the exit status."""
-    folder = (out / run.name).resolve()
-    folder.mkdir(parents=True, exist_ok=True)
-    command = [sys.executable, "train.py", *run.arguments]
-    command += ["--output_folder", str(folder)]
-    with open(folder / "output.txt", "a", encoding="utf-8") as file:
-        return subprocess.run(
-            command, cwd=recipe, stdout=file, stderr=subprocess.STDOUT
-        ).returncode
-
-
-def keep_log(folder, results):
-    """Copy a training's log to beside the result file, if that is elsewhere.
-
-    Curves can then be drawn where the rows are, without the trainings.
+@dataclass(frozen=True)
+class Run:
+    """One training, or another test of what a training made.
 
     Arguments
     ---------
-    folder : pathlib.Path
-        Of a training.
-    results : pathlib.Path
-        The result file; the copy is ``trainings/NAME/train_log.txt`` there.
+    name : str
+        Of its folder, that of the training: by all that decides it.
+    arguments : tuple of str
+        Of train.py, but where it writes.
+    splits : frozenset of str
+        The test sets, each of which gets a row.
+    tests : bool
+        Whether it only tests.
     """
-    log = folder / "train_log.txt"
-    kept = results.parent / "trainings" / folder.name / log.name
-    if log.exists() and results.parent.resolve() != folder.parent.resolve():
-        kept.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(log, kept)
+
+    name: str
+    arguments: tuple
+    splits: frozenset
+    tests: bool
+
+    def finished(self, rows):
+        """Whether each test set has a row that this run's command made."""
+        wanted, done = by_name(self.arguments[1:]), set()
+        for _, row in rows.iterrows():
+            given = options(row.get("command", ""))
+            given.pop("--results_csv", None)
+            (folder,) = given.pop("--output_folder", [""])
+            if pathlib.Path(folder).name == self.name and given == wanted:
+                done.add(row["split"])
+        return bool(self.splits) and self.splits <= done
+
+
+def _words(options):
+    """The words of a command line that `by_name` reads."""
+    for name, values in options.items():
+        if len(values) == 1:
+            yield f"{name}={values[0]}"
+        else:
+            yield from (name, *values)
+
+
+def _pairs(text):
+    """Words of train.py's command line from ``key=value,key=value``."""
+    # A comma within a value, as in (8, 16), is not followed by a key.
+    options = re.split(r",(?=\w+=)", text)
+    if not all(re.match(r"\w+=.", option) for option in options):
+        raise argparse.ArgumentTypeError(
+            f"{text!r} must be key=value,key=value"
+        )
+    return [f"--{option}" for option in options]
+
+
+def _system(text):
+    """Name and own options from ``NAME`` or ``NAME:key=value,key=value``."""
+    name, colon, rest = text.partition(":")
+    if name not in SYSTEMS:
+        raise argparse.ArgumentTypeError(
+            f"invalid choice: {name!r} (choose from {', '.join(SYSTEMS)})"
+        )
+    return name, _pairs(rest) if colon else []
+
+
+def _given(words, system, recipe):
+    """The user's options for one system, paths as seen from the recipe."""
+    try:
+        given = by_name(words)
+    except ValueError as error:
+        raise ValueError(f"{error} for {system}") from None
+    for name, values in given.items():
+        if name in _OWN:
+            raise ValueError(
+                f"{name} is given to each run by this tool; use {_OWN[name]}"
+            )
+        if _PATH.fullmatch(name):
+            given[name] = [_seen_from(recipe, value) for value in values]
+    return given
+
+
+def _seen_from(recipe, path):
+    """A path of the current folder from another, if it exists here.
+
+    A relative one, so that a run is the same wherever the repository lies.
+    """
+    if path.startswith("{"):
+        sets = ruamel.yaml.YAML(typ="safe").load(path)
+        moved = {str(k): _seen_from(recipe, str(v)) for k, v in sets.items()}
+        return json.dumps(moved, ensure_ascii=False)
+    if os.path.isabs(path) or not os.path.exists(path):
+        return path
+    return os.path.relpath(path, recipe.resolve())
+
+
+def plan(args, rest):
+    """Every run asked for, all systems of a seed before the next seed.
+
+    Each training is followed by its further tests. What is wrong with the
+    options, of this tool (`args`) or for train.py (`rest`), is raised here.
+    """
+    for path in (args.recipe / "train.py", args.yaml, args.data_folder):
+        if not path.exists():
+            raise FileNotFoundError(f"there is no {path}")
+    here, data = args.recipe.resolve(), args.data_folder.resolve()
+    yaml = os.path.relpath(args.yaml.resolve(), here)
+    device = "cuda:0" if torch.cuda.is_available() else "cpu"
+    plans = []
+    for system, own in args.systems:
+        layer, *more = SYSTEMS[system]
+        training = {
+            "--data_folder": [os.path.relpath(data, here)],
+            "--rnn_class": [f"!name:{layer}"],
+            "--noprogressbar": [],
+            # Said, so that the row tells where it was trained.
+            "--device": [device],
+            **by_name(more),
+            **_given([*own, *rest], system, args.recipe),
+        }
+        for more in (None, *args.test):
+            test = _given(more or [], system, args.recipe)
+            words = [*_words(training | test), *["--test_only"] * bool(more)]
+            text, splits = _read(args.yaml, words)
+            if more is None:
+                named = hashlib.sha256("\n".join([text, *words]).encode())
+                name = f"{system}-{named.hexdigest()[:8]}"
+            plans.append((name, words, splits, bool(more)))
+    return [
+        Run(f"{name}-{seed}", (yaml, f"--seed={seed}", *words), *how)
+        for seed in args.seeds
+        for name, words, *how in plans
+    ]
+
+
+def _read(path, words):
+    """A YAML without its comments, and the test sets that it has with words.
+
+    Refuses options that the recipe hasn't.
+    """
+    _, document, _, overrides = parse([str(path), *words])
+    tree = ruamel.yaml.YAML().load(resolve_references(document, overrides))
+    found = tree.get("test_annotations") or tree.get("test_splits", "test")
+    text = re.sub(r"(^|\s+)#.*", "", document).strip()
+    return text, frozenset(map(str, as_list(found)))
+
+
+def train(run, args):
+    """Trains, or goes on; returns the exit status."""
+    folder = (args.out / run.name).resolve()
+    folder.mkdir(parents=True, exist_ok=True)
+    command = [sys.executable, "train.py", *run.arguments]
+    command += [f"--output_folder={folder}"]
+    command += [f"--results_csv={args.results.resolve()}"]
+    with open(folder / "output.txt", "a", encoding="utf-8") as file:
+        return subprocess.run(
+            command, cwd=args.recipe, stdout=file, stderr=subprocess.STDOUT
+        ).returncode
 
 
 def main(argv=None):
@@ -80,33 +232,31 @@ def main(argv=None):
     args.results = args.results or args.out / "results.csv"
     try:
         runs = plan(args, rest)
-        _check_corpora(runs, load(args.results), args)
+        load(args.results)
     except (OSError, ValueError, KeyError, YAMLError) as error:
         print(f"recipes: {error}", file=sys.stderr)
         return 1
     failed, untrained = [], set()
     for number, run in enumerate(runs, 1):
         start = f"{number}/{len(runs)} {run.name}"
-        if finished(run, load(args.results)):
+        if run.finished(load(args.results)):
             print(f"{start}: already done", flush=True)
             continue
         if run.name in untrained:
             print(f"{start}: not tested, for it is not trained")
             continue
-        what = "testing" if run.trained_as else "training"
+        what = "testing" if run.tests else "training"
         print(f"{start}: {what} in {args.out / run.name}", flush=True)
-        status = train(run, args.recipe, args.out)
-        keep_log(args.out / run.name, args.results)
-        if status or not finished(run, load(args.results)):
+        status = train(run, args)
+        if status or not run.finished(load(args.results)):
             failed.append(run)
-            if not run.trained_as:
+            if not run.tests:
                 untrained.add(run.name)
             log = args.out / run.name / "output.txt"
             print(f"{start}: FAILED (exit status {status}): {_last_line(log)}")
             print(f"  see {log}")
-    found = comparison.means(load(args.results))
-    cells = comparison.cells(found)
-    print(markdown(comparison.HEADER, cells) if cells else NOTHING)
+    cells = table(systems(load(args.results)))
+    print("No rows yet." if cells.empty else cells.to_markdown(index=False))
     report = args.out / "report.html"
     page.write(args.results, args.out, report)
     print(f"wrote {report}")
@@ -116,25 +266,7 @@ def main(argv=None):
 def _last_line(log):
     """What a training said last: its error, if it failed."""
     text = log.read_text("utf-8", errors="replace") if log.exists() else ""
-    lines = [line for line in text.splitlines() if line.strip()]
-    return lines[-1] if lines else "it said nothing"
-
-
-def _check_corpora(runs, rows, args):
-    for run in runs:
-        other = other_corpus(run, rows, args.recipe, args.out, args.data_folder)
-        if other:
-            raise ValueError(
-                f"{run.name} was trained on {other}, not on "
-                f"{args.data_folder.resolve()}; give another --corpus NAME, or "
-                "another --out and --results"
-            )
-        other = other_annotation(run, rows, args.recipe)
-        if other:
-            raise ValueError(
-                f"{run.name} has rows of other data: {other}; give another "
-                "--corpus NAME, or another --out and --results"
-            )
+    return text.strip().rpartition("\n")[2] or "it said nothing"
 
 
 def _parser():
@@ -169,25 +301,6 @@ def _parser():
         help="another test of each trained system; may be given repeatedly",
     )
     return parser
-
-
-def _pairs(text):
-    try:
-        return parse_pairs(text)
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(error) from error
-
-
-def _system(text):
-    try:
-        name, given = parse_system(text)
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(error) from error
-    if name not in SYSTEMS:
-        raise argparse.ArgumentTypeError(
-            f"invalid choice: {name!r} (choose from {', '.join(SYSTEMS)})"
-        )
-    return name, given
 
 
 if __name__ == "__main__":

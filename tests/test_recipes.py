@@ -23,7 +23,6 @@ from speechbrain.tokenizers.SentencePiece import SentencePiece
 from speechbrain.utils.checkpoints import Checkpointer
 from tiny_systems import HPARAMS, tiny
 
-from benchmarks import streaming as streaming_benchmark
 from speechbrain_ligru_fast.asr.metrics import ErrorRate
 from speechbrain_ligru_fast.asr.text import read_texts
 from speechbrain_ligru_fast.asr.tokenizer import phone_tokenizer
@@ -441,20 +440,6 @@ def test_streaming(recipe, timit, tmp_path, capsys):
     assert len(set(texts[:-1])) > 1
     got = torch.cat(streaming._encoded, 1)
     assert torch.allclose(got, want, atol=1e-4)
-
-    results = tmp_path / "streaming.csv"
-    measured = [str(folder), "--manifest", str(folder / "save" / "test.json")]
-    measured += ["--data_folder", str(timit), "--results", str(results)]
-    assert streaming_benchmark.main([*measured, "--chunks", "0.1", "0.2"]) == 0
-    rows = rows_of(results)
-    assert [row["chunk_s"] for row in rows] == ["0.1", "0.2"]
-    assert all(row["same_text"] == row["files"] == "3" for row in rows)
-    # What was measured can be measured again, by the row alone.
-    again = shlex.split(rows[0]["command"])
-    assert again[:3] == ["python", "-m", "benchmarks.streaming"]
-    assert streaming_benchmark.main(again[3:]) == 0
-    assert len(rows_of(results)) == 4
-    assert all(float(row["rtf"]) > 0 for row in rows)
 
     short = tmp_path / "short.wav"
     soundfile.write(short, [0.1] * 10, 16000)

@@ -1,0 +1,333 @@
+"""How fast are the layers here?
+
+    python -m benchmarks.layers
+    python -m benchmarks.layers --hidden 256 512 --steps 100 400 --modes train
+    python -m benchmarks.layers --impls numba numba-recompute --layers 1 4
+
+This package's backends, SpeechBrain's layer (eager, scripted, and with the two
+lines of upstream/linear_backward), and torch's LSTM and GRU of as many units
+and of as many parameters, on the CPU. They take turns in one process: A B C,
+then C B A, again and again, so that what slows the machine for a while slows
+all of them alike. Each layer is compared with SpeechBrain's before it is
+timed; if one is wrong nothing is written and the exit status is 1.
+
+Rows are appended to build/benchmarks/layers.csv unless --out names another
+file. A ratio is to what `auto` takes, turn by turn.
+"""
+
+import argparse
+import contextlib
+import functools
+import pathlib
+import platform
+import sys
+import time
+import types
+from dataclasses import asdict, replace
+from importlib.metadata import version
+from itertools import product
+
+import numpy as np
+import speechbrain.nnet.RNN as stock
+import torch
+from torch.utils.benchmark import Timer
+
+import speechbrain_ligru_fast as fast
+from benchmarks.cases import (
+    LIGRU_MODELS,
+    TORCH_MODELS,
+    Case,
+    of_as_many_parameters,
+)
+from benchmarks.provenance import provenance
+from benchmarks.verify import relative_error
+from speechbrain_ligru_fast.asr.results import append_row, check_results
+from speechbrain_ligru_fast.backends import choose
+from speechbrain_ligru_fast.backends.spec import ScanSpec
+from upstream import apply
+
+# Not benchmarks/results: what is measured elsewhere would change the committed
+# tables, which a test compares with their rows.
+OUT = pathlib.Path(__file__).resolve().parents[1] / "build/benchmarks"
+STOCK, STOCK_LINEAR = "speechbrain", "speechbrain-linear"
+THEIRS = (STOCK, "speechbrain-jit", STOCK_LINEAR, "torch")
+# After a backend's name: its backward computes the gates again.
+RECOMPUTE = "-recompute"
+SEED = 1234
+# Seconds a turn lasts at least: a short call is less than the clock can tell.
+TURN = 0.05
+
+
+class Step:
+    """A layer with its input: what is timed and compared.
+
+    All that compute one case, by whatever implementation and in whatever
+    type, have the same weights and input.
+
+    Example
+    -------
+    >>> output, gradients = Step("torch", Case("GRU", 7, 3, 2, 5))()
+    >>> output.shape, gradients["x"].shape
+    (torch.Size([2, 5, 7]), torch.Size([2, 5, 3]))
+    """
+
+    def __init__(self, impl, case, dtype=torch.float32):
+        self.trains = case.mode == "train"
+        self.half = case.dtype == "bf16" and dtype == torch.float32
+        with torch.random.fork_rng(devices=()):
+            torch.manual_seed(SEED)
+            x = torch.randn(case.input_shape)
+            grad = torch.randn(*x.shape[:2], case.directions * case.hidden)
+            layer = _build(impl, case).to(dtype).train(self.trains)
+        self.x, self.grad = x.to(dtype), grad.to(dtype)
+        self.x.requires_grad_(self.trains)
+        self.leaves = {"x": self.x, **dict(layer.named_parameters())}
+        scripted = impl == "speechbrain-jit"
+        self.layer = torch.jit.script(layer) if scripted else layer
+
+    def __call__(self):
+        """Output, and in training the gradients by name."""
+        with (
+            torch.set_grad_enabled(self.trains),
+            torch.autocast("cpu", torch.bfloat16, enabled=self.half),
+        ):
+            output = self.layer(self.x)[0]
+        if not self.trains:
+            return output, {}
+        leaves, grad = list(self.leaves.values()), self.grad.to(output.dtype)
+        found = torch.autograd.grad(output, leaves, grad)
+        return output, dict(zip(self.leaves, found))
+
+    def kept_mb(self):
+        """MiB that are kept for the backward, beside parameters and input."""
+        own = {p.untyped_storage().data_ptr() for p in self.leaves.values()}
+        sizes = {}
+
+        def pack(tensor):
+            storage = tensor.untyped_storage()
+            if storage.data_ptr() not in own:
+                sizes[storage.data_ptr()] = storage.nbytes()
+            return tensor
+
+        with torch.autograd.graph.saved_tensors_hooks(pack, lambda x: x):
+            self()
+        return round(sum(sizes.values()) / 2**20, 1)
+
+
+def _build(impl, case):
+    shape = {"bidirectional": case.bidirectional, "num_layers": case.layers}
+    if impl == "torch":
+        layer = getattr(torch.nn, case.model)
+        return layer(case.features, case.hidden, batch_first=True, **shape)
+    shape |= {"hidden_size": case.hidden, "input_shape": case.input_shape}
+    theirs = _linear_backward() if impl == STOCK_LINEAR else stock
+    layer = getattr(theirs, case.model)(**shape)
+    if impl not in THEIRS:
+        shape["backend"] = impl.removesuffix(RECOMPUTE)
+        shape["recompute"] = impl.endswith(RECOMPUTE)
+        ours = getattr(fast, case.model)(**shape)
+        ours.load_state_dict(layer.state_dict(), strict=True)
+        return ours
+    return layer
+
+
+@functools.cache
+def _linear_backward():
+    """SpeechBrain's recurrent module with the proposal's edit."""
+    source = pathlib.Path(stock.__file__).read_text("utf-8")
+    source = apply.edited("linear_backward", source)
+    module = types.ModuleType("linear_backward")
+    # What stands there is SpeechBrain's own source but for the edit.
+    exec(compile(source, "linear_backward", "exec"), module.__dict__)
+    return module
+
+
+def names():
+    """Implementations that can run on the CPU here, ours first."""
+    found = []
+    for name in fast.available_backends():
+        with contextlib.suppress(RuntimeError, ValueError):
+            choose(name, "cpu", torch.float32, ScanSpec())
+            found.append(name)
+    return [*found, *THEIRS]
+
+
+def _auto(case):
+    """The backend that `auto` takes on the CPU."""
+    dtype = torch.bfloat16 if case.dtype == "bf16" else torch.float32
+    spec = ScanSpec("relu", case.directions, case.model == "SLiGRU")
+    module = choose("auto", "cpu", dtype, spec, case.steps)
+    return module.__name__.rpartition(".")[2]
+
+
+def candidates(case, models, impls):
+    """Pairs of implementation and case that take turns.
+
+    Example
+    -------
+    >>> case = Case("LiGRU", 512, 512, 8, 100, directions=2)
+    >>> [(x.model, x.hidden) for _, x in candidates(case, [], ["torch"])]
+    [('LSTM', 512), ('LSTM', 192), ('GRU', 512), ('GRU', 240)]
+    """
+    found = []
+    for model, impl in product(models, impls):
+        # Its forward is SpeechBrain's.
+        linear = impl == STOCK_LINEAR and case.mode != "train"
+        if impl != "torch" and not linear:
+            found.append((impl, replace(case, model=model)))
+    for model in TORCH_MODELS if "torch" in impls else ():
+        found.append(("torch", replace(case, model=model)))
+        found.append(("torch", of_as_many_parameters(case, model)))
+    return list(dict.fromkeys(found))
+
+
+def check(impl, case):
+    """Raises ArithmeticError if a layer is not what SpeechBrain's is.
+
+    In float64, outputs may differ by 1e-10 and gradients by 1e-8. In the type
+    that is timed, an output may have four times the error of SpeechBrain's
+    own, and a few roundings; a gradient can't be judged there, since one
+    rounding moves it where ReLU has its kink.
+    """
+    exact, gradients = Step(STOCK, case, torch.float64)()
+    output, found = Step(impl, case, torch.float64)()
+    own = relative_error(Step(STOCK, case)()[0], exact)
+    rounded, _ = Step(impl, case)()
+    for name, got, want, limit in (
+        ("output", output, exact, 1e-10),
+        *((name, found[name], gradients[name], 1e-8) for name in gradients),
+        ("rounded output", rounded, exact, 4 * own + 4 * 2**-23),
+    ):
+        error = relative_error(got, want)
+        if not error <= limit:  # So that a NaN is wrong.
+            raise ArithmeticError(
+                f"{impl}: {case.name}: {name}: error {error:.2e}, allowed "
+                f"{limit:.2e}"
+            )
+
+
+def take_turns(steps, seconds):
+    """Milliseconds of each callable, a figure a turn.
+
+    In the order A B B A, twice at least, until so many seconds have passed.
+
+    Example
+    -------
+    >>> times = take_turns({"a": lambda: 1, "b": lambda: 2}, 0)
+    >>> len(times["a"]), len(times["b"])
+    (4, 4)
+    """
+    timers, calls = {}, {}
+    for key, step in steps.items():
+        for _ in range(3):  # TorchScript specialises itself at first.
+            step()
+        threads = torch.get_num_threads()
+        timers[key] = Timer("f()", globals={"f": step}, num_threads=threads)
+        once = timers[key].timeit(1).median
+        calls[key] = max(1, round(TURN / max(once, 1e-9)))
+    times = {key: [] for key in steps}
+    begin = time.monotonic()
+    blocks = 0
+    while blocks < 2 or time.monotonic() - begin < seconds:
+        for key in (*steps, *reversed(steps)):
+            times[key].append(1000 * timers[key].timeit(calls[key]).median)
+        blocks += 1
+    return times
+
+
+def measure(case, args):
+    """Compares and times all that take turns; returns a dict a row."""
+    steps = {}
+    for impl, same in candidates(case, args.models, args.impls):
+        if impl not in (STOCK, "torch"):
+            check(impl, same)
+        steps[impl, same] = Step(impl, same)
+    times, rows = take_turns(steps, args.seconds), []
+    for (impl, same), step in steps.items():
+        # An LSTM takes turns with both models: it is compared with the first.
+        rival = same if same.model in LIGRU_MODELS else case
+        ours = "auto" if "auto" in args.impls else _auto(rival), rival
+        row = {"impl": impl, **asdict(same), "op": "layer"}
+        figures = {"p{}_ms": times[impl, same]}
+        if ours in times:
+            ratios = np.divide(times[impl, same], times[ours])
+            figures["ratio_p{}"] = ratios
+        for name, values in figures.items():
+            for q in (20, 50, 80):
+                row[name.format(q)] = np.percentile(values, q).round(4)
+        row["auto"] = "yes" if ours == (impl, same) else ""
+        row["rounds"] = len(times[impl, same])
+        row["kept_mb"] = step.kept_mb() if step.trains else ""
+        rows.append(row)
+        ratio = row.get("ratio_p50", "")
+        print(f"{same.name:42} {impl:20} {row['p50_ms']:10.2f} ms {ratio:>9}x")
+    return rows
+
+
+def _positive(text):
+    if int(text) < 1:
+        raise argparse.ArgumentTypeError(f"got {text}, allowed: 1 and more")
+    return int(text)
+
+
+def _parse(argv):
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.layers",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    can = names()
+    again = [name + RECOMPUTE for name in can if name not in THEIRS]
+    for name, default, options in (
+        ("models", [*LIGRU_MODELS], {"choices": LIGRU_MODELS}),
+        ("impls", can, {"choices": [*can, *again, "auto"]}),
+        ("modes", ["train", "infer"], {"choices": ["train", "infer"]}),
+        ("dtypes", ["fp32"], {"choices": ["fp32", "bf16"]}),
+        ("hidden", [512], {"type": _positive}),
+        ("batch", [8], {"type": _positive}),
+        ("steps", [100], {"type": _positive}),
+        ("directions", [2], {"type": int, "choices": [1, 2]}),
+        ("layers", [1], {"type": _positive}),
+    ):
+        parser.add_argument(f"--{name}", nargs="+", default=default, **options)
+    parser.add_argument("--features", type=_positive, help="default: as hidden")
+    parser.add_argument("--threads", type=_positive)
+    parser.add_argument("--seconds", type=float, default=5.0, help="of a shape")
+    parser.add_argument("--out", type=pathlib.Path, default=OUT / "layers.csv")
+    args = parser.parse_args(argv)
+    try:
+        check_results(args.out)
+    except ValueError as error:
+        parser.error(f"--out: {error}")
+    return args
+
+
+def main(argv=None):
+    """Runs the tool; returns the exit status."""
+    args = _parse(argv)
+    torch.set_num_threads(args.threads or torch.get_num_threads())
+    argv = sys.argv[1:] if argv is None else argv
+    origin = provenance("benchmarks.layers", argv)
+    origin["python"] = platform.python_version()
+    origin |= {name: version(name) for name in ("speechbrain", "numba")}
+    rows = []
+    try:
+        for hidden, *sizes, dtype, mode in product(
+            *(args.hidden, args.batch, args.steps, args.directions),
+            *(args.layers, args.dtypes, args.modes),
+        ):
+            shape = dict(zip(("batch", "steps", "directions", "layers"), sizes))
+            shape |= {"features": args.features or hidden}
+            case = Case(args.models[0], hidden, **shape, dtype=dtype, mode=mode)
+            rows += measure(case, args)
+    except ArithmeticError as error:
+        print(f"WRONG: {error}\nNothing is written.")
+        return 1
+    for row in rows:
+        append_row(args.out, origin | row)
+    print(f"wrote {args.out}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

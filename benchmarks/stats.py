@@ -1,0 +1,99 @@
+"""Is a difference more than luck?
+
+    python -m benchmarks.stats texts_test_A.csv texts_test_B.csv
+
+compares the word errors of two systems on one test set: each file is a
+``texts_*.csv`` of an experiment. Utterances are drawn again and again, the
+same ones for both (a paired bootstrap), so that a hard utterance is hard for
+both. That says nothing of other seeds; `compare_seeds` does.
+"""
+
+import argparse
+import csv
+import sys
+
+import jiwer
+import numpy as np
+from scipy import stats
+
+
+def compare_seeds(first, second):
+    """Whether two samples of error rates, one a seed, have the same mean.
+
+    Returns the difference of the means, and p of the exact two-sided
+    permutation test.
+
+    Example
+    -------
+    >>> difference, p = compare_seeds([20, 21, 22, 23], [10, 11, 12, 13])
+    >>> difference, round(p, 3)  # the two most extreme of 70 divisions
+    (10.0, 0.029)
+    """
+    found = stats.permutation_test(
+        (np.asarray(first, float), np.asarray(second, float)),
+        lambda a, b, axis: a.mean(axis) - b.mean(axis),
+        vectorized=True,
+        n_resamples=np.inf,
+    )
+    return float(found.statistic), float(found.pvalue)
+
+
+def compare_texts(first, second, resamples=10_000):
+    """Whether two systems' errors on the same utterances differ.
+
+    Of each a dict, utterance -> its errors and words. Returns the difference
+    in percent of the words, and the ends of its interval of 95 %.
+    """
+    if {k: n for k, (_, n) in first.items()} != {
+        k: n for k, (_, n) in second.items()
+    }:
+        raise ValueError("the two are not of the same utterances")
+    ours, theirs = (np.array([x[k] for k in first]) for x in (first, second))
+
+    def difference(a, b, words, axis=-1):
+        return 100 * (a - b).sum(axis) / words.sum(axis)
+
+    data = ours[:, 0], *theirs.T
+    ends = stats.bootstrap(
+        data,
+        difference,
+        paired=True,
+        vectorized=True,
+        n_resamples=resamples,
+        method="percentile",
+        rng=np.random.default_rng(0),
+    ).confidence_interval
+    return float(difference(*data)), float(ends.low), float(ends.high)
+
+
+def read_texts(path):
+    """Utterance -> errors and words, of a ``texts_*.csv``."""
+    found = {}
+    with open(path, newline="", encoding="utf-8") as file:
+        for row in csv.DictReader(file):
+            out = jiwer.process_words(row["reference"], row["hypothesis"])
+            errors = out.substitutions + out.deletions + out.insertions
+            found[row["id"]] = errors, len(out.references[0])
+    return found
+
+
+def main(argv=None):
+    """Runs the tool; returns the exit status."""
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.stats",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("texts", nargs=2, metavar="TEXTS_CSV")
+    try:
+        found = compare_texts(*map(read_texts, parser.parse_args(argv).texts))
+    except (OSError, ValueError, KeyError) as error:
+        print(f"stats: {error}", file=sys.stderr)
+        return 1
+    words = "{:+.2f} % of the words, 95 %: {:+.2f} to {:+.2f}"
+    print(words.format(*found))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,164 @@
+"""What trained systems reach, from the rows that their recipes appended."""
+
+import shlex
+
+import numpy as np
+import pandas as pd
+
+from speechbrain_ligru_fast.asr.results import read_rows
+
+# Rows that are equal in these are repetitions with other seeds.
+SYSTEM = (
+    "recipe corpus split device threads rnn impl lm epochs settings".split()
+)
+SYSTEM += ["train_manifest", "valid_manifest", "test_manifest"]
+RATES = ["wer", "cer", "per"]
+COSTS = ["epoch_s", "decode_rtf", "peak_mb", "params"]
+_NUMBERS = {*RATES, *COSTS, "threads", "epochs"}
+# Options that another column tells, or that decide no result.
+_TOLD = "seed output_folder results_csv rnn_class data_folder corpus device "
+_TOLD += "number_of_epochs noprogressbar test_only test_splits lm_folder "
+_TOLD += "backend jit"
+
+
+def load(path):
+    """Rows of a result file, oldest first; without the file, none.
+
+    Raises ValueError if it is no table, or a cell of a number none.
+    """
+    try:
+        columns, rows = read_rows(path)
+    except FileNotFoundError:
+        columns, rows = [], []
+    frame = pd.DataFrame(rows, columns=columns, dtype=str)
+    for column in _NUMBERS.intersection(columns):
+        cells = frame[column].str.strip().replace("", "nan")
+        frame[column] = pd.to_numeric(cells, errors="coerce")
+        wrong = cells[frame[column].isna() & (cells != "nan")]
+        if len(wrong):  # The header is the first line.
+            raise ValueError(
+                f"{path}, line {wrong.index[0] + 2}: {column} must be a "
+                f"number, got {wrong.iloc[0]!r}"
+            )
+    return frame
+
+
+def arguments(command):
+    """The words that a row's command gave to its script.
+
+    Example
+    -------
+    >>> arguments("torchrun --nproc_per_node=8 train.py a.yaml --lr 0.1")
+    ['a.yaml', '--lr', '0.1']
+    """
+    _, _, rest = command.partition(".py ")
+    return shlex.split(rest)
+
+
+def by_name(words):
+    """Options and their values; a flag has none.
+
+    Raises ValueError if one is given twice, or a value stands first.
+
+    Example
+    -------
+    >>> by_name(["--lr", "0.1", "--jit", "--seed=2"])
+    {'--lr': ['0.1'], '--jit': [], '--seed': ['2']}
+    """
+    found, last = {}, None
+    for word in words:
+        name, equals, value = word.partition("=")
+        if word.startswith("--"):
+            if name in found:
+                raise ValueError(f"{name} is given twice")
+            found[name], last = [value] * bool(equals), name
+        elif last is None:
+            raise ValueError(f"{word}: options begin with --")
+        else:
+            found[last].append(word)
+    return found
+
+
+def options(command):
+    """Those of a row's command, by name."""
+    words = arguments(command)
+    while words and not words[0].startswith("--"):
+        words.pop(0)
+    return by_name(words)
+
+
+def systems(rows):
+    """A row a system, from what `load` gives: its rates, a list each.
+
+    Of a seed's rows the newest counts; what a later test did not measure is
+    the older row's. Beside them: ``seeds`` and ``commands``, means of the
+    costs, where the newest row stood (``at``), and the ``options`` that not
+    all systems of the recipe and corpus have.
+
+    Example
+    -------
+    >>> rows = pd.DataFrame({"seed": ["1", "2", "1"], "wer": [9.0, 10.0, 8.0]})
+    >>> systems(rows)[["seeds", "wer"]].values.tolist()
+    [[['1', '2'], [8.0, 10.0]]]
+    """
+    rows = rows.assign(at=range(len(rows)))
+    for column in [*SYSTEM, "seed", "command", *RATES, *COSTS]:
+        if column not in rows:
+            rows[column] = np.nan if column in _NUMBERS else ""
+    alike = {"dropna": False, "sort": False, "as_index": False}
+    # Of each column the last cell that is not empty
+    rows = rows.groupby([*SYSTEM, "seed"], **alike).last()
+    found = rows.groupby(SYSTEM, **alike).agg(
+        seeds=("seed", list),
+        commands=("command", list),
+        at=("at", "max"),
+        **{name: (name, list) for name in RATES},
+        **{name: (name, "mean") for name in COSTS},
+    )
+    found["options"] = ""
+    for _, same in found.groupby(["recipe", "corpus"]):
+        own = [
+            {
+                shlex.join([name, *values])
+                for name, values in options(commands[-1]).items()
+                if name[2:] not in _TOLD.split()
+            }
+            for commands in same["commands"]
+        ]
+        shared = set.intersection(*own)
+        for at, words in zip(same.index, own):
+            found.loc[at, "options"] = " ".join(sorted(words - shared))
+    return found
+
+
+def text(value):
+    """A cell: of seeds the mean, the deviation and each; of no figure nothing.
+
+    Example
+    -------
+    >>> text([8.0, 10.0]), text([9.5]), text(2.71828), text(2177670.0)
+    ('9.00 ± 1.41 (8.00, 10.00)', '9.50 (one seed)', '2.72', '2177670')
+    """
+    if isinstance(value, str):
+        return value
+    if np.isnan(value).all():
+        return ""
+    if not isinstance(value, list):
+        return f"{value:.3g}" if abs(value) < 1000 else f"{value:.0f}"
+    if len(value) == 1:
+        return f"{value[0]:.2f} (one seed)"
+    each = ", ".join(f"{rate:.2f}" for rate in value)
+    return f"{np.mean(value):.2f} ± {np.std(value, ddof=1):.2f} ({each})"
+
+
+def table(found):
+    """Cells of text of `systems`, lowest error rate first.
+
+    Columns have the result file's names; those that are empty are left out.
+    """
+    mean = found[["wer", "per"]].map(np.mean)
+    found = found.assign(mean=mean["wer"].fillna(mean["per"]))
+    order = ["corpus", "split", "recipe", "lm", "device", "mean"]
+    cells = found.sort_values(order)[[*SYSTEM, "options", *RATES, *COSTS]]
+    cells = cells.map(text)
+    return cells.loc[:, (cells != "").any()]

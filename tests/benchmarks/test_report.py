@@ -1,0 +1,119 @@
+"""The pages' tables come from the rows, and from nothing else."""
+
+import pytest
+
+from benchmarks import report
+from speechbrain_ligru_fast.asr.results import append_row
+
+ORIGIN = {"device": "CPU", "threads": 2, "torch": "2.11", "cpu": "AMX"}
+SHAPE = {"directions": 2, "layers": 1, "features": 512, "batch": 8}
+SHAPE |= {"dtype": "fp32", "mode": "train", "op": "layer", "hidden": 512}
+
+
+@pytest.fixture
+def page(tmp_path, monkeypatch):
+    """Rows of two runs, and what a page makes of them."""
+    monkeypatch.setattr(report, "RESULTS", tmp_path)
+
+    def timed(run, model, impl, ms, **cells):
+        row = {"date": f"2026-11-2{run}", "commit": f"c{run}", "run": f"r{run}"}
+        row |= {"command": f"python -m tool{run} --x", "steps": 100} | SHAPE
+        row |= ORIGIN | {"model": model, "impl": impl, "p50_ms": ms} | cells
+        append_row(tmp_path / "layers.csv", row)
+
+    timed(1, "LiGRU", "numba", 10, auto="yes")
+    timed(1, "LiGRU", "speechbrain", 30)
+    timed(1, "LSTM", "torch", 25)
+    timed(2, "LiGRU", "numba", 8, auto="yes")
+    timed(2, "LiGRU", "speechbrain", 20)
+    timed(2, "LiGRU", "numba", 5, auto="yes", dtype="bf16")
+    timed(2, "LSTM", "torch", 4, hidden=192)
+    timed(2, "LiGRU", "numba", 2, op="scan", gemm_ratio=0.625)
+    # A run of ours alone is no comparison.
+    timed(3, "LiGRU", "numba", 1, auto="yes")
+
+    def fill(call, *words):
+        path = tmp_path / "README.md"
+        if call:
+            path.write_text(f"<!-- [[[cog {call} ]]] -->\n<!-- [[[end]]] -->\n")
+        status = report.main(["--root", str(tmp_path), *words])
+        lines = path.read_text().splitlines()
+        cells = [[x.strip() for x in line.split("|")[1:-1]] for line in lines]
+        return status, lines, cells
+
+    fill.rows = tmp_path
+    return fill
+
+
+def test_layers_of_the_newest_comparison(page):
+    status, lines, cells = page('report.layers(dtype="fp32")')
+    assert status == 0
+    assert lines[1] == (
+        "CPU (AMX), 2 threads, torch 2.11; `python -m tool2` of commit c2, "
+        "2026-11-22; its options are in layers.csv."
+    )
+    assert cells[3][3:] == [
+        *("model", "ours, ms", "SpeechBrain", "LSTM, as many parameters")
+    ]
+    assert cells[5:-1] == [
+        ["train", "512", "100", "LiGRU", "8", "2.50x", "0.50x"]
+    ]
+    # Of a named run; another layer's time is of the same run.
+    assert page('report.layers(run="r1")')[2][5][4:] == ["10", "3.00x", "2.50x"]
+
+
+def test_figures_of_any_file(page):
+    call = 'report.measured("layers", {"impl": "by"}, {"gemm_ratio": "share"}'
+    assert page(f'{call}, op="scan", mode="train")')[2][-2] == []
+    append_row(
+        page.rows / "streaming.csv",
+        ORIGIN | {"date": "2026-11-24", "commit": "c", "run": "r"}
+        | {"command": "python -m x", "chunk_s": 0.5, "rtf": 0.0983},
+    )  # fmt: skip
+    call = 'report.measured("streaming", {"chunk_s": "chunk"}, {"rtf": "RTF"})'
+    assert page(call)[2][-2] == ["0.5", "0.0983"]
+    call = 'report.measured("gpu", {"impl": "by"}, {"p50_ms": "ms"})'
+    assert page(call)[1][1] == "Not measured."
+
+
+def test_recognisers_by_seed(page):
+    def trained(rnn, rates, /, **cells):
+        for seed, wer in enumerate(rates, 1):
+            row = {"date": "d", "device": "CPU", "threads": 1, "corpus": "AN4"}
+            row |= {"recipe": "librispeech/an4", "split": "test-an4"}
+            row |= {"rnn": rnn, "impl": "numba", "lm": "none", "settings": "a"}
+            row |= {"seed": seed, "epochs": 90, "params": 1000, "wer": wer}
+            row |= {"command": "python train.py a.yaml"} | cells
+            append_row(page.rows / "recipes.csv", row)
+
+    trained("SLiGRU", [5, 6, 7])
+    trained("SLiGRU", [1], settings="new")  # too few seeds
+    trained("SLiGRU", [4, 4, 4], lm="old", settings="b")
+    trained("SLiGRU", [3, 4, 5], lm="lm", settings="c")
+    trained("LSTM", [9], impl="torch")
+    trained("LSTM", [2], impl="torch", split="dev-an4")
+    trained("GRU", [1], corpus="other")
+    found = page('report.recognisers("librispeech", "AN4")')[2]
+    assert [line[2:4] + line[-2:] for line in found[3:-1]] == [
+        ["LSTM", "torch", "9.00 (one seed)", ""],
+        ["SLiGRU", "numba", "6.00 ± 1.00 (5.00, 6.00, 7.00)",
+         "4.00 ± 1.00 (3.00, 4.00, 5.00)"],
+    ]  # fmt: skip
+    for impl, rates in (("numba", [20, 21]), ("speechbrain", [10, 11])):
+        for seed, per in enumerate(rates):
+            cells = {"per": per, "seed": seed, "impl": impl, "settings": impl}
+            trained("LiGRU", [""], recipe="demo/timit", **cells)
+    assert page("report.seeds()")[2][-2][-2:] == ["+10.00", "0.333"]
+
+
+def test_check_catches_an_edited_number(page, capfd):
+    assert page("report.layers()")[0] == 0
+    assert page(None, "--check")[0] == 0
+    readme = page.rows / "README.md"
+    readme.write_text(edited := readme.read_text().replace("2.50x", "3.50x"))
+    assert page(None, "--check")[0] == 1
+    assert "3.50x" in capfd.readouterr().out and readme.read_text() == edited
+
+
+def test_committed_tables_match_the_result_files(capfd):
+    assert report.main(["--check"]) == 0, capfd.readouterr().out
