@@ -24,19 +24,7 @@ CASE = ["directions", "features", "hidden", "batch", "steps"]
 
 
 def order(rows):
-    """Measured order from result rows.
-
-    Arguments
-    ---------
-    rows : pandas.DataFrame
-        Rows of gpu.csv, oldest first; of two runs of a case the last
-        counts.
-
-    Returns
-    -------
-    pandas.DataFrame
-        With the columns of the table.
-    """
+    """The table of some rows of gpu.csv, of which the last of a case counts."""
     rows = rows.assign(driver=rows["driver"].replace("", np.nan))
     known = rows["impl"].isin(BACKENDS[1:]) & rows["driver"].notna()
     # A single step is mostly the call: it says nothing about a sequence.

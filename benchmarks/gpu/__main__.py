@@ -44,16 +44,17 @@ from speechbrain_ligru_fast.backends.spec import BACKENDS, ScanSpec
 # What runs a job; the command line follows.
 PROGRAM = (sys.executable, "-X", "faulthandler", "-m", "benchmarks.gpu")
 ROOT = pathlib.Path(__file__).parents[2]
-# Until which part of the time backends are verified, and first shapes timed.
-CHECKED, FIRST = 0.55, 0.85
+# Until which part of the time backends are checked, watched by a tool, and
+# timed on the first shapes.
+CHECKED, WATCHED, FIRST = 0.5, 0.6, 0.97
 # Seconds that a process may take beyond its time for what it has begun, and a
 # killed one to leave the driver.
 GRACE, LEAVING = 20, 10
 # Of the time; 1 for what is not named.
 WEIGHTS = {"cuda": 4, "triton": 4, "numba": 2, "speechbrain": 2}
-# compute-sanitizer's, and the seconds for each. They are not known to be free
-# of false alarms: no backend fails by them.
-TOOLS, SANITIZED = ("memcheck", "racecheck"), 30
+# compute-sanitizer's. They are not known to be free of false alarms: no backend
+# fails by them.
+TOOLS = ("memcheck", "racecheck")
 # A job's exit status if its backend can't run on this machine.
 ABSENT = 3
 
@@ -68,7 +69,7 @@ def parse(words):
     add = parser.add_argument
     add("--out", type=pathlib.Path, required=True)
     add("--minutes", type=float, default=9.0)
-    add("--seconds", type=float, default=0.25, help="on each figure")
+    add("--seconds", type=float, default=0.15, help="on each figure")
     add("--backends", nargs="+", default=BACKENDS[1:], choices=BACKENDS[1:])
     add("--seed", type=int, default=int(time.time()), help="default: now")
     add("--commit", help="for the rows, where there is no repository")
@@ -133,7 +134,7 @@ class Job:
         self.stamp["device"] = describe_device(self.device)
         kinds = {"check": checks.work, "measure": measure.work}
         try:
-            kinds.get(self.kind, checks.sanitize)(self)
+            kinds.get(self.kind, checks.watched)(self)
         except Exception as error:
             logging.exception(self.name)
             self.note(f"{self.name}: {self.kind}: {error!r}")
@@ -202,6 +203,7 @@ class Suite(Job):
         job = {"kind": kind, "name": name, "stamp": self.stamp, **more}
         job["until"] = time.monotonic() + seconds
         words = [*self.words, "--seed", str(self.seed)]
+        words += ["--out", str(self.folder)]
         command = [*tool, *PROGRAM, *words, "--job", json.dumps(job)]
         status = guarded(command, seconds + GRACE)
         if status not in (0, ABSENT):
@@ -227,44 +229,40 @@ class Suite(Job):
                 if verdict != checks.PASSED:
                     self.note(f"{backend}: {name}: {verdict}")
                     self.failed = True
-            if backend == "cuda" and found["small"] == checks.PASSED:
-                self.sanitize()
 
-    def sanitize(self):
+    def watch(self):
         """Notes what compute-sanitizer finds, where there is one."""
-        if self.device == "cpu" or shutil.which("compute-sanitizer") is None:
+        right = self.verdicts("cuda")["small"] == checks.PASSED
+        if not right or shutil.which("compute-sanitizer") is None:
             return
-        for tool in TOOLS:
+        for tool, seconds in self.turns(TOOLS, WATCHED):
             log = str(self.folder / f"{tool}.txt")
             command = ["compute-sanitizer", "--tool", tool, "--log-file", log]
             # The driver's bindings ask for functions that it may lack.
             command += ["--report-api-errors", "no", "--error-exitcode", "9"]
-            status = self.start("sanitize", "cuda", SANITIZED, command)
+            status = self.start("watch", "cuda", seconds, command)
             self.note(f"{tool}: {'nothing found' if status == 0 else log}")
 
     def measure(self):
         """Times what may be timed, all first shapes before any more."""
-        parts = {"speechbrain": ["speechbrain", "speechbrain-jit"]}
+        right = ["speechbrain"]
         for backend in self.backends:
-            reason = checks.refusal(self.verdicts(backend))
-            if reason is None:
-                parts[backend] = measure.parts(backend)
+            reasons = checks.refusal(self.verdicts(backend))
+            if reasons:
+                self.note(f"{backend}: NOT TIMED: {', '.join(reasons)}")
             else:
-                self.note(f"{backend}: NOT TIMED: {reason}")
-        fast = [name for name in parts if name not in measure.SLOW]
-        slow = [name for name in parts if name in measure.SLOW]
-        broken = set()
+                right.append(backend)
+        fast = [name for name in right if name not in measure.SLOW]
+        slow = [name for name in right if name in measure.SLOW]
         for shapes, names, part in (
-            ("first", fast + slow, FIRST), ("rest", fast, 1)
-        ):  # fmt: skip
-            for name, seconds in self.turns(names, part):
-                if name in broken:
-                    self.note(f"{name}: NOT TIMED any more")
-                elif 0 != self.start(
-                    "measure", name, seconds, parts=parts[name], shapes=shapes
-                ):
-                    broken.add(name)
+            ("first", fast + slow, FIRST),
+            ("rest", fast, 1),
+        ):
+            for name, seconds in self.turns(list(names), part):
+                if self.start("measure", name, seconds, shapes=shapes) != 0:
                     self.failed = True
+                    # What has broken is not begun again.
+                    fast[:] = [other for other in fast if other != name]
 
     def report(self):
         """Notes a table of the medians; writes what ``auto`` is to take."""
@@ -291,6 +289,7 @@ def main(words=None):
         return Job(args).work()
     suite = Suite(args, words)
     suite.verify()
+    suite.watch()
     suite.measure()
     suite.report()
     return 1 if suite.failed else 0

@@ -13,6 +13,7 @@ import torch
 
 import speechbrain_ligru_fast as fast
 from benchmarks.verify import relative_error
+from speechbrain_ligru_fast.backends.spec import NONLINEARITIES
 
 BEGUN, PASSED, FAILED, STOPPED = "BEGUN", "passed", "FAILED", "STOPPED"
 # What a backend must have passed to be timed.
@@ -49,7 +50,6 @@ SIZES = {
         small=(16,), odd=(16,), every=9, large=((16, 3, 2, 5),), layer=16
     ),
 }
-LARGE = ("hidden", "batch", "directions", "steps")
 LEAVES = ("w", "u", "h0", "ln_weight", "ln_bias")
 DTYPES = {
     "fp32": torch.float32,
@@ -79,32 +79,34 @@ def small(sizes):
 def large(sizes):
     """Larger scans, LiGRU and SLiGRU, exact and with TF32."""
     for size, layernorm in itertools.product(sizes["large"], (False, True)):
-        options = dict(layernorm=layernorm, h0=True, nonlinearity="tanh")
-        options |= dict(zip(LARGE, size))
-        for types, tf32 in ((TYPES[0], 0), (TYPES[1], 0), (TYPES[0], 1)):
-            yield options, types, bool(tf32)
+        options = dict(zip(("hidden", "batch", "directions", "steps"), size))
+        options |= dict(layernorm=layernorm, nonlinearity="tanh")
+        options["given"] = ["h0"]
+        yield from ((options, types, False) for types in TYPES[:2])
+        yield options, TYPES[0], True
 
 
 def every_option(sizes):
     """Every option at small odd sizes; what is not multiplied takes turns."""
-    turns = (
-        sizes["odd"],
-        ("relu", "tanh", "sin", "leaky_relu"),
-        (False, False, True),
-        # Of a length that shares no factor with the others'.
-        TYPES + TYPES[1:],
-    )
     combinations = itertools.product(
-        ({"directions": 1}, {"directions": 2}),
-        ({}, {"layernorm": True}, {"layernorm": True, "affine": True}),
-        *(({}, {name: True}) for name in ("lengths", "h0", "mask")),
+        (1, 2),
+        ([], ["layernorm"], ["layernorm", "ln_weight", "ln_bias"]),
+        *([[], [name]] for name in ("lengths", "h0", "mask")),
+    )
+    turns = zip(
+        itertools.cycle(sizes["odd"]),
+        itertools.cycle(NONLINEARITIES),
+        itertools.cycle((False, False, True)),
+        # Of a length that shares no factor with the others'.
+        itertools.cycle(TYPES + TYPES[1:]),
     )
     chosen = itertools.islice(combinations, 0, None, sizes["every"])
-    for parts, *turn in zip(chosen, *map(itertools.cycle, turns)):
+    for (directions, *parts), (*turn, types) in zip(chosen, turns):
         options = dict(zip(("hidden", "nonlinearity", "recompute"), turn))
-        for part in parts:
-            options |= part
-        yield options, turn[-1], False
+        given = sum(parts, [])
+        options |= dict(directions=directions, layernorm="layernorm" in given)
+        options["given"] = [name for name in given if name != "layernorm"]
+        yield options, types, False
 
 
 def allow_tf32(on):
@@ -114,39 +116,34 @@ def allow_tf32(on):
 
 
 def draw(
-    generator, hidden, batch=3, steps=7, directions=1, layernorm=False,
-    affine=False, lengths=False, h0=False, mask=False, **options,
-):  # fmt: skip
+    generator, hidden, batch=3, steps=7, directions=1, given=(), **options
+):
     """Arguments of ``ligru_scan`` on the CPU in float64, and ``grad``.
 
     Example
     -------
-    >>> given = draw(torch.Generator(), 5, directions=2)
-    >>> given["grad"].shape
-    torch.Size([3, 7, 10])
+    >>> found = draw(torch.Generator(), 5, directions=2, given=["h0"])
+    >>> found["grad"].shape, found["h0"].shape
+    (torch.Size([3, 7, 10]), torch.Size([6, 5]))
     """
     normal = partial(torch.randn, generator=generator, dtype=torch.float64)
     rows = directions * batch
-    given = {
+    lengths = torch.randint(0, steps + 1, (batch,), generator=generator)
+    optional = {
+        "lengths": lengths,
+        "h0": normal(rows, hidden),
+        "mask": (normal(rows, hidden) > -0.5).double() / 0.7,
+        "ln_weight": 1 + 0.3 * normal(2 * hidden),
+        "ln_bias": 0.3 * normal(2 * hidden),
+    }
+    return {
         "w": normal(batch, steps, 2 * hidden),
         "u": normal(2 * hidden, hidden) / hidden**0.5,
         "grad": normal(batch, steps, directions * hidden),
         "directions": directions,
-        "layernorm": layernorm,
         **options,
+        **{name: optional[name] for name in given},
     }
-    if affine:
-        given["ln_weight"] = 1 + 0.3 * normal(2 * hidden)
-        given["ln_bias"] = 0.3 * normal(2 * hidden)
-    if h0:
-        given["h0"] = normal(rows, hidden)
-    if mask:
-        given["mask"] = (normal(rows, hidden) > -0.5).double() / 0.7
-    if lengths:
-        given["lengths"] = torch.randint(
-            0, steps + 1, (batch,), generator=generator
-        )
-    return given
 
 
 def run(given, backend, device, types=None, exact=False):
@@ -254,26 +251,20 @@ def layers(backend, device, generator):
 def graph(backend, device, generator):
     """A CUDA graph of a scan replays it on other data."""
     # The other backends don't promise it.
-    if device == "cpu" or backend not in CAPTURED:
+    if backend not in CAPTURED or not torch.cuda.is_available():
         return
-    hidden, batch, directions, steps = SIZES[device]["large"][0]
-    given, other = (
-        draw(generator, hidden, batch, steps, directions) for _ in range(2)
-    )
+    given, other = (draw(generator, 256, 8, 50) for _ in range(2))
     w, u = given["w"].float().to(device), given["u"].bfloat16().to(device)
-    scan = partial(
-        fast.ligru_scan, w, u, directions=directions, backend=backend
-    )
     with torch.no_grad():
-        scan()
+        fast.ligru_scan(w, u, backend=backend)
         torch.cuda.synchronize()
         captured = torch.cuda.CUDAGraph()
         with torch.cuda.graph(captured):
-            output = scan()
+            output = fast.ligru_scan(w, u, backend=backend)
         w.copy_(other["w"])
         captured.replay()
         torch.cuda.synchronize()
-        same = torch.equal(output, scan())
+        same = torch.equal(output, fast.ligru_scan(w, u, backend=backend))
     yield [] if same else ["another result"]
 
 
@@ -289,34 +280,29 @@ CHECKS = {
 
 def verify(name, job):
     """Runs one check while there is time; records and returns its verdict."""
-    begin, count, failed = time.monotonic(), 0, 0
+    begin, runs, failures, verdict = time.monotonic(), 0, 0, None
+    row = {"backend": job.name, "check": name}
+    # What stands if this process dies.
+    job.row("checks.csv", row | {"verdict": BEGUN})
     generator = torch.Generator().manual_seed(job.seed)
     found = CHECKS[name](job.name, job.device, generator)
-    row = {"backend": job.name, "check": name, "verdict": BEGUN}
-    # What stands if this process dies.
-    job.row("checks.csv", row)
-    while failed < MOST_FAILURES:
-        if job.left() < (LEFT if name == "options" else 0):
-            row["verdict"] = STOPPED
-            break
-        try:
-            wrong = next(found, None)
-        # The backend's fault, or what it has left of the device.
-        except Exception as error:
-            wrong = [repr(error)]
-        if wrong is None:
-            row["verdict"] = PASSED
-            break
-        for line in wrong:
-            job.note(f"FAILED {job.name}: {name}: {line}")
-        count += 1
-        failed += bool(wrong)
-    row["verdict"] = FAILED if failed else row["verdict"]
-    row |= {"runs": count, "failures": failed}
+    while verdict is None:
+        if failures == MOST_FAILURES:
+            verdict = FAILED
+        elif job.left() < (LEFT if name == "options" else 0):
+            verdict = FAILED if failures else STOPPED
+        elif (wrong := next(found, None)) is None:
+            verdict = FAILED if failures else PASSED
+        else:
+            for line in wrong:
+                job.note(f"FAILED {job.name}: {name}: {line}")
+            runs += 1
+            failures += bool(wrong)
+    row |= {"verdict": verdict, "runs": runs, "failures": failures}
     row["seconds"] = round(time.monotonic() - begin, 1)
     job.note(", ".join(f"{key} {value}" for key, value in row.items()))
     job.row("checks.csv", row)
-    return row["verdict"]
+    return verdict
 
 
 def work(job):
@@ -330,26 +316,20 @@ def work(job):
             break
 
 
-def sanitize(job):
-    """A few scans, for a tool to watch."""
+def watched(job):
+    """Runs a few scans, for a tool to watch."""
     generator = torch.Generator().manual_seed(job.seed)
     for layernorm, types in itertools.product((False, True), TYPES[:2]):
-        given = draw(generator, 64, 3, 4, 2, layernorm, lengths=True)
+        given = draw(generator, 64, 3, 4, 2, ["lengths"], layernorm=layernorm)
         run(given, job.name, job.device, types)
 
 
 def refusal(verdicts):
-    """Why a backend with these verdicts is not to be timed, or None.
-
-    Example
-    -------
-    >>> refusal(dict.fromkeys(CHECKS, PASSED) | {"options": STOPPED})
-    >>> refusal(dict.fromkeys(CHECKS, PASSED) | {"options": FAILED})
-    'options FAILED'
-    """
-    for name, verdict in verdicts.items():
+    """Why a backend with these verdicts is not to be timed; none: it may be."""
+    return [
+        f"{name} {verdict}"
+        for name, verdict in verdicts.items()
         # Nothing that is timed rests on a graph.
-        failed = verdict in (BEGUN, FAILED) and name != "graph"
-        if failed or (verdict != PASSED and name in NEEDED):
-            return f"{name} {verdict}"
-    return None
+        if (verdict != PASSED and name in NEEDED)
+        or (verdict in (BEGUN, FAILED) and name != "graph")
+    ]

@@ -25,7 +25,7 @@ PRECISIONS = (
     ("fp32", None, False),
 )
 # Loops that launch kernels each step: on few layers, in few types.
-SLOW = ("torchscript", "reference", "speechbrain", "speechbrain-jit")
+SLOW = ("torchscript", "reference", "speechbrain")
 # After a backend's name: its backward computes the gates again.
 RECOMPUTE = "-recompute"
 # TorchScript specialises itself on the first calls.
@@ -38,24 +38,23 @@ LEAST_ROUNDS, MOST_ROUNDS = 2, 15
 BASE = Case("LiGRU", 512, 512, 8, 1000, directions=2)
 DECODER = replace(BASE, steps=1, directions=1, with_hx=True)
 LARGE = replace(BASE, hidden=1024, features=1024, batch=24)
-GRID = [
-    Case("LiGRU", hidden, hidden, rows // directions, steps, directions)
-    for steps, hidden, rows, directions in itertools.product(
-        (1000, 250), (512, 1024, 256, 2048), (16, 48, 128), (2, 1)
-    )
-]
 TINY = Case("LiGRU", 16, 16, 3, 6, directions=2)
 # Fast backends time the first shapes, then, when all have, the rest. A CPU
 # takes the same path in seconds.
 SHAPES = {
-    "cuda": dict(
-        first=(BASE, DECODER, LARGE),
-        rest=[case for case in GRID if case not in (BASE, LARGE)],
-    ),
-    "cpu": dict(
-        first=(TINY,),
-        rest=(replace(TINY, steps=1, directions=1, with_hx=True),),
-    ),
+    "cuda": {
+        "first": (BASE, DECODER, LARGE),
+        "rest": [
+            Case("LiGRU", hidden, hidden, batch, steps, directions)
+            for steps, hidden, batch, directions in itertools.product(
+                (250, 1000), (512, 256, 1024, 2048), (16, 64), (2, 1)
+            )
+        ],
+    },
+    "cpu": {
+        "first": (TINY,),
+        "rest": (replace(TINY, steps=1, directions=1, with_hx=True),),
+    },
 }
 # What names a shape in a row, whatever is timed on it.
 SHAPE = ("features", "directions", "batch", "steps")
@@ -78,18 +77,14 @@ def of_equal_size(case, model):
     )
 
 
-def parts(backend):
-    """What is timed of a backend."""
-    return [backend, *([] if backend in SLOW else [backend + RECOMPUTE])]
-
-
-def wanted(parts, dtype, mode):
-    """Which of the implementations are timed in a type and mode."""
-    for impl in parts:
-        if impl.endswith(RECOMPUTE) and (dtype, mode) != ("bf16", "train"):
-            continue
-        if impl not in SLOW or dtype in ("bf16", "fp32"):
-            yield impl
+def wanted(name, dtype, mode):
+    """The implementations of a job's name that a type and mode ask for."""
+    if name in SLOW and dtype not in ("bf16", "fp32"):
+        return []
+    if name == "speechbrain":
+        return [name, f"{name}-jit"]
+    again = name not in SLOW and (dtype, mode) == ("bf16", "train")
+    return [name, *[name + RECOMPUTE] * again]
 
 
 def timed(shape, impls):
@@ -98,25 +93,30 @@ def timed(shape, impls):
         yield replace(shape, model=model), "torch"
         yield of_equal_size(shape, model), "torch"
     # A step's own way of ``auto``, which is no backend.
-    more = ["auto"] if shape.steps == 1 else []
-    for impl, model in itertools.product([*impls, *more], LIGRU_MODELS):
+    impls = [*impls, *["auto"] * (shape.steps == 1)]
+    for impl, model in itertools.product(impls, LIGRU_MODELS):
         yield replace(shape, model=model), impl
 
 
 def build(case, impl, device):
     """A layer in float32."""
+    both = {"bidirectional": case.bidirectional}
     if impl == "torch":
-        sizes, options = (case.features, case.hidden), {"batch_first": True}
-        make = getattr(torch.nn, case.model)
-    else:
-        sizes, options = (case.hidden, case.input_shape), {}
-        make = getattr(
-            stock if impl.startswith("speechbrain") else fast, case.model
+        layer = getattr(torch.nn, case.model)(
+            case.features, case.hidden, batch_first=True, **both
         )
-    if make.__module__.startswith("speechbrain_ligru_fast"):
-        options["backend"] = impl.removesuffix(RECOMPUTE)
-        options["recompute"] = impl.endswith(RECOMPUTE)
-    layer = make(*sizes, bidirectional=case.bidirectional, **options)
+    elif impl.startswith("speechbrain"):
+        layer = getattr(stock, case.model)(
+            case.hidden, case.input_shape, **both
+        )
+    else:
+        layer = getattr(fast, case.model)(
+            case.hidden,
+            case.input_shape,
+            backend=impl.removesuffix(RECOMPUTE),
+            recompute=impl.endswith(RECOMPUTE),
+            **both,
+        )
     layer.to(device)
     return torch.jit.script(layer) if impl == "speechbrain-jit" else layer
 
@@ -228,7 +228,7 @@ def figures(shape, impls, precision, mode, job):
 
 
 def work(job):
-    """Times the job's parts on its shapes until its time is over.
+    """Times what the job names on its shapes until its time is over.
 
     What an earlier run of this commit has timed on this GPU stands.
     """
@@ -239,15 +239,12 @@ def work(job):
     for shape, precision, mode in itertools.product(
         SHAPES[job.device][job.shapes], precisions, ("infer", "train")
     ):
-        impls = list(wanted(job.parts, precision[0], mode))
+        impls = wanted(job.name, precision[0], mode)
         size = [str(getattr(shape, column)) for column in SHAPE]
         if {(impl, *size, precision[0], mode) for impl in impls} <= done:
             continue
         if job.left() < 0:
-            job.note(
-                f"{job.name}: time is over: what follows of the {job.shapes} "
-                "shapes has no rows"
-            )
+            job.note(f"{job.name}: the {job.shapes} shapes' time is over")
             return
         for row in figures(shape, impls, precision, mode, job):
             job.row("gpu.csv", row)

@@ -3,6 +3,7 @@
 GPU time is rare: what breaks there may cost nothing that is recorded.
 """
 
+import contextlib
 import csv
 import functools
 import json
@@ -128,9 +129,9 @@ def test_what_dies_or_hangs_costs_nothing_else(tmp_path, monkeypatch):
     assert "torchscript: check: status -11" in notes
     assert "torchscript: layers: BEGUN" in notes
     assert "torchscript: options: NOT RUN" in notes
-    assert "torchscript: NOT TIMED: layers BEGUN" in notes
+    assert "torchscript: NOT TIMED: layers BEGUN, sizes NOT RUN" in notes
     assert "numba: measure: killed at its end" in notes
-    assert "numba: NOT TIMED any more" in notes
+    assert notes.count("numba: measure: ") == 1
     # Also what it had made before it hung.
     assert implementations(rows) == {"speechbrain", "numba", "reference"}
     assert len(rows) == 3
@@ -269,7 +270,7 @@ def test_a_wrong_backend_is_not_timed(
     assert "FAILED torchscript: small: fp32/fp32" in notes and words in notes
     assert "check small, verdict FAILED, runs 3, failures 3" in notes
     assert "torchscript: sizes: NOT RUN" in notes
-    assert "torchscript: NOT TIMED: small FAILED" in notes
+    assert "torchscript: NOT TIMED: small FAILED, layers NOT RUN" in notes
     assert "reference: " not in notes
 
 
@@ -291,7 +292,9 @@ def test_layers_that_are_wrong_are_found(monkeypatch):
     assert any(line.startswith("LiGRU: output: error") for line in wrong)
 
 
-def test_what_has_no_row_does_not_end_the_others(tmp_path, monkeypatch, inside):
+@pytest.mark.parametrize("spoilt", [False, True])
+def test_what_cannot_run_has_no_row(spoilt, tmp_path, monkeypatch, inside):
+    """The others have, unless its error has spoilt the device for all."""
     build = measure.build
 
     def too_large(case, impl, device):
@@ -299,26 +302,20 @@ def test_what_has_no_row_does_not_end_the_others(tmp_path, monkeypatch, inside):
             raise MemoryError("too large")
         return build(case, impl, device)
 
-    monkeypatch.setattr(measure, "build", too_large)
-    status, rows, notes = run(tmp_path, "--backends", "cuda")
-    assert status == 0
-    assert "no row: speechbrain-jit bf16" in notes and "too large" in notes
-    assert implementations(rows) == {"torch", "speechbrain"}
-
-
-def test_a_spoilt_device_ends_its_process(tmp_path, monkeypatch, inside):
-    """Nothing that follows on it would be a figure, or fail by itself."""
-
-    def spoilt(*_):
+    def synchronize(device):
         raise RuntimeError("an illegal address")
 
-    monkeypatch.setattr(measure, "build", spoilt)
-    monkeypatch.setattr(measure, "expect_usable", spoilt)
+    monkeypatch.setattr(measure, "build", too_large)
+    if spoilt:
+        monkeypatch.setattr(measure, "expect_usable", synchronize)
     status, rows, notes = run(tmp_path, "--backends", "cuda")
-    assert status == 1 and rows == []
-    assert notes.count("no row: ") == 1
-    assert "speechbrain: measure: RuntimeError('an illegal address')" in notes
-    assert "speechbrain: measure: status 1" in notes
+    failed = "no row: speechbrain-jit bf16 infer LiGRU-"
+    assert failed in notes and "too large" in notes
+    assert status == spoilt and notes.count("no row") == (1 if spoilt else 8)
+    if spoilt:
+        assert not rows and "speechbrain: measure: status 1" in notes
+    else:
+        assert implementations(rows) == {"torch", "speechbrain"}
 
 
 def test_the_time_limit_holds(tmp_path, monkeypatch, inside):
@@ -337,7 +334,7 @@ def test_the_time_limit_holds(tmp_path, monkeypatch, inside):
     status, rows, notes = run(tmp_path, "--backends", "reference")
     assert status == 1 and rows == []
     assert "small, verdict STOPPED, runs 0, failures 0" in notes
-    assert "speechbrain: time is over: what follows of the first" in notes
+    assert "speechbrain: the first shapes' time is over" in notes
 
 
 def test_a_check_ends_between_scans(tmp_path, monkeypatch):
@@ -365,28 +362,33 @@ def test_a_check_ends_between_scans(tmp_path, monkeypatch):
         assert (row["runs"], row["failures"]) == (count, failed)
 
 
-def test_the_sanitizer(tmp_path, monkeypatch):
+def test_compute_sanitizer(tmp_path, monkeypatch, inside):
     """A stand-in for the tool: what it finds is noted."""
     args = gpu.parse(["--out", str(tmp_path / "out"), "--dry-run"])
-    suite = gpu.Suite(args, [])
-    suite.device = "cuda"
-    tool = tmp_path / "compute-sanitizer"
+    suite = gpu.Suite(args, ["--dry-run"])
+    found = dict.fromkeys(checks.CHECKS, checks.PASSED)
+    monkeypatch.setattr(suite, "verdicts", lambda _: found)
     monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    suite.watch()
+    commands = []
     for status, words in ((0, "nothing found"), (9, "racecheck.txt")):
-        tool.write_text(f"#!/bin/sh\necho $* >> {tool}.log; exit {status}\n")
-        tool.chmod(0o755)
-        suite.sanitize()
+        tool = tmp_path / "compute-sanitizer"
+        tool.touch(0o755)
+        monkeypatch.setattr(
+            gpu,
+            "guarded",
+            lambda command, _, status=status: (
+                commands.append(command) or status
+            ),
+        )
+        suite.watch()
         notes = (tmp_path / "out" / "checks.txt").read_text().splitlines()
         assert notes[-1].startswith("racecheck: ") and words in notes[-1]
-    first = (tmp_path / "compute-sanitizer.log").read_text().splitlines()[0]
-    assert first.startswith("--tool memcheck --log-file ")
-    assert '"kind": "sanitize", "name": "cuda"' in first
-
-
-def test_what_the_sanitizer_watches():
-    job = gpu.Job(gpu.parse(["--out", ".", "--dry-run"]))
-    job.name = "reference"
-    checks.sanitize(job)
+    assert [command[2] for command in commands] == [*gpu.TOOLS] * 2
+    # What it runs, here without it.
+    job = json.loads(commands[0][-1]) | {"name": "reference"}
+    words = commands[0][commands[0].index("benchmarks.gpu") + 1 : -1]
+    assert gpu.main([*words, json.dumps(job)]) == 0
 
 
 def test_calls_take_turns(monkeypatch):
@@ -403,3 +405,56 @@ def test_calls_take_turns(monkeypatch):
     assert all(turn == turn[::-1] for turn in rounds)
     assert all(set(turn[:3]) == set("abc") for turn in rounds)
     assert len(set(map(tuple, rounds))) > 1
+
+
+def test_events_time_a_gpu(monkeypatch):
+    """What a CPU does not reach: torch.cuda is a stand-in."""
+    log = []
+
+    class Event:
+        def __init__(self, enable_timing):
+            assert enable_timing
+
+        def record(self):
+            log.append("record")
+
+        def synchronize(self):
+            log.append("synchronize")
+
+        def elapsed_time(self, end):
+            assert log == ["record", "call", "record", "synchronize"]
+            return 2.5
+
+    monkeypatch.setattr(torch.cuda, "Event", Event)
+    call = functools.partial(log.append, "call")
+    assert measure.milliseconds(call, "cuda") == 2.5
+    memory = {"memory_allocated": 2**20, "max_memory_allocated": 3 * 2**20}
+    memory |= dict.fromkeys(["synchronize", "reset_peak_memory_stats"])
+    for name, result in memory.items():
+        monkeypatch.setattr(torch.cuda, name, lambda result=result: result)
+    assert measure.peak(call, "cuda") == 2 and log[-1] == "call"
+    measure.expect_usable("cuda")
+
+
+@pytest.mark.parametrize("stale", [False, True])
+def test_a_graph_that_does_not_replay_is_found(stale, monkeypatch):
+    scan, made = measure.fast.ligru_scan, []
+
+    def recorded(w, u, backend):
+        made.append((scan(w, u, backend="reference"), w, u))
+        return made[-1][0]
+
+    class Graph:
+        def replay(self):
+            output, w, u = made[-1]
+            w = w * 0 if stale else w
+            output.copy_(scan(w, u, backend="reference"))
+
+    monkeypatch.setattr(checks.fast, "ligru_scan", recorded)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "synchronize", lambda: None)
+    monkeypatch.setattr(torch.cuda, "CUDAGraph", Graph)
+    monkeypatch.setattr(torch.cuda, "graph", contextlib.nullcontext)
+    found = list(checks.graph("cuda", "cpu", torch.Generator()))
+    assert found == ([["another result"]] if stale else [[]])
+    assert list(checks.graph("numba", "cpu", torch.Generator())) == []
