@@ -279,17 +279,17 @@ def _parse(argv):
     can = names()
     again = [name + RECOMPUTE for name in can if name not in THEIRS]
     for name, default, options in (
-        ("models", [*LIGRU_MODELS], {"choices": LIGRU_MODELS}),
-        ("impls", can, {"choices": [*can, *again, "auto"]}),
-        ("modes", ["train", "infer"], {"choices": ["train", "infer"]}),
-        ("dtypes", ["fp32"], {"choices": ["fp32", "bf16"]}),
-        ("hidden", [512], {"type": _positive}),
-        ("batch", [8], {"type": _positive}),
-        ("steps", [100], {"type": _positive}),
-        ("directions", [2], {"type": int, "choices": [1, 2]}),
-        ("layers", [1], {"type": _positive}),
+        ("--models", [*LIGRU_MODELS], {"choices": LIGRU_MODELS}),
+        ("--impls", can, {"choices": [*can, *again, "auto"]}),
+        ("--modes", ["train", "infer"], {"choices": ["train", "infer"]}),
+        ("--dtypes", ["fp32"], {"choices": ["fp32", "bf16"]}),
+        ("--hidden", [512], {"type": _positive}),
+        ("--batch", [8], {"type": _positive}),
+        ("--steps", [100], {"type": _positive}),
+        ("--directions", [2], {"type": int, "choices": [1, 2]}),
+        ("--layers", [1], {"type": _positive}),
     ):
-        parser.add_argument(f"--{name}", nargs="+", default=default, **options)
+        parser.add_argument(name, nargs="+", default=default, **options)
     parser.add_argument("--features", type=_positive, help="default: as hidden")
     parser.add_argument("--threads", type=_positive)
     parser.add_argument("--seconds", type=float, default=5.0, help="of a shape")

@@ -53,7 +53,7 @@ def _newest(name, **cells):
     )
     print(
         f"{row['device']} ({which}), {row['threads']} threads, torch "
-        f"{row['torch']}; `{' '.join(row['command'].split()[:3])}` of commit "
+        f"{row['torch']}; {row['command'].split()[2]} of commit "
         f"{row['commit']}, {row['date'][:10]}; its options are in {name}.csv.\n"
     )
     return rows

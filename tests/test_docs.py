@@ -180,8 +180,6 @@ def options():
 # A word for any, and others' options; what the guide makes, and SpeechBrain's.
 FOREIGN = {"key", "help", "standalone", "nproc_per_node"}
 ELSEWHERE = {
-    "benchmarks.layers",
-    "--layers",
     "speechbrain_ligru_fast/backends/toy.py",
     "hparams/train_BPE_1000_sligru.yaml",
 }
