@@ -78,16 +78,11 @@ def find_parts(
     used = Counter(train) + (Counter(dev) | Counter(test))
     twice = sorted(split for split, times in used.items() if times > 1)
     if twice:
-        raise ValueError(
-            f"{', '.join(twice)} given more than once in train_splits={train}, "
-            f"dev_splits={dev}, test_splits={test}"
-        )
-    taken = {"train", "valid"} & set(test)
-    if taken:
-        raise ValueError(
-            f"test_splits={test}: the name {', '.join(sorted(taken))} is taken "
-            "by another manifest"
-        )
+        sets = f"train_splits={train}, dev_splits={dev}, test_splits={test}"
+        raise ValueError(f"{', '.join(twice)} given more than once in {sets}")
+    for name in {"train", "valid"} & set(test):
+        taken = f"the name {name} is taken by another manifest"
+        raise ValueError(f"test_splits={test}: {taken}")
     data_folder = Path(data_folder).absolute()
     names = list(dict.fromkeys([*train, *dev, *test]))
     roots = [data_folder, data_folder / "LibriSpeech"]

@@ -55,24 +55,23 @@ def find_folders(data_folder, places):
     `places` are pairs of a folder and of the names that it should hold. If
     none does, FileNotFoundError tells what the best of them lacks.
     """
-    best = None
-    for root, names in places:
-        missing = [name for name in names if not (root / name).is_dir()]
-        if not missing:
-            return [root / name for name in names]
-        if best is None or len(missing) < len(best[1]):
-            best = root, missing, len(missing) < len(names)
-    root, missing, some = best
-    looked = [(root, missing)] if some else places
-    looked = [str(folder / name) for folder, names in looked for name in names]
+    folders = [[root / name for name in names] for root, names in places]
+    missing = [[f for f in place if not f.is_dir()] for place in folders]
+    best = min(range(len(places)), key=lambda i: len(missing[i]))
+    if not missing[best]:
+        return folders[best]
+    root, names = places[best]
+    some = len(missing[best]) < len(names)
+    looked = missing[best] if some else sum(missing, [])
     found = sorted(
         path.name
         for path in (root.iterdir() if root.is_dir() else ())
         if not is_foreign(path.name) and path.is_dir()
     )
+    lacks = ", ".join(name for name in names if root / name in missing[best])
     raise FileNotFoundError(
-        f"data_folder={str(data_folder)!r} lacks {', '.join(missing)}. Looked "
-        f"for: {', '.join(looked)}. "
+        f"data_folder={str(data_folder)!r} lacks {lacks}. "
+        f"Looked for: {', '.join(map(str, looked))}. "
         f"Folders found in {root}: {', '.join(found) or 'none'}"
     )
 

@@ -19,18 +19,6 @@ def claim_annotations(hparams):
     and becomes a manifest in there, which is then the setting. With skip_prep
     they are manifests already. Returned are the annotations of ``train``,
     ``valid`` and the test sets.
-
-    Example
-    -------
-    >>> hparams = {"save_folder": "out/save", "skip_prep": False}
-    >>> hparams["tests_only"] = False
-    >>> hparams |= {"train_annotation": "my/train.csv"}
-    >>> hparams |= {"valid_annotation": "out/save/valid.json"}
-    >>> hparams |= {"test_annotations": {"mine": "my/test.csv"}}
-    >>> claim_annotations(hparams)
-    {'train': 'my/train.csv', 'mine': 'my/test.csv'}
-    >>> hparams["train_annotation"]
-    'out/save/train.json'
     """
     tests = hparams["test_annotations"]
     for name in tests if isinstance(tests, dict) else [""]:
@@ -54,14 +42,7 @@ def claim_annotations(hparams):
 
 
 def test_manifests(hparams, folder):
-    """The manifests, in `folder`, of test_annotations, else of test_splits.
-
-    Example
-    -------
-    >>> hparams = {"test_annotations": {}, "test_splits": "a,b"}
-    >>> test_manifests(hparams | {"skip_prep": False}, "save")
-    {'a': 'save/a.json', 'b': 'save/b.json'}
-    """
+    """The manifests, in `folder`, of test_annotations, else of test_splits."""
     own = hparams["test_annotations"]
     if own and hparams["skip_prep"]:
         return {str(name): path for name, path in own.items()}

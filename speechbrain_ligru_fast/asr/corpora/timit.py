@@ -53,8 +53,7 @@ def prepare_timit(
     train_annotation, valid_annotation, test_annotation : path-like
         The JSON files to write.
     uppercase : bool, optional
-        Whether the split folders have upper-case names. Default: both are
-        looked for.
+        Whether the split folders have upper-case names. Default: either.
     phn_set : {39, 48, 61}
         Phone set of ``phn``.
     dev_speakers, test_speakers : list or comma-separated str, optional
@@ -62,19 +61,9 @@ def prepare_timit(
         ``dev_spk.list`` and ``test_spk.list`` beside TRAIN, one a line, or,
         without such files, TIMIT's own.
     max_bad_fraction : float
-        Utterances with unusable audio, phones or words are skipped with a
-        warning; fail if they are more than this share of a set. The test
-        set must be whole.
+        As for prepare_librispeech, as is what is raised.
     skip_prep : bool
         Do nothing.
-
-    Raises
-    ------
-    FileNotFoundError
-        If `data_folder` does not hold the corpus.
-    ValueError
-        For a bad option, speakers the corpus does not have, or too many bad
-        utterances. No manifest is touched.
     """
     if skip_prep:
         return

@@ -46,10 +46,8 @@ def unique(pairs):
     known = {}
     for key, value in pairs:
         if key in known:
-            raise ValueError(
-                f"{key} is there twice: {str(known[key])[:200]} and "
-                f"{str(value)[:200]}"
-            )
+            both = f"{str(known[key])[:200]} and {str(value)[:200]}"
+            raise ValueError(f"{key} is there twice: {both}")
         known[key] = value
     return known
 
@@ -88,10 +86,8 @@ def make_entry(utterance, data_folder, key):
     if said is not None and not math.isclose(
         said, duration, rel_tol=0.02, abs_tol=0.1
     ):
-        raise BadUtterance(
-            f"{path} has {duration:.2f} s for it, its annotation says "
-            f"{said:.2f} s"
-        )
+        there = f"{path} has {duration:.2f} s for it"
+        raise BadUtterance(f"{there}, its annotation says {said:.2f} s")
     if not utterance.text:
         kind = "no" if utterance.text is None else "empty"
         raise BadUtterance(f"{kind} transcript of {path}")
@@ -99,14 +95,12 @@ def make_entry(utterance, data_folder, key):
     wav = {"file": _name(path, data_folder)}
     if stop - start < audio.frames:
         wav |= {"start": start, "stop": stop}
-    if utterance.channel is not None:
-        if not 0 <= utterance.channel < audio.channels:
-            raise BadUtterance(
-                f"it is channel {utterance.channel} of {path}, which has "
-                f"{audio.channels}, counted from 0"
-            )
-        if audio.channels > 1:
-            wav["channel"] = utterance.channel
+    channel = utterance.channel
+    if channel is not None and not 0 <= channel < audio.channels:
+        there = f"{path}, which has {audio.channels}, counted from 0"
+        raise BadUtterance(f"it is channel {channel} of {there}")
+    if channel is not None and audio.channels > 1:
+        wav["channel"] = channel
     entry = {"wav": wav if len(wav) > 1 else wav["file"], "duration": duration}
     if utterance.speaker:
         entry["spk_id"] = utterance.speaker
@@ -122,10 +116,8 @@ def _span(utterance, path, audio):
     if math.isfinite(start) and math.isfinite(stop):
         start, stop = round(start), round(stop)
     if not 0 <= start < min(stop, audio.frames):
-        raise BadUtterance(
-            f"it is from {start} to {stop} of the {audio.frames} samples in "
-            f"{path}"
-        )
+        there = f"of the {audio.frames} samples in {path}"
+        raise BadUtterance(f"it is from {start} to {stop} {there}")
     late = (stop - audio.frames) / audio.sample_rate
     if late > _OVERSHOOT:
         raise BadUtterance(f"it ends {late:.2f} s after {path}")
