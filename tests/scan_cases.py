@@ -100,6 +100,13 @@ def arguments(
     return found
 
 
+def drawn(hidden, operand=torch.float32, dtype=torch.float32, **options):
+    """Arguments whose states stay small, with u in the type of a product."""
+    given = arguments(hidden=hidden, dtype=dtype, **options)
+    u = given["u"].detach() / max(hidden, 1) ** 0.5
+    return {**given, "u": u.to(operand).requires_grad_()}
+
+
 def run(function, arguments, **more):
     """Output and gradients by name."""
     leaves = {k: v for k, v in arguments.items() if k in INPUTS}

@@ -1,6 +1,6 @@
 """What every backend is checked for, on whatever device it runs.
 
-Sizes of 0, numbers that are not finite, and the digits of the activations.
+Equality, sizes of 0, what is not finite, and the digits of the activations.
 """
 
 import itertools
@@ -24,6 +24,27 @@ EMPTY_OPTIONS = [
         (1, 2), RECURRENT, (False, True)
     )
 ]
+
+
+def check_equals(backend, given, limit, gradient_limit=None):
+    """Output and gradients are the reference's, of its types.
+
+    Arguments
+    ---------
+    backend : str
+        Its name.
+    given : dict
+        Arguments of ``ligru_scan``.
+    limit, gradient_limit : float
+        Largest relative errors of the output and, if others, of gradients.
+    """
+    want = run(ligru_scan, given, backend="reference")
+    got = run(ligru_scan, given, backend=backend)
+    for name, value in want.items():
+        assert got[name].dtype == value.dtype, name
+        most = limit if name == "output" else gradient_limit or limit
+        # Written so that a NaN fails.
+        assert twins.error(got[name], value) <= most, name
 
 
 def check_empty(

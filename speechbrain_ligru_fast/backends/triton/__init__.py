@@ -256,15 +256,12 @@ def _workspaces(spec, how, rows, hidden, device):
     return torch.empty(rows, 2 * hidden, **real), moments
 
 
-def scan_forward(
-    spec, w, u, h0, mask, lengths, ln_weight, ln_bias, save, how=None
-):
-    """See backends/reference.py. ``how`` is a Plan, None for the best."""
+def scan_forward(spec, w, u, h0, mask, lengths, ln_weight, ln_bias, save):
+    """See backends/reference.py."""
     batch, steps, width = w.shape
     hidden, d, device = width // 2, spec.directions, w.device
     rows = d * batch
-    if how is None:
-        how = plan(_describe(device), hidden, rows, u.dtype.itemsize, steps)
+    how = plan(_describe(device), hidden, rows, u.dtype.itemsize, steps)
     real = dict(dtype=torch.float32, device=device)
     # Frames past an utterance's end are never visited.
     make = torch.empty if lengths is None else torch.zeros
@@ -315,17 +312,16 @@ def scan_forward(
 
 def scan_backward(
     spec, grad, previous, gates, normed, rstd, u, mask, lengths, ln_weight,
-    needs_dh0=True, how=None,
+    needs_dh0=True,
 ):  # fmt: skip
-    """See backends/reference.py. ``how`` is a Plan, None for the best."""
+    """See backends/reference.py."""
     d, batch, steps, width = gates.shape
     hidden, device = width // 2, grad.device
     rows = d * batch
-    if how is None:
-        how = plan(
-            _describe(device), hidden, rows, u.dtype.itemsize, steps + 1,
-            backward=True,
-        )  # fmt: skip
+    how = plan(
+        _describe(device), hidden, rows, u.dtype.itemsize, steps + 1,
+        backward=True,
+    )  # fmt: skip
     real = dict(dtype=torch.float32, device=device)
     make = torch.empty if lengths is None else torch.zeros
     dgates = make(d, batch, steps, width, **real)

@@ -12,6 +12,9 @@ import torch
 import triton.language as tl
 from triton.runtime import interpreter
 
+from speechbrain_ligru_fast.backends import triton
+from speechbrain_ligru_fast.backends.triton.plan import Plan
+
 BUILDER = interpreter.interpreter_builder
 
 
@@ -84,3 +87,23 @@ def exact_interpreter(monkeypatch):
     monkeypatch.setattr(BUILDER, "create_fp_trunc", cast_impl)
     monkeypatch.setattr(BUILDER, "create_dot", create_dot)
     monkeypatch.setattr(interpreter, "_patch_lang", _Patch())
+
+
+@pytest.fixture
+def planned(monkeypatch):
+    """Has every scan planned small, in a launch mode.
+
+    Persistent plans of several tiles need a Machine.
+    """
+
+    def plan_as(rows=16, resident=True, persistent=True):
+        def plan(device, hidden, *_, backward=False):
+            width = hidden * (2 if backward else 1)
+            share = 16
+            while resident and 2 * share < width:
+                share *= 2
+            return Plan(rows, 16, 2, share, resident, persistent, 2)
+
+        monkeypatch.setattr(triton, "plan", plan)
+
+    return plan_as

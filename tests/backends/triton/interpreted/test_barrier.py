@@ -3,11 +3,13 @@
 import importlib.util
 
 import pytest
-import scans
+import scan_checks
 import torch
 from machine import Machine, Race
+from scan_cases import drawn
 from triton.runtime.errors import InterpreterError
 
+from speechbrain_ligru_fast import ligru_scan
 from speechbrain_ligru_fast.backends import triton
 from speechbrain_ligru_fast.backends.triton import backward, device, forward
 
@@ -22,22 +24,15 @@ def no_failed_launches():
     triton._failures.cache_clear()
 
 
-def both(layernorm, seed=0, persistent=True):
-    """Largest error of a forward and a backward of 6 programs."""
-    spec, given = scans.scan(
-        9, 3, 37, directions=2, layernorm=layernorm, nonlinearity="tanh",
-        lengths=[3, 2, 3, 1, 0, 3, 3, 2, 3],
+def check(layernorm, seed=0):
+    """A forward and a backward of 6 programs."""
+    given = drawn(
+        37, batch=9, steps=3, directions=2, layernorm=layernorm,
+        nonlinearity="tanh",
     )  # fmt: skip
-    mode = dict(persistent=persistent, resident=persistent)
+    given["lengths"] = torch.tensor([3, 2, 3, 1, 0, 3, 3, 2, 3])
     with Machine(seed):
-        got, want = scans.forward(spec, given, scans.how(37, **mode))
-        found = scans.errors(got, want, given["lengths"])
-        got, want = scans.backward(
-            spec, given, want, scans.how(37, backward=True, **mode)
-        )
-    return max(
-        *found.values(), *scans.errors(got, want, given["lengths"]).values()
-    )
+        scan_checks.check_equals("triton", given, 2e-6, 1e-5)
 
 
 @pytest.mark.parametrize("layernorm", [False, True])
@@ -46,8 +41,9 @@ def both(layernorm, seed=0, persistent=True):
     # Without a barrier in a launch, no schedule is another.
     [(True, seed) for seed in SEEDS] + [(False, 0)],
 )
-def test_no_schedule_races(persistent, seed, layernorm):
-    assert both(layernorm, seed, persistent) <= 2e-6
+def test_no_schedule_races(persistent, seed, layernorm, planned):
+    planned(persistent=persistent, resident=persistent)
+    check(layernorm, seed)
 
 
 # Each mistake as (text in device.py, what replaces it).
@@ -91,7 +87,7 @@ def assert_race(layernorm):
     """Some schedule fails, and with a race."""
     with pytest.raises(InterpreterError) as raised:
         for seed in SEEDS:
-            both(layernorm, seed)
+            check(layernorm, seed)
     cause = raised.value
     while isinstance(cause, InterpreterError):
         cause = cause.__cause__
@@ -100,7 +96,10 @@ def assert_race(layernorm):
 
 @pytest.mark.parametrize("layernorm", [False, True])
 @pytest.mark.parametrize("mistake", MISTAKES)
-def test_a_planted_mistake_is_found(mistake, layernorm, mistaken, monkeypatch):
+def test_a_planted_mistake_is_found(
+    mistake, layernorm, mistaken, planned, monkeypatch
+):
+    planned()
     wait = mistaken(device, *MISTAKES[mistake]).wait
     for kernel in (forward, backward):
         monkeypatch.setattr(kernel, "wait", wait)
@@ -110,8 +109,9 @@ def test_a_planted_mistake_is_found(mistake, layernorm, mistaken, monkeypatch):
 @pytest.mark.parametrize(
     "module, index", [(forward, "step + 1"), (backward, "i + 1")]
 )
-def test_one_buffer_would_not_do(module, index, mistaken, monkeypatch):
+def test_one_buffer_would_not_do(module, index, mistaken, planned, monkeypatch):
     """Who is early would store over what others still multiply."""
+    planned()
     changed = mistaken(module, f"({index}) % 2", "0")
     changed = mistaken(changed, f"({index[:-4]} % 2)", "0")
     name = module.__name__.rsplit(".", 1)[1] + "_kernel"
@@ -121,20 +121,24 @@ def test_one_buffer_would_not_do(module, index, mistaken, monkeypatch):
 
 @pytest.mark.parametrize("kernel", ["forward", "backward"])
 @pytest.mark.parametrize("layernorm", [False, True])
-def test_a_program_that_never_runs(kernel, layernorm, monkeypatch):
+def test_a_program_that_never_runs(kernel, layernorm, planned, monkeypatch):
     """The others give up, their results are NaN, the next launch says so."""
     monkeypatch.setattr(triton, "SPIN_LIMIT", 20)
-    spec, given = scans.scan(10, 3, 37, directions=2, layernorm=layernorm)
-    plan = scans.how(37, backward=kernel == "backward")
-    want = scans.forward(spec, given, scans.how(37, persistent=False))[1]
+    given = drawn(37, batch=10, steps=3, directions=2, layernorm=layernorm)
+
+    def run(**mode):
+        planned(**mode)
+        return ligru_scan(**given, backend="triton")
+
+    output = run(persistent=False)
     # Six programs in two groups of rows; the second is complete.
     with Machine(stuck=(1,)):
         if kernel == "forward":
-            got = scans.forward(spec, given, plan)[0]["output"]
-            got = got.unflatten(2, (2, 37)).movedim(2, 0).flatten(0, 1)
+            got = run().unflatten(2, (2, 37)).movedim(2, 0).flatten(0, 1)
             last, others = got[:10, 2], got[16:]
         else:
-            got = scans.backward(spec, given, want, plan)[0]["dh0"]
+            planned()
+            (got,) = torch.autograd.grad(output.sum(), given["h0"])
             last, others = got[:16], got[16:]
     # Of the stuck program's own units nothing is known.
     alive = torch.ones(37, dtype=torch.bool)
@@ -143,5 +147,5 @@ def test_a_program_that_never_runs(kernel, layernorm, monkeypatch):
     assert others.isfinite().all()
     message = f"{kernel}_kernel with 10 utterances, 3 steps, 37 units.* on cpu"
     with pytest.raises(RuntimeError, match=message):
-        scans.forward(spec, given)
-    scans.forward(spec, given, scans.how(37, persistent=False))
+        run()
+    run(persistent=False)
