@@ -79,22 +79,78 @@ def to_onnx(module, path, example=None, lengths=True, states=False, int8=False):
     Traceback (most recent call last):
     ValueError: module: got LiGRU in training mode, expected all of it in ...
     """
-    path = pathlib.Path(path)
     plain = portable(module, gru=not int8)
+    if example is None:
+        if not _is_recurrent(module):
+            raise ValueError(
+                "example: got None, expected an input of the "
+                f"{type(module).__name__}"
+            )
+        example = torch.zeros(2, 7, module.fea_dim)
+    if states and not _is_recurrent(module):
+        raise ValueError(
+            f"states: got True for a {type(module).__name__}, expected a LiGRU "
+            "or SLiGRU"
+        )
+
+    def inputs(batch, steps):
+        made = {"x": torch.randn(batch, steps, *example.shape[2:])}
+        if lengths:
+            made["lengths"] = torch.linspace(1.0, 0.5, batch)
+        if states:
+            size = module.num_layers * module.directions
+            made["hx"] = torch.rand(size, batch, module.hidden_size)
+        return made
+
+    outputs = ["output", "hidden"] if _is_recurrent(module) else ["output"]
+    steps = max(example.size(1), 2)
+    return write(module, plain, path, inputs, steps, outputs, int8)
+
+
+def write(module, plain, path, inputs, steps, outputs, int8):
+    """Writes and checks the file of a module and its portable form.
+
+    Arguments
+    ---------
+    module, plain : torch.nn.Module
+        Both compute the same.
+    path : str | Path
+        The file.
+    inputs : callable
+        (batch, steps) -> a dict of arguments by name, x among them.
+    steps : int
+        An allowed number of steps, as are those above it.
+    outputs : list of str
+        Their names.
+    int8 : bool
+        See ``to_onnx``.
+
+    Returns
+    -------
+    float
+        See ``to_onnx``.
+    """
+    path = pathlib.Path(path)
     _check(module, path)
-    example, arguments, dims = _arguments(module, example, lengths, states)
+    arguments = inputs(2, steps)
+    # hx alone has the batch at its second place.
+    dims = {
+        name: {1: Dim.AUTO} if name == "hx" else {0: Dim.AUTO, 1: Dim.AUTO}
+        for name in arguments
+    }
+    if "lengths" in dims:
+        dims["lengths"] = {0: Dim.AUTO}
     program = torch.export.export(
         _Named(plain, list(arguments)),
         tuple(arguments.values()),
-        dynamic_shapes=(tuple(dims[name] for name in arguments),),
+        dynamic_shapes=(tuple(dims.values()),),
     )
     _drop_idle_squeezes(program.graph)
-    names = ["output", "hidden"] if _is_recurrent(module) else ["output"]
     exported = torch.onnx.export(
         program,
         dynamo=True,
         input_names=list(arguments),
-        output_names=names,
+        output_names=outputs,
         opset_version=OPSET,
         verbose=False,
     )
@@ -104,7 +160,7 @@ def to_onnx(module, path, example=None, lengths=True, states=False, int8=False):
         exported.save(partial, external_data=False)
         if int8:
             partial = _quantized(partial)
-        difference = _difference(module, partial, example, lengths, states)
+        difference = _difference(module, partial, inputs, steps)
         if not difference <= _TOLERANCE[int8]:
             raise RuntimeError(
                 f"module: its ONNX form differs from it by {difference:.1e} "
@@ -156,42 +212,6 @@ def _is_recurrent(module):
     return isinstance(module, (LiGRU, SLiGRU))
 
 
-def _arguments(module, example, lengths, states):
-    """The example, the arguments by name and what of their shapes varies."""
-    if example is None:
-        if not _is_recurrent(module):
-            raise ValueError(
-                "example: got None, expected an input of the "
-                f"{type(module).__name__}"
-            )
-        example = torch.zeros(2, 7, module.fea_dim)
-    if states and not _is_recurrent(module):
-        raise ValueError(
-            f"states: got True for a {type(module).__name__}, expected a LiGRU "
-            "or SLiGRU"
-        )
-    batch, time = Dim.DYNAMIC, Dim.DYNAMIC
-    x = _batch(example, 2, max(example.size(1), 2))
-    arguments, dims = {"x": x}, {"x": {0: batch, 1: time}}
-    if lengths:
-        arguments["lengths"] = torch.tensor([1.0, 0.6])
-        dims["lengths"] = {0: batch}
-    if states:
-        arguments["hx"] = _states(module, 2)
-        dims["hx"] = {1: batch}
-    return example, arguments, dims
-
-
-def _batch(example, batch, steps):
-    """Random values of the example's shape but for its first two sizes."""
-    return torch.randn(batch, steps, *example.shape[2:])
-
-
-def _states(module, batch):
-    size = module.num_layers * module.directions
-    return torch.rand(size, batch, module.hidden_size)
-
-
 def _drop_idle_squeezes(graph):
     """Removes what squeezes an axis that is longer than 1, and so nothing.
 
@@ -219,7 +239,7 @@ def _drop_traces(model):
 
 
 @torch.no_grad()
-def _difference(module, path, example, lengths, states):
+def _difference(module, path, inputs, t):
     """The largest relative difference over three batches of other sizes."""
     import onnxruntime
 
@@ -227,16 +247,11 @@ def _difference(module, path, example, lengths, states):
         path, providers=["CPUExecutionProvider"]
     )
     worst = 0.0
-    t = example.size(1)
     for batch, steps in ((2, t), (1, t + 5), (3, 2 * t + 1)):
-        inputs = {"x": _batch(example, batch, steps)}
-        if lengths:
-            inputs["lengths"] = torch.linspace(1.0, 0.5, batch)
-        if states:
-            inputs["hx"] = _states(module, batch)
-        want = module(**inputs)
+        given = inputs(batch, steps)
+        want = module(**given)
         want = want if isinstance(want, tuple) else (want,)
-        got = session.run(None, {k: v.numpy() for k, v in inputs.items()})
+        got = session.run(None, {k: v.numpy() for k, v in given.items()})
         for ours, theirs in zip(want, got):
             scale = ours.abs().max().clamp(min=1e-6)
             error = (ours - torch.from_numpy(theirs)).abs().max() / scale
