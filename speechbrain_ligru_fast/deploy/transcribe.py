@@ -88,11 +88,9 @@ def stream(recognizer, path, chunk_seconds, show):
     -------
     text : str
         Of the beam search over the whole file.
-    figures : dict
-        ``chunks``, ``look_ahead_s`` (audio that must follow what is
-        recognised), ``chunk_ms`` and ``chunk_ms_max`` (computing for a chunk
-        but the last, whose time is ``end_ms``; 0 if there is no other),
-        ``rtf``.
+    figures : str
+        For humans: how long chunks took to compute, how much audio must
+        follow what is recognised.
 
     Raises
     ------
@@ -115,18 +113,16 @@ def stream(recognizer, path, chunk_seconds, show):
         wav = torch.from_numpy(block.mean(1))
         text = streaming.feed(wav, read == found.frames)
         show(read / rate, text)
-    *pieces, end = streaming.seconds
-    return text, {
-        "chunks": len(streaming.seconds),
-        "look_ahead_s": streaming.look_ahead / rate,
-        "chunk_ms": 1000 * sum(pieces) / max(len(pieces), 1),
-        "chunk_ms_max": 1000 * max(pieces, default=0),
-        "end_ms": 1000 * end,
-        "rtf": sum(streaming.seconds) / (read / rate),
-    }
+    *pieces, end = (1000 * seconds for seconds in streaming.seconds)
+    return text, (
+        f"{len(pieces) + 1} chunks, at most {max(pieces, default=0):.0f} ms a "
+        f"chunk and {end:.0f} ms for the last with its search, look-ahead "
+        f"{streaming.look_ahead / rate:.2f} s, real-time factor "
+        f"{sum(streaming.seconds) * rate / read:.3f}"
+    )
 
 
-def parse_seconds(text):
+def _seconds(text):
     """A command line's length of a chunk: a finite number above 0."""
     try:
         seconds = float(text)
@@ -160,7 +156,7 @@ def main(arguments=None):
         "with --norm_type global --rnn_bidirectional False",
     )
     chunk = "seconds, above 0; for --stream"
-    add("--chunk", type=parse_seconds, default=0.5, help=chunk)
+    add("--chunk", type=_seconds, default=0.5, help=chunk)
     options = parser.parse_args(arguments)
     try:
         check_audio(options.audio)
@@ -184,13 +180,7 @@ def _transcribe(recognizer, path, options):
         text = recognizer.transcribe_file(name)
     print(f"{path}: {text}", flush=True)
     if figures:
-        words = (
-            "{chunks} chunks, {chunk_ms:.0f} ms a chunk (at most "
-            "{chunk_ms_max:.0f}) and {end_ms:.0f} ms for the last with its "
-            "search, look-ahead {look_ahead_s:.2f} s, real-time factor "
-            "{rtf:.3f}"
-        )
-        print(f"{path}: {words.format(**figures)}", file=sys.stderr)
+        print(f"{path}: {figures}", file=sys.stderr)
 
 
 def _show(seconds, text):
