@@ -30,8 +30,42 @@ from speechbrain_ligru_fast.deploy import transcribe
 from speechbrain_ligru_fast.deploy.streaming import StreamingRecognizer
 from speechbrain_ligru_fast.lobe.sincnet import SincNet
 
-ROOT = Path(__file__).parent.parent
-QUIET = ["--device", "cpu", "--noprogressbar", "--backend", "torchscript"]
+RECIPES = Path(__file__).parent.parent / "recipes"
+CPU = ["--device", "cpu", "--noprogressbar"]
+QUIET = [*CPU, "--backend", "torchscript"]
+
+
+@pytest.fixture
+def librispeech_recipe(recipe, librispeech):
+    """Runs it in a folder; returns all the rows that are there then."""
+
+    def run(folder, *arguments, data=librispeech):
+        command = ["LibriSpeech/train.py", "tiny_librispeech.yaml", *QUIET]
+        command += ["--data_folder", data, "--output_folder", folder]
+        recipe(*command, *arguments)
+        return rows_of(folder / "results.csv")
+
+    return run
+
+
+@pytest.fixture
+def timit_recipe(recipe, timit):
+    def run(folder, *arguments):
+        command = ["TIMIT/train.py", "tiny_timit.yaml", *QUIET]
+        command += ["--data_folder", timit, "--output_folder", folder]
+        recipe(*command, *arguments)
+
+    return run
+
+
+@pytest.fixture
+def lm_recipe(recipe):
+    def run(folder, asr_folder, *arguments):
+        command = ["LibriSpeech/LM/train.py", "tiny_lm.yaml", *CPU]
+        command += ["--asr_folder", asr_folder, "--output_folder", folder]
+        recipe(*command, *arguments)
+
+    return run
 
 
 def rows_of(path):
@@ -40,15 +74,12 @@ def rows_of(path):
 
 
 def logged_epochs(folder):
+    """Each epoch's number, and what was logged but for the time it took."""
     log = (folder / "train_log.txt").read_text()
-    return [int(n) for n in re.findall(r"^epoch: (\d+)", log, re.MULTILINE)]
-
-
-def last_epoch(folder):
-    """What was logged of the last epoch, but the time it took."""
-    log = (folder / "train_log.txt").read_text()
-    last = re.findall("^epoch.*", log, re.MULTILINE)[-1]
-    return re.sub(r"(train|elapsed) s: \S+", "", last)
+    lines = re.findall(r"^epoch: (\d+)(.*)", log, re.MULTILINE)
+    return [
+        (int(n), re.sub(r"(train|elapsed) s: \S+", "", x)) for n, x in lines
+    ]
 
 
 def last_model(folder):
@@ -57,34 +88,32 @@ def last_model(folder):
     return torch.load(newest.path / "model.ckpt")
 
 
-def error_rate(recognizer, corpus, references):
-    """WER of what the inference interface returns for the test set."""
-    metric = ErrorRate("word")
-    for name, text in references.items():
-        path = next(corpus.rglob(f"{name}.flac"))
-        metric.append([name], [text], [recognizer.transcribe_file(str(path))])
-    return metric.summarize()
+def load_export(folder, device="cpu"):
+    return EncoderDecoderASR.from_hparams(
+        source=str(folder), run_opts={"device": device}
+    )
 
 
-def test_librispeech_killed_and_resumed(
-    recipe, librispeech, tmp_path, capsys, monkeypatch
-):
-    folder = tmp_path / "asr"
-    arguments = ["--data_folder", librispeech, "--output_folder", folder]
-    arguments += [*QUIET, "--ckpt_interval_steps", "1"]
+def transcribed(capsys, folder, path, *options):
+    """The transcriber's last line; training has set logging up, too."""
+    capsys.readouterr()
+    assert transcribe.main([str(folder), str(path), *options]) == 0
+    return capsys.readouterr().out.splitlines()[-1]
 
+
+def killed_in_its_second_epoch(folder, arguments):
     # Enough epochs not to end before the kill; as many threads as here, for
     # sums depend on them in the last bit.
     command = [sys.executable, "train.py", tiny("tiny_librispeech.yaml")]
+    command += ["--output_folder", folder, "--number_of_epochs", 1000]
     process = subprocess.Popen(
-        [*map(str, [*command, *arguments]), "--number_of_epochs", "1000"],
-        cwd=ROOT / "recipes" / "LibriSpeech",
+        [*map(str, [*command, *arguments])],
+        cwd=RECIPES / "LibriSpeech",
         env={**os.environ, "OMP_NUM_THREADS": str(torch.get_num_threads())},
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )
-    deadline = time.monotonic() + 1200
-    log = folder / "train_log.txt"
+    deadline, log = time.monotonic() + 1200, folder / "train_log.txt"
     while not (log.exists() and "epoch: 2," in log.read_text()):
         assert process.poll() is None, "training ended by itself"
         assert time.monotonic() < deadline, "no second epoch"
@@ -92,38 +121,31 @@ def test_librispeech_killed_and_resumed(
     process.send_signal(signal.SIGKILL)
     process.wait()
 
-    done = logged_epochs(folder)
+
+def test_librispeech_killed_and_resumed(
+    librispeech_recipe, lm_recipe, librispeech, tmp_path, capsys
+):
+    folder, whole = tmp_path / "asr", tmp_path / "whole"
+    steps = ["--ckpt_interval_steps", "1"]
+    command = ["--data_folder", librispeech, *QUIET, *steps]
+    killed_in_its_second_epoch(folder, command)
+    done = [epoch for epoch, _ in logged_epochs(folder)]
     total = done[-1] + 2
-    recipe(
-        "LibriSpeech/train.py",
-        "tiny_librispeech.yaml",
-        *arguments,
-        "--number_of_epochs",
-        total,
-    )
+    arguments = [*steps, "--number_of_epochs", total]
+    (row,) = librispeech_recipe(folder, *arguments)
     # The last epoch was logged before its checkpoint was complete, or not.
-    resumed = logged_epochs(folder)[len(done) :]
+    resumed = [epoch for epoch, _ in logged_epochs(folder)][len(done) :]
     assert resumed[0] in (done[-1], done[-1] + 1)
     assert resumed == list(range(resumed[0], total + 1))
 
     # The same as never interrupted: dropout, augmentation and order too.
-    whole = tmp_path / "whole"
-    arguments[3] = whole
-    recipe(
-        "LibriSpeech/train.py",
-        "tiny_librispeech.yaml",
-        *[*arguments, "--number_of_epochs", total],
-    )
-    arguments[3] = folder
-    assert last_epoch(folder) == last_epoch(whole)
+    librispeech_recipe(whole, *arguments)
+    assert logged_epochs(folder)[-1] == logged_epochs(whole)[-1]
     # Not what is exported: which of equally good checkpoints are the best
     # depends on when they were written.
-    got, want = (last_model(place) for place in (folder, whole))
+    got, want = last_model(folder), last_model(whole)
     assert all(torch.equal(got[name], want[name]) for name in want)
-
-    (row,) = rows_of(folder / "results.csv")
-    assert row["split"] == "test-tiny"
-    assert row["lm"] == "none"
+    assert (row["split"], row["lm"]) == ("test-tiny", "none")
     assert (row["rnn"], row["impl"]) == ("SLiGRU", "torchscript")
     assert int(row["epochs"]) == total
     assert float(row["epoch_s"]) > 0 and float(row["decode_rtf"]) > 0
@@ -133,110 +155,71 @@ def test_librispeech_killed_and_resumed(
 
     # What was exported recognises what the test did.
     references = read_texts(folder / "save" / "test-tiny.json", "wrd")
-    recognizer = EncoderDecoderASR.from_hparams(
-        source=str(folder / "export"), run_opts={"device": "cpu"}
-    )
-    wer = error_rate(recognizer, librispeech, references)
-    assert wer == pytest.approx(float(row["wer"]), abs=0.01)
-    # All of it moves to a device, the statistics of its features too.
-    moved = EncoderDecoderASR.from_hparams(
-        source=str(folder / "export"), run_opts={"device": "meta"}
-    )
-    found = [p.device.type for p in moved.mods.parameters()]
-    found.append(moved.mods["encoder"].normalize.glob_mean.device.type)
-    assert set(found) == {"meta"}
+    recognizer = load_export(folder / "export")
 
+    def check_error_rate(recognizer, row):
+        metric = ErrorRate("word")
+        for name, text in references.items():
+            path = str(next(librispeech.rglob(f"{name}.flac")))
+            metric.append([name], [text], [recognizer.transcribe_file(path)])
+        assert metric.summarize() == pytest.approx(float(row["wer"]), abs=0.01)
+
+    check_error_rate(recognizer, row)
     path = next(librispeech.rglob("3-1-0001.flac"))
-    capsys.readouterr()
-    assert transcribe.main([str(folder), str(path)]) == 0
     text = recognizer.transcribe_file(str(path))
-    # Training in this process has set logging up, so there are more lines.
-    assert capsys.readouterr().out.splitlines()[-1] == f"{path}: {text}"
+    assert transcribed(capsys, folder, path) == f"{path}: {text}"
+    # All of it moves to a device, the statistics of its features too.
+    moved = load_export(folder / "export", "meta").mods
+    found = [p.device.type for p in moved.parameters()]
+    found.append(moved["encoder"].normalize.glob_mean.device.type)
+    assert set(found) == {"meta"}
 
     # A language model with the same tokenizer changes the test, not the
     # training, and is exported with it, beside what there is.
+    def files_of(test):
+        names = [f"{x}_{test}" for x in ("wer", "cer", "texts")]
+        return [next(folder.glob(f"{name}.*")) for name in names]
+
+    test = f"{row['settings']}_{row['test_manifest']}"
     tested = sorted((folder / "export").iterdir())
-    test = f"test-tiny_{row['settings']}_{row['test_manifest']}"
-    tested += [folder / f"{n}_{test}.txt" for n in ("wer", "cer")]
-    tested.append(folder / f"texts_{test}.csv")
+    tested += files_of(f"test-tiny_{test}")
     before = [path.read_bytes() for path in tested]
     lm = tmp_path / "lm"
-    recipe(
-        "LibriSpeech/LM/train.py",
-        "tiny_lm.yaml",
-        *["--asr_folder", folder, "--output_folder", lm],
-        *["--device", "cpu", "--noprogressbar"],
-    )
-    recipe(
-        "LibriSpeech/train.py",
-        "tiny_librispeech.yaml",
-        *arguments,
-        *["--number_of_epochs", total, "--test_only", "--lm_folder", lm],
-    )
-    row = rows_of(folder / "results.csv")[1]
+    lm_recipe(lm, folder)
+    with_lm = [*arguments, "--lm_folder", lm]
+    _, row = librispeech_recipe(folder, *with_lm, "--test_only")
     assert (row["lm"], int(row["epochs"])) == ("lm", total)
     assert [path.read_bytes() for path in tested] == before
-    test = f"test-tiny_lm_{row['settings']}_{row['test_manifest']}"
-    assert (folder / f"wer_{test}.txt").exists()
-    assert (folder / f"cer_{test}.txt").exists()
-    texts = rows_of(folder / f"texts_{test}.csv")
-    assert {row["id"]: row["reference"] for row in texts} == references
-    recognizer = EncoderDecoderASR.from_hparams(
-        source=str(folder / "export_rnnlm"), run_opts={"device": "cpu"}
-    )
+    *_, texts = files_of(f"test-tiny_lm_{row['settings']}_*")
+    said = {text["id"]: text["reference"] for text in rows_of(texts)}
+    assert said == references
+    recognizer = load_export(folder / "export_rnnlm")
     assert "rnnlm" in recognizer.mods["decoder"].scorer.full_scorers
-    wer = error_rate(recognizer, librispeech, references)
-    assert wer == pytest.approx(float(row["wer"]), abs=0.01)
+    check_error_rate(recognizer, row)
 
-    # A model that validates is a setting too; that of another tokenizer is
-    # refused, also where the tokenizer is yet to be trained.
-    with pytest.raises(ValueError, match="with other lm_folder. Give"):
-        recipe(
-            "LibriSpeech/train.py",
-            "tiny_librispeech.yaml",
-            *[*arguments, "--number_of_epochs", total, "--lm_folder", lm],
-        )
-    with pytest.raises(ValueError, match="another tokenizer than .*other"):
-        recipe(
-            "LibriSpeech/train.py",
-            "tiny_librispeech.yaml",
-            *["--data_folder", librispeech, *QUIET, "--token_type", "bpe"],
-            *["--output_folder", tmp_path / "other", "--lm_folder", lm],
-        )
-    with pytest.raises(FileNotFoundError, match="no checkpoint in .*: train"):
-        recipe(
-            "LibriSpeech/LM/train.py",
-            "tiny_lm.yaml",
-            *["--asr_folder", folder, "--output_folder", tmp_path / "new"],
-            *["--device", "cpu", "--noprogressbar", "--test_only"],
-        )
-    assert not (tmp_path / "new" / "lm.ckpt").exists()
-
-    # What differs in the same folder is refused, not claimed by a row.
-    with pytest.raises(ValueError, match="with other beam_size, lr. Give"):
-        recipe(
-            "LibriSpeech/train.py",
-            "tiny_librispeech.yaml",
-            *[*arguments, "--lr", "9", "--beam_size", "5"],
-        )
-    with pytest.raises(ValueError, match="with other rnn_neurons. Give"):
-        recipe(
-            "LibriSpeech/train.py",
-            "tiny_librispeech.yaml",
-            *[*arguments, "--rnn_neurons", "8", "--test_only"],
-        )
+    # What differs in the same folder is refused, not claimed by a row. A
+    # model that validates is a setting too.
+    for given, words in (
+        (["--lm_folder", lm], "lm_folder. Give"),
+        (["--lr", "9", "--beam_size", "5"], "beam_size, lr. Give"),
+        (["--rnn_neurons", "8", "--test_only"], "rnn_neurons. Give"),
+    ):
+        with pytest.raises(ValueError, match=f"with other {words}"):
+            librispeech_recipe(folder, *arguments, *given)
     with pytest.raises(ValueError, match="lm/save holds .* other extra_text"):
-        recipe(
-            "LibriSpeech/LM/train.py",
-            "tiny_lm.yaml",
-            *["--asr_folder", folder, "--output_folder", lm],
-            *["--device", "cpu", "--noprogressbar", "--extra_text", "more"],
-        )
+        lm_recipe(lm, folder, "--extra_text", "more")
     assert len(rows_of(folder / "results.csv")) == 2
+    # So is that of another tokenizer, also where it is yet to be trained.
+    with pytest.raises(ValueError, match="another tokenizer than .*other"):
+        other = ["--token_type", "bpe", "--lm_folder", lm]
+        librispeech_recipe(tmp_path / "other", *other)
+    with pytest.raises(FileNotFoundError, match="no checkpoint in .*: train"):
+        lm_recipe(tmp_path / "new", folder, "--test_only")
+    assert not (tmp_path / "new" / "lm.ckpt").exists()
 
 
 def test_tokenizer_and_language_model_of_speechbrain(
-    recipe, librispeech, tmp_path
+    librispeech_recipe, tmp_path
 ):
     """Its blank, begin, end and unknown are one id, 0."""
     texts = {"a": {"wrd": " ".join(tiny_corpora.WORDS)}}
@@ -257,18 +240,16 @@ def test_tokenizer_and_language_model_of_speechbrain(
         "model: !new:speechbrain.lobes.models.RNNLM.RNNLM\n"
         "   output_neurons: 17\n   return_hidden: True\n" + options
     )
-    command = ["LibriSpeech/train.py", "tiny_librispeech.yaml", *QUIET]
-    command += ["--data_folder", librispeech, "--number_of_epochs", 1]
-    command += ["--tokenizer_file", tokenizer, "--output_neurons", 17]
+    given = ["--number_of_epochs", 1, "--output_neurons", 17]
+    given += ["--tokenizer_file", tokenizer]
     with pytest.raises(ValueError, match="bos_index=1 is none .* 0 and for a"):
-        recipe(*command, "--output_folder", tmp_path / "refused")
-    command += ["--bos_index", 0, "--eos_index", 0, "--ctc_weight_decode", 0]
-    recipe(*command, "--output_folder", tmp_path / "asr", "--lm_folder", lm)
-    (row,) = rows_of(tmp_path / "asr" / "results.csv")
+        librispeech_recipe(tmp_path / "refused", *given)
+    given += ["--bos_index", 0, "--eos_index", 0, "--ctc_weight_decode", 0]
+    (row,) = librispeech_recipe(tmp_path / "asr", *given, "--lm_folder", lm)
     assert row["lm"] == "lm" and float(row["wer"]) > 0
 
 
-def test_annotations_of_ones_own(recipe, librispeech, tmp_path):
+def test_annotations_of_ones_own(librispeech_recipe, librispeech, tmp_path):
     """Kaldi folders and a JSON file, in lower case; the audio is elsewhere."""
     for name in ("train", "dev"):
         folder = tmp_path / name
@@ -285,14 +266,11 @@ def test_annotations_of_ones_own(recipe, librispeech, tmp_path):
     items = {"a": {"wav": wav, "wrd": "four one"}}
     (tmp_path / "test.json").write_text(json.dumps(items))
     folder = tmp_path / "asr"
-    command = ["LibriSpeech/train.py", "tiny_librispeech.yaml", *QUIET]
-    command += ["--data_folder", librispeech, "--output_folder", folder]
-    command += ["--train_annotation", tmp_path / "train"]
-    command += ["--valid_annotation", tmp_path / "dev"]
-    command += ["--letter_case", "upper", "--number_of_epochs", 1]
+    given = ["--letter_case", "upper", "--number_of_epochs", 1]
+    given += ["--train_annotation", tmp_path / "train"]
+    given += ["--valid_annotation", tmp_path / "dev"]
     mine = f"{{mine: {tmp_path / 'test.json'}}}"
-    recipe(*command, "--test_annotations", mine)
-    (row,) = rows_of(folder / "results.csv")
+    (row,) = librispeech_recipe(folder, *given, "--test_annotations", mine)
     assert row["split"] == "mine" and "{mine: .." in row["command"]
     (text,) = rows_of(next(folder.glob("texts_mine_*.csv")))
     assert text["reference"] == "FOUR ONE"
@@ -300,43 +278,39 @@ def test_annotations_of_ones_own(recipe, librispeech, tmp_path):
     assert len(train) == 12
     assert {*" ".join(train.values()).split()} <= {*tiny_corpora.WORDS}
     # Trained on one's own, tested on a split.
-    recipe(*command, "--test_only")
-    assert rows_of(folder / "results.csv")[1]["split"] == "test-tiny"
+    assert librispeech_recipe(folder, *given, "--test_only")[1]["split"] == (
+        "test-tiny"
+    )
 
 
 def test_what_can_not_be_tested_is_said_before_training(
-    recipe, librispeech, tmp_path
+    librispeech_recipe, librispeech, tmp_path
 ):
     corpus = tmp_path / "corpus"
     shutil.copytree(librispeech, corpus)
     soundfile.write(next(corpus.rglob("3-1-0001.flac")), [0.1] * 20, 16000)
-    folder = tmp_path / "asr"
-    arguments = ["LibriSpeech/train.py", "tiny_librispeech.yaml", *QUIET]
-    arguments += ["--data_folder", corpus, "--output_folder", folder]
     words = "test-tiny.json: 3-1-0001 shorter than the 0.0"
     with pytest.raises(ValueError, match=words):
-        recipe(*arguments)
-    assert not list((folder / "save").glob("CKPT*"))
+        librispeech_recipe(tmp_path / "asr", data=corpus)
+    assert not list((tmp_path / "asr" / "save").glob("CKPT*"))
 
 
-def test_timit_with_jit_and_noise(recipe, timit, tmp_path, capsys):
+def test_timit_with_jit_and_noise(timit_recipe, timit, tmp_path, capsys):
     noise = tmp_path / "noise" / "kind"
     noise.mkdir(parents=True)
     soundfile.write(noise / "n.wav", tiny_corpora.tone(9).numpy(), 16000)
     folder = tmp_path / "asr"
-    command = ["TIMIT/train.py", "tiny_timit.yaml", "--data_folder", timit]
-    command += ["--output_folder", folder, *QUIET, "--jit"]
-    command += ["--noise_folder", noise.parent]
-    command += ["--phn_set", 48, "--output_neurons", 51]
-    command += ["--results_csv", tmp_path / "shared" / "results.csv"]
-    recipe(*command, "--debug")
+    given = ["--jit", "--noise_folder", noise.parent]
+    given += ["--phn_set", 48, "--output_neurons", 51]
+    given += ["--results_csv", tmp_path / "shared" / "results.csv"]
+    timit_recipe(folder, *given, "--debug")
     assert not list((folder / "save").glob("CKPT*"))
     # What two batches have made is not taken for what was trained.
     assert (folder / "debug" / "export" / "enc.ckpt").is_file()
     assert not list(folder.glob("export*"))
     assert not (folder / "train_log.txt").exists()
     assert not list(folder.glob("per_*"))
-    recipe(*command)
+    timit_recipe(folder, *given)
     debug, row = rows_of(tmp_path / "shared" / "results.csv")
     assert (row["rnn"], row["impl"]) == ("LiGRU", "torchscript")
     assert debug["settings"] != row["settings"]
@@ -349,9 +323,7 @@ def test_timit_with_jit_and_noise(recipe, timit, tmp_path, capsys):
     assert "n.wav" in (folder / "save" / "noise.csv").read_text()
 
     path = next(timit.rglob("MTST0/SX0.WAV"))
-    capsys.readouterr()
-    assert transcribe.main([str(folder), str(path)]) == 0
-    _, _, phones = capsys.readouterr().out.splitlines()[-1].partition(": ")
+    _, _, phones = transcribed(capsys, folder, path).partition(": ")
     assert set(phones.split()) <= set(phone_tokenizer(48).labels)
 
 
@@ -360,59 +332,49 @@ SMALL = [
     *["--rnn_layers", "1", "--rnn_neurons", "16", "--dnn_neurons", "16"],
     *["--cnn_channels=(4, 4)", "--dec_neurons", "16", "--attn_dim", "8"],
     *["--dnn_blocks", "1", "--beam_size", "2", "--attn_kernel_size", "20"],
+    *["--n_mels", "8", "--sinc_stride", "16"],
 ]
+OWN = {
+    "TIMIT": ["--dev_speakers", "FDEV0", "--test_speakers", "MTST0"],
+    "LibriSpeech": [
+        *["--train_splits=[train-tiny]", "--dev_splits=[dev-tiny]"],
+        *["--test_splits=[test-tiny]", "--output_neurons", "20"],
+        *["--dynamic_batching", "False", "--num_workers", "0"],
+    ],
+}
 
 
-@pytest.mark.parametrize("corpus", ["timit", "librispeech"])
+@pytest.mark.parametrize("corpus", OWN)
 def test_sincnet(recipe, request, corpus, tmp_path, capsys):
-    data = request.getfixturevalue(corpus)
-    options = {
-        "timit": ["--dev_speakers", "FDEV0", "--test_speakers", "MTST0"],
-        "librispeech": [
-            *["--train_splits=[train-tiny]", "--dev_splits=[dev-tiny]"],
-            *["--test_splits=[test-tiny]", "--output_neurons", "20"],
-            *["--dynamic_batching", "False", "--num_workers", "0"],
-        ],
-    }[corpus]
-    script = {"timit": "TIMIT", "librispeech": "LibriSpeech"}[corpus]
-    yaml = HPARAMS / f"{corpus}/ligru_fast_sincnet.yaml"
-    folder = tmp_path / "asr"
+    data, folder = request.getfixturevalue(corpus.lower()), tmp_path / "asr"
     recipe(
-        f"{script}/train.py",
-        yaml,
+        f"{corpus}/train.py",
+        HPARAMS / f"{corpus.lower()}/ligru_fast_sincnet.yaml",
         *["--data_folder", data, "--output_folder", folder, *QUIET, *SMALL],
-        *[*options, "--n_mels", "8", "--sinc_stride", "16"],
+        *OWN[corpus],
     )
     (row,) = rows_of(folder / "results.csv")
-    assert row["recipe"] == f"{corpus}/ligru_fast_sincnet"
+    assert row["recipe"] == f"{corpus.lower()}/ligru_fast_sincnet"
     # The filters moved from where they begin, and are exported.
     state = torch.load(folder / "export" / "enc.ckpt")
     begin = SincNet(filters=8, stride=16).state_dict()
     for name in ("conv.low_hz_", "conv.band_hz_", "norm.weight"):
         assert not torch.equal(state[f"front.{name}"], begin[name]), name
-    path = next(data.rglob("*.flac" if corpus == "librispeech" else "*.WAV"))
-    assert transcribe.main([str(folder), str(path)]) == 0
-    assert capsys.readouterr().out.splitlines()[-1].startswith(f"{path}: ")
+    path = next(p for p in data.rglob("*.*") if p.suffix in (".flac", ".WAV"))
+    assert transcribed(capsys, folder, path).startswith(f"{path}: ")
 
 
-def test_streaming(recipe, timit, tmp_path, capsys):
+def test_streaming(timit_recipe, timit, tmp_path, capsys):
     folder = tmp_path / "asr"
-    recipe(
-        "TIMIT/train.py",
-        "tiny_timit.yaml",
-        *["--data_folder", timit, "--output_folder", folder, *QUIET],
-        *["--rnn_bidirectional", "False", "--number_of_ctc_only_epochs", "0"],
-    )
+    given = ["--rnn_bidirectional", "False", "--number_of_ctc_only_epochs", "0"]
+    timit_recipe(folder, *given)
     path = next(timit.rglob("MTST0/SX0.WAV"))
-    capsys.readouterr()
-    assert transcribe.main([str(folder), str(path)]) == 0
-    whole = capsys.readouterr().out.splitlines()[-1]
-    command = [str(folder), str(path), "--stream"]
-    assert transcribe.main([*command, "--chunk", "0.1"]) == 0
+    whole = transcribed(capsys, folder, path)
+    command = [str(folder), str(path), "--stream", "--chunk", "0.1"]
+    assert transcribe.main(command) == 0
     out, err = capsys.readouterr()
     assert out.splitlines()[-1] == whole
-    seconds = soundfile.info(path).duration
-    chunks = -(-seconds // 0.1)
+    chunks = -(-soundfile.info(path).duration // 0.1)
     assert len(re.findall(r"^ +\d\.\d\d s  ", out, re.MULTILINE)) == chunks
     assert f"{chunks:.0f} chunks, " in err and "look-ahead 0.0" in err
 

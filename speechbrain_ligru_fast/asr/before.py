@@ -13,18 +13,7 @@ from speechbrain_ligru_fast.deploy.audio import shortest_input
 
 
 def check_before(hparams):
-    """Check what is set, with the tokenizer ready.
-
-    Arguments
-    ---------
-    hparams : dict
-        Of the experiment.
-
-    Raises
-    ------
-    ValueError
-        Naming the key.
-    """
+    """Check what is set, with the tokenizer ready."""
     if not hparams["results_csv"]:
         raise ValueError("results_csv: got none, expected the name of a file")
     check_logger(hparams["train_logger"])
@@ -66,20 +55,7 @@ def _check_space(hparams):
 
 
 def check_files(hparams, manifests):
-    """Check that the files of all tests can be written, each its own.
-
-    Arguments
-    ---------
-    hparams : dict
-        Of the experiment.
-    manifests : dict
-        Name of a test set -> the hash of its manifest.
-
-    Raises
-    ------
-    ValueError
-        Naming the test set.
-    """
+    """Check that the files of all tests can be written, each its own."""
     lm, settings = name_lm(hparams["lm_folder"]), hparams["fingerprint"].name
     found = {}
     for split, manifest in manifests.items():
@@ -116,19 +92,7 @@ def find_shortest(brain):
 
 @torch.no_grad()
 def rehearse(brain, shortest):
-    """Search once as the tests will, rather than fail after the training.
-
-    Arguments
-    ---------
-    brain : ASR
-    shortest : float
-        See `find_shortest`.
-
-    Raises
-    ------
-    ValueError
-        Naming the search.
-    """
+    """Search once as the tests will, rather than fail after the training."""
     rate, device = brain.hparams.sample_rate, brain.device
     # Not silence, and no random number: a resumed training draws its own.
     wav = torch.arange(int((shortest + 0.2) * rate), device=device).sin()[None]

@@ -200,11 +200,6 @@ class ASR(sb.Brain):
         """Load the best checkpoint, or the mean of the best ones.
 
         The number and times of epochs are those of the last one.
-
-        Raises
-        ------
-        FileNotFoundError
-            If nothing was trained yet.
         """
         best = self.checkpointer.find_checkpoints(
             max_key=max_key,

@@ -62,13 +62,7 @@ class AtomicCheckpointer(Checkpointer):
     def save_checkpoint(
         self, meta=None, end_of_epoch=True, name=None, verbosity=logging.INFO
     ):
-        """Save a checkpoint; see Checkpointer.
-
-        Raises
-        ------
-        OSError
-            If it could not be written. The checkpoints before it are whole.
-        """
+        """Save a checkpoint; see Checkpointer."""
         if if_main_process():
             for leftover in self.checkpoints_dir.glob(_UNFINISHED + "*"):
                 shutil.rmtree(leftover)
@@ -97,13 +91,7 @@ class AtomicCheckpointer(Checkpointer):
         return saved
 
     def load_checkpoint(self, checkpoint):
-        """Load a checkpoint; see Checkpointer.
-
-        Raises
-        ------
-        ValueError
-            If it was written by another architecture.
-        """
+        """Load a checkpoint; see Checkpointer."""
         try:
             super().load_checkpoint(checkpoint)
         except RuntimeError as error:

@@ -103,18 +103,7 @@ def load_experiment(arguments=None):
 
 
 def compare_with_training(hparams):
-    """Refuse to go on with, or to test, what has begun as something else.
-
-    Arguments
-    ---------
-    hparams : dict
-        Of the experiment.
-
-    Raises
-    ------
-    ValueError
-        See `Fingerprint.compare`.
-    """
+    """Refuse to go on with, or to test, what has begun as something else."""
     hparams["fingerprint"].compare(
         hparams["save_folder"],
         testing=hparams["tests_only"],
@@ -145,17 +134,6 @@ def changed(document, overrides):
     Another training can begin from it: what refers to output_folder moves
     with it.
 
-    Arguments
-    ---------
-    document : str
-        HyperPyYAML.
-    overrides : str
-        See `parse`.
-
-    Returns
-    -------
-    str
-
     Example
     -------
     >>> changed("a: x\\nb: !ref <a>/y\\n", "a: z")
@@ -169,18 +147,6 @@ def changed(document, overrides):
 
 def resolved(document, overrides):
     """A YAML's text without references, to be kept and loaded again.
-
-    Arguments
-    ---------
-    document : str | file
-        HyperPyYAML.
-    overrides : str | dict
-        See `parse`.
-
-    Returns
-    -------
-    str
-        Resolving it once more changes nothing.
 
     Example
     -------

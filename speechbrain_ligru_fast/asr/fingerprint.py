@@ -71,19 +71,7 @@ _WAY_ON = {
 
 
 def hash_manifest(path, text):
-    """Eight digits for a manifest's utterances, transcripts and durations.
-
-    Arguments
-    ---------
-    path : path-like
-        JSON, utterance id -> duration, transcript and more.
-    text : str
-        Which of an utterance's keys is the transcript.
-
-    Returns
-    -------
-    str
-    """
+    """Eight digits for a manifest's utterances, transcripts and durations."""
     items = read_manifest(path)
     lines = sorted(
         # Text alone, for a language model, has no duration.
@@ -97,17 +85,6 @@ def read_settings(document, run_opts=None):
     """What decides a result: the YAML's keys and SpeechBrain's options.
 
     Comments, the order of keys, and where data and output are do not count.
-
-    Arguments
-    ---------
-    document : str
-        HyperPyYAML with the command line's changes.
-    run_opts : speechbrain.utils.run_opts.RunOptions, optional
-
-    Returns
-    -------
-    dict
-        Name -> str.
 
     Example
     -------
@@ -146,19 +123,7 @@ def _plain(node):
 
 
 def name_settings(settings, changes=""):
-    """Eight digits, equal for two runs that differ in their seed at most.
-
-    Arguments
-    ---------
-    settings : dict
-        See `read_settings`.
-    changes : str
-        What they were before, see `Fingerprint`.
-
-    Returns
-    -------
-    str
-    """
+    """Eight digits, equal for two runs that differ in their seed at most."""
     # Other cells of a result row have these.
     cells = {"seed", "lm_folder", *_DATA}
     named = sorted(x for x in settings.items() if x[0] not in cells)

@@ -27,16 +27,6 @@ def lock_folder(folder):
 
     It is lockf's lock, for flock's is inherited by data loading processes,
     which outlive a killed training for seconds.
-
-    Arguments
-    ---------
-    folder : path-like
-        Made if absent.
-
-    Raises
-    ------
-    RuntimeError
-        If another process holds it.
     """
     folder = Path(folder).resolve()
     folder.mkdir(parents=True, exist_ok=True)
@@ -76,11 +66,6 @@ def locked(path):
 
     The file itself is locked, open for writing: NFS locks no folder and
     nothing that is only read.
-
-    Arguments
-    ---------
-    path : path-like
-        A file, made if absent; the block may replace it.
 
     Example
     -------

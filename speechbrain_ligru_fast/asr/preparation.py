@@ -16,15 +16,6 @@ def manifest_folder(hparams):
     """Where a run's preparation writes.
 
     That of a test is not where a training reads: it may be of other data.
-
-    Arguments
-    ---------
-    hparams : dict
-        Of the experiment: save_folder, output_folder, skip_prep, tests_only.
-
-    Returns
-    -------
-    str
     """
     if hparams["tests_only"] and not hparams["skip_prep"]:
         return str(Path(hparams["output_folder"], "test_only"))
@@ -32,19 +23,7 @@ def manifest_folder(hparams):
 
 
 def manifest_path(hparams, path):
-    """Where a run's preparation writes what the YAML has at a path.
-
-    Arguments
-    ---------
-    hparams : dict
-        See `manifest_folder`.
-    path : path-like
-        One that is not in save_folder is the user's, and stays.
-
-    Returns
-    -------
-    str
-    """
+    """Where a run's preparation writes what the YAML has at a path."""
     folder, inside = Path(hparams["save_folder"]).resolve(), Path(path)
     if not inside.resolve().is_relative_to(folder):
         return str(path)
@@ -94,18 +73,7 @@ def prepare(hparams, write, arguments, tests):
 
 
 def compare_data(hparams):
-    """Refuse to go on with a training on other data.
-
-    Arguments
-    ---------
-    hparams : dict
-        Of the experiment, its manifests prepared.
-
-    Raises
-    ------
-    ValueError
-        Naming the manifests that differ.
-    """
+    """Refuse to go on with a training on other data."""
     for name in _SETS:
         digits = hash_manifest(hparams[f"{name}_annotation"], hparams["text"])
         hparams["fingerprint"].settings[f"{name}_manifest"] = digits

@@ -16,19 +16,7 @@ from speechbrain_ligru_fast.asr.process_group import count_processes
 
 
 def describe_run(hparams, device_type):
-    """The cells of a row that do not depend on the test set.
-
-    Arguments
-    ---------
-    hparams : dict
-        Of the experiment.
-    device_type : str
-        ``cpu`` or ``cuda``.
-
-    Returns
-    -------
-    dict
-    """
+    """The cells of a row that do not depend on the test set."""
     run = hparams["fingerprint"]
     commits = dict.fromkeys([run.first_commit, run.commit])
     return {

@@ -24,15 +24,6 @@ _WORDS = ("corpus", "split", "rnn", "impl", "lm", "changes")
 def table(rows):
     """Lines of text, columns aligned; columns that are empty are left out.
 
-    Arguments
-    ---------
-    rows : list of dict
-        See speechbrain_ligru_fast.asr.results.read_rows.
-
-    Returns
-    -------
-    list of str
-
     Example
     -------
     >>> print(*table([{"rnn": "LiGRU", "wer": "9.1", "cer": ""}]), sep="\\n")

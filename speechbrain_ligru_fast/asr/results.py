@@ -87,22 +87,7 @@ def _append(path, data):
 
 
 def append_or_keep(path, row, folder):
-    """Add a row; where that fails, keep it elsewhere, and say so.
-
-    Arguments
-    ---------
-    path : path-like
-        The CSV.
-    row : dict
-        Column -> value.
-    folder : path-like
-        Of the experiment; gets ``unwritten_rows.csv``.
-
-    Raises
-    ------
-    OSError, ValueError
-        If the CSV can't be written.
-    """
+    """Add a row; where that fails, keep it elsewhere, and say so."""
     try:
         append_row(path, row)
         logger.info("Result row appended to %s", path)
@@ -116,18 +101,7 @@ def append_or_keep(path, row, folder):
 
 
 def check_results(path):
-    """Refuse, before any work, a file that rows can't be added to.
-
-    Arguments
-    ---------
-    path : path-like
-        The CSV; its folder is made if absent.
-
-    Raises
-    ------
-    ValueError
-        If it is no result file, or can't be written.
-    """
+    """Refuse, before any work, a file that rows can't be added to."""
     path = Path(path)
     probe = path.with_name(f".{path.name}.{os.getpid()}")
     try:
@@ -144,23 +118,7 @@ def check_results(path):
 
 
 def read_rows(path):
-    """Column names and rows of a result file.
-
-    Arguments
-    ---------
-    path : path-like
-
-    Returns
-    -------
-    columns : list of str
-    rows : list of dict
-
-    Raises
-    ------
-    ValueError
-        If it is no CSV, has a column name twice, or a row has more or fewer
-        cells than there are columns.
-    """
+    """Column names and rows of a result file."""
     # Spreadsheets write a byte order mark first.
     with open(path, newline="", encoding="utf-8-sig") as file:
         try:
@@ -185,20 +143,6 @@ def read_rows(path):
 
 def name_lm(folder):
     """What a row calls a language model: the last part of its folder.
-
-    Arguments
-    ---------
-    folder : path-like | None
-
-    Returns
-    -------
-    str
-        ``none`` for no folder.
-
-    Raises
-    ------
-    ValueError
-        If its name is none or empty, as that of no folder.
 
     Example
     -------

@@ -30,17 +30,6 @@ def peak_rss_mb():
 class EpochTimer:
     """Times a training; what it knows survives a resume.
 
-    Arguments
-    ---------
-    process_peak_mb : callable
-        Most memory this process has used, in MiB.
-
-    Attributes
-    ----------
-    epochs : list of (float, str)
-        The seconds of the training part of each epoch that one process did as
-        a whole, and what it was done on and by.
-
     Example
     -------
     >>> timer = EpochTimer()
@@ -56,15 +45,7 @@ class EpochTimer:
         self._start = self._complete = self._since = self._place = None
 
     def start(self, complete=True, place=""):
-        """Start an epoch.
-
-        Arguments
-        ---------
-        complete : bool
-            False if a part of it was done in an earlier process.
-        place : str
-            What it is done on and by.
-        """
+        """Start an epoch."""
         self._start, self._complete = time.perf_counter(), complete
         self._place = place
         if self._since is None:
@@ -78,18 +59,7 @@ class EpochTimer:
         return seconds
 
     def median(self, last, place):
-        """Median of those of so many last epochs that were done in a place.
-
-        Arguments
-        ---------
-        last : int
-        place : str
-
-        Returns
-        -------
-        float
-            nan without any.
-        """
+        """Median of those of so many last epochs that were done in a place."""
         found = [seconds for seconds, at in self.epochs[-last:] if at == place]
         return statistics.median(found or [float("nan")])
 

@@ -9,13 +9,7 @@ logger = logging.getLogger(__name__)
 
 
 def check_logger(train_logger):
-    """Refuse, before any work, what can't log statistics.
-
-    Raises
-    ------
-    ValueError
-        If it is no logger as SpeechBrain's.
-    """
+    """Refuse, before any work, what can't log statistics."""
     try:
         inspect.signature(train_logger.log_stats).bind(
             stats_meta={}, train_stats={}, valid_stats={}, test_stats={}
@@ -29,17 +23,7 @@ def check_logger(train_logger):
 
 
 def log_epoch(train_logger, meta, train_stats, valid_stats):
-    """Log an epoch. What fails is said, and costs no training.
-
-    Arguments
-    ---------
-    train_logger : object
-        See `check_logger`.
-    meta : dict
-        Name -> number, or text that a file shall have for it.
-    train_stats, valid_stats : dict
-        Name -> number.
-    """
+    """Log an epoch. What fails is said, and costs no training."""
     if not isinstance(train_logger, FileTrainLogger):
         meta = _numbers(meta)
     stats = {"train_stats": train_stats, "valid_stats": valid_stats}
@@ -56,17 +40,6 @@ def log_test(train_logger, split, meta, test_stats):
 
     Loggers that draw curves take numbers alone, and make one curve of what
     has one name: there the test set is a part of it.
-
-    Arguments
-    ---------
-    train_logger : object
-        See `check_logger`.
-    split : str
-        Name of the test set.
-    meta : dict
-        What a file shall have besides.
-    test_stats : dict
-        Name -> number.
     """
     if isinstance(train_logger, FileTrainLogger):
         meta = {"split": split, **meta}
