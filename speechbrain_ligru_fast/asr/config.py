@@ -85,7 +85,7 @@ def load_experiment(arguments=None):
         run_on_main(check_results, args=(hparams["results_csv"],))
     join_process_group(run_opts)
     run_on_main(lock_folder, args=(folder,))
-    if not _is_inside(save_folder, folder):
+    if not Path(save_folder).resolve().is_relative_to(Path(folder).resolve()):
         run_on_main(lock_folder, args=(save_folder,))
     written = changed(document, changes)
     settings = read_settings(written, run_opts)
@@ -111,10 +111,6 @@ def compare_with_training(hparams):
         longer=not hparams.get("step_schedule"),
         allow=hparams.get("allow_changes", False),
     )
-
-
-def _is_inside(path, folder):
-    return Path(path).resolve().is_relative_to(Path(folder).resolve())
 
 
 def _keep(folder, written, tests_only):

@@ -185,12 +185,6 @@ class Fingerprint:
             Whether it may go on for another number of epochs.
         allow : bool
             Go on with whatever differs.
-
-        Raises
-        ------
-        ValueError
-            Naming what differs though it must not, or if nobody knows what
-            the checkpoints are of.
         """
         last = Checkpointer(save_folder).find_checkpoint()
         if last is None:

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from speechbrain.utils.distributed import run_on_main
+from speechbrain.utils.distributed import if_main_process, run_on_main
 
 from speechbrain_ligru_fast.asr.config import compare_with_training
 from speechbrain_ligru_fast.asr.fingerprint import hash_manifest
@@ -48,8 +48,8 @@ def prepare(hparams, write, arguments, tests):
     Raises
     ------
     ValueError
-        If the training in save_folder is on other data. Its manifests stay.
-        Or if there is nothing to test, and nothing else to do.
+        If the training in save_folder is on other data, whose manifests stay;
+        for a test set of no folder in data_folder; for nothing to test.
     """
     if hparams["tests_only"] and not tests:
         raise ValueError("test_splits: got none, expected one or more")
@@ -63,7 +63,9 @@ def prepare(hparams, write, arguments, tests):
     if hparams["tests_only"]:
         run_on_main(write, kwargs=arguments)
         return
-    before = {path: path.read_bytes() for path in _files(hparams)}
+    before = {}
+    if if_main_process():
+        before = {path: path.read_bytes() for path in _files(hparams)}
     run_on_main(write, kwargs=arguments)
     try:
         compare_data(hparams)

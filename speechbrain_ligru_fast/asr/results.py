@@ -102,7 +102,7 @@ def append_or_keep(path, row, folder):
 
 def check_results(path):
     """Refuse, before any work, a file that rows can't be added to."""
-    path = Path(path)
+    path = Path(path).absolute()
     probe = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
