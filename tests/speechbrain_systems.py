@@ -1,8 +1,7 @@
-"""Small recognisers such as SpeechBrain's recipes train, from its own parts.
+"""A small transducer made of SpeechBrain's parts, as its recipe makes one.
 
-A YAML text names them, as in the recipes TIMIT/ASR/CTC and transducer; the
-transducer's predictor is a LiGRU. No dropout: with it, one seed gives the
-layers of the two packages other initial weights.
+A YAML text names them; the predictor is a LiGRU, too. No dropout: with it, one
+seed gives the layers of the two packages other initial weights.
 """
 
 import functools
@@ -26,9 +25,6 @@ enc: !new:speechbrain.lobes.models.CRDNN.CRDNN
     rnn_bidirectional: True
     dnn_blocks: 1
     dnn_neurons: 12
-ctc_lin: !new:speechbrain.nnet.linear.Linear
-    input_size: 12
-    n_neurons: 7
 one_hot: !new:speechbrain.nnet.embedding.Embedding
     num_embeddings: 7
     consider_as_one_hot: True
@@ -90,26 +86,6 @@ def batches():
         yield features, labels, torch.linspace(1.0, 0.5, 3)
 
 
-class CTC(sb.Brain):
-    """As SpeechBrain's recipe TIMIT/ASR/CTC."""
-
-    parts = ("enc", "ctc_lin")
-
-    def compute_forward(self, batch, stage):
-        """Log probabilities of the symbols."""
-        return self.modules.ctc_lin(self.modules.enc(batch[0])).log_softmax(-1)
-
-    def compute_objectives(self, predictions, batch, stage):
-        """CTC's loss; a test also decodes."""
-        _, labels, lengths = batch
-        if stage == sb.Stage.TEST:
-            decode = sb.decoders.ctc_greedy_decode
-            self.hypotheses.append(decode(predictions, lengths, BLANK))
-        return sb.nnet.losses.ctc_loss(
-            predictions, labels, lengths, lengths, BLANK
-        )
-
-
 class Transducer(sb.Brain):
     """As SpeechBrain's recipe TIMIT/ASR/transducer, its predictor a LiGRU."""
 
@@ -138,13 +114,11 @@ class Transducer(sb.Brain):
         return transducer_loss(scores, labels, lengths, lengths, BLANK)
 
 
-def train(kind, jit=False, epochs=8):
-    """Trains one of the two and tests it.
+def train(jit=False, epochs=8):
+    """Trains a recogniser and tests it.
 
     Arguments
     ---------
-    kind : type
-        CTC or Transducer.
     jit : bool
         Whether the encoder is scripted, as by a recipe's ``--jit``.
     epochs : int
@@ -156,10 +130,10 @@ def train(kind, jit=False, epochs=8):
         All losses, the hypotheses, and the classes of the recurrent layers.
     """
     hparams = load_hyperpyyaml(YAML)
-    modules = {name: hparams[name] for name in kind.parts}
+    modules = {name: hparams[name] for name in Transducer.parts}
     every = torch.nn.ModuleList(modules.values()).modules()
     classes = {type(m) for m in every if type(m).__name__ == "LiGRU"}
-    brain = kind(
+    brain = Transducer(
         modules,
         # As two of the recipes. Adam would make whole steps of the rounding
         # errors that are the gradient of a bias before a batch norm.

@@ -90,18 +90,6 @@ def test_an_utterance_is_alone_in_its_batch(
 
 
 @pytest.mark.parametrize("model", twins.MODELS)
-@pytest.mark.parametrize("bidirectional", [False, True])
-def test_full_lengths_equal_stock(backend, model, bidirectional):
-    ours, theirs = twins.build(
-        model, SHAPE, backend, bidirectional=bidirectional, num_layers=2
-    )
-    x = twins.data(SHAPE)
-    got = twins.run(ours, x, lengths=torch.ones(4))
-    skip = ("hidden",) if bidirectional else ()
-    twins.assert_equal(got, twins.run(theirs, x), skip=skip)
-
-
-@pytest.mark.parametrize("model", twins.MODELS)
 def test_what_overflows_stays_out_of_the_padding(backend, model):
     ours, _ = twins.build(model, SHAPE, backend)
     with torch.no_grad():

@@ -82,7 +82,8 @@ def test_an_utterance_is_what_it_is_alone(seed):
     steps = rng.choice([rng.randint(1, 9), rng.randint(10, 60)])
     frames = [steps] + [rng.randint(1, steps) for _ in range(rng.randint(0, 4))]
     frames += [max(steps - rng.randint(1, 3), 1)]
-    output = model(*batch(frames, dtype))
+    # As on one of several GPUs, the longest may be shorter than the batch.
+    output = model(*batch(frames, dtype, steps=steps + rng.choice([0, 13])))
     found = model.shorten(torch.tensor(frames)).tolist()
     x, _ = batch(frames, dtype)
     for b, n in enumerate(frames):
@@ -93,19 +94,6 @@ def test_an_utterance_is_what_it_is_alone(seed):
             # And stock's, where nothing is padding.
             stock = model(x[b : b + 1, :n])
             assert twins.error(alone, stock) <= limit
-
-
-@torch.no_grad()
-def test_the_longest_may_be_shorter_than_the_batch():
-    """As on one of several GPUs, or in a part of a batch."""
-    for rnn_class in (LiGRU, LSTM):
-        model = build(rnn_class=rnn_class, **POOLED).eval()
-        want = model(*batch(FRAMES))
-        output = model(*batch(FRAMES, steps=44))
-        assert output.shape[1] == 44 // 6
-        n = model.shorten(torch.tensor(FRAMES))
-        for b in range(len(FRAMES)):
-            assert twins.error(output[b, : n[b]], want[b, : n[b]]) < 1e-12
 
 
 @torch.no_grad()
@@ -217,15 +205,6 @@ def test_autocast():
         want, got = model(x, lengths), model(longer, shorter)
     for b, n in enumerate(model.shorten(torch.tensor(FRAMES)).tolist()):
         assert twins.error(got[b, :n], want[b, :n]) < 0.02
-
-
-def test_what_the_lobe_refuses():
-    model = build()
-    x, lengths = batch(FRAMES, padding=0.0)
-    with pytest.raises(ValueError, match=r"lengths: got shape \[3\]"):
-        model(x, lengths[:3])
-    with pytest.raises(ValueError, match=r"expected relative lengths in \(0"):
-        model(x, torch.tensor(FRAMES))
 
 
 def test_hooks_see_every_part():
