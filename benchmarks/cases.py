@@ -10,19 +10,6 @@ TORCH_MODELS = ("LSTM", "GRU")
 class Case:
     """A layer, its input, and one way to run it.
 
-    Arguments
-    ---------
-    model : str
-        LiGRU, SLiGRU, LSTM or GRU.
-    hidden, features, batch, steps, directions, layers : int
-        Units of each direction, input features, utterances, frames.
-    with_hx : bool
-        Whether a starting state is given.
-    dtype : str
-        fp32, or bf16 for autocast over it.
-    mode : str
-        infer, or train: forward, and every gradient.
-
     Example
     -------
     >>> Case("LiGRU", 512, 512, 8, 100, directions=2).name
@@ -30,15 +17,15 @@ class Case:
     """
 
     model: str
-    hidden: int
+    hidden: int  # Units of each direction
     features: int
     batch: int
     steps: int
     directions: int = 1
     layers: int = 1
-    with_hx: bool = False
-    dtype: str = "fp32"
-    mode: str = "train"
+    with_hx: bool = False  # Whether a starting state is given
+    dtype: str = "fp32"  # Or bf16: autocast over it
+    mode: str = "train"  # Forward and every gradient; or infer
 
     @property
     def bidirectional(self):

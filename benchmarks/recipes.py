@@ -4,16 +4,17 @@
         --data_folder /path/to/TIMIT --out build/compare --seeds 1 2 3
 
 Run it again to go on: a run that has its rows in the result file is skipped,
-one that was interrupted resumes from its last checkpoint. At the end it
-prints a table of means and writes OUT/report.html.
+one that was interrupted resumes from its last checkpoint. Rows go to
+OUT/results.csv, or to --results. At the end it prints a table of means and
+writes OUT/report.html.
 
 A system may have options of its own, for example to be as large as another:
 
     --systems LiGRU LSTM:rnn_neurons=128 GRU:rnn_neurons=144,dropout=0.1
 
-A trained system may be tested once more, with other options:
+A trained system may be tested once more, with other options, repeatedly:
 
-    --test lm_folder=results/lm/2223,lm_weight=0.1
+    --test lm_folder=results/lm/2223,lm_weight=0.1 --test beam_size=20
 
 What is not named below is handed to the recipe's train.py. There a relative
 path of an option *_folder, *_file or *_annotation is one of the current
@@ -71,24 +72,12 @@ _PATH = re.compile(r"--\w+_(folder|file|annotations?)")
 
 @dataclass(frozen=True)
 class Run:
-    """One training, or another test of what a training made.
+    """One training, or another test of what a training made."""
 
-    Arguments
-    ---------
-    name : str
-        Of its folder, that of the training: by all that decides it.
-    arguments : tuple of str
-        Of train.py, but where it writes.
-    splits : frozenset of str
-        The test sets, each of which gets a row.
-    tests : bool
-        Whether it only tests.
-    """
-
-    name: str
-    arguments: tuple
-    splits: frozenset
-    tests: bool
+    name: str  # Of the training's folder, by all that decides it
+    arguments: tuple  # Of train.py, but where it writes
+    splits: frozenset  # The test sets, each of which gets a row
+    tests: bool  # Whether it only tests
 
     def finished(self, rows):
         """Whether each test set has a row that this run's command made."""
@@ -280,9 +269,7 @@ def _parser():
     parser.add_argument("yaml", type=pathlib.Path)
     parser.add_argument("--data_folder", type=pathlib.Path, required=True)
     parser.add_argument("--out", type=pathlib.Path, required=True)
-    parser.add_argument(
-        "--results", type=pathlib.Path, help="default: OUT/results.csv"
-    )
+    parser.add_argument("--results", type=pathlib.Path)
     parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])
     parser.add_argument(
         "--systems",
@@ -293,12 +280,7 @@ def _parser():
         help=f"{', '.join(SYSTEMS)}; default: {' '.join(_DEFAULT)}",
     )
     parser.add_argument(
-        "--test",
-        action="append",
-        type=_pairs,
-        default=[],
-        metavar="key=value,...",
-        help="another test of each trained system; may be given repeatedly",
+        "--test", action="append", type=_pairs, default=[], metavar="key=value"
     )
     return parser
 

@@ -26,6 +26,11 @@ RESULTS = ROOT / "benchmarks" / "results"
 _DOCUMENTS = ("*.md", "docs/**/*.md", "recipes/**/*.md", "upstream/**/*.md")
 # Settings of fewer seeds are shown where there are no others.
 _SEEDS = 3
+_THEIRS = {
+    "speechbrain": "SpeechBrain",
+    "speechbrain-jit": "its `--jit`",
+    "speechbrain-linear": "its backward linear",
+}
 _SHAPE = "features batch steps directions layers dtype mode".split()
 
 
@@ -48,9 +53,8 @@ def _newest(name, **cells):
         return rows
     rows = rows[rows["run"] == rows.sort_values("date")["run"].iloc[-1]]
     row = rows.iloc[-1]
-    which = (
-        row["cpu"] if isinstance(row.get("cpu"), str) else "which, not recorded"
-    )
+    known = isinstance(row.get("cpu"), str)
+    which = row["cpu"] if known else "which, not recorded"
     print(
         f"{row['device']} ({which}), {row['threads']} threads, torch "
         f"{row['torch']}; {row['command'].split()[2]} of commit "
@@ -62,14 +66,8 @@ def _newest(name, **cells):
 def measured(name, index, shown, **cells):
     """The figures of a run, the largest where several have one index.
 
-    Arguments
-    ---------
-    name : str
-        Of the result file.
-    index, shown : dict
-        Column -> title, of what was run and of its figures.
-    **cells
-        What the rows have in common.
+    ``index`` and ``shown`` give titles to columns: of what was run, and of
+    its figures. ``cells`` are what the rows have in common.
     """
     rows = _newest(name, **cells)
     if len(rows):
@@ -99,67 +97,54 @@ def layers(**cells):
     times = _times(**cells)
     if times.empty:
         return
-    titles = {
-        "speechbrain": "SpeechBrain",
-        "speechbrain-jit": "its `--jit`",
-        "speechbrain-linear": "its backward linear",
-        "LSTM, as many units": "LSTM, as many units",
-        "LSTM, as many parameters": "LSTM, as many parameters",
-        "GRU, as many units": "GRU, as many units",
-        "GRU, as many parameters": "GRU, as many parameters",
-    }
-    others = [who for who in titles if who in times]
     order = ["mode", "features", "steps", "model"]
     times = times.sort_values(order)
     found = times[order].assign(ours=times["ours"].map(text))
-    for who in others:
-        ratio = times[who] / times["ours"]
-        found[titles[who]] = ratio.map("{:.2f}x".format, "ignore").fillna("")
+    for who in times:
+        if who in _THEIRS or "as many" in who:
+            ratio = (times[who] / times["ours"]).map("{:.2f}x".format, "ignore")
+            found[who] = ratio.fillna("")
     names = {"features": "H", "steps": "T", "ours": "ours, ms"}
-    _print(found.rename(columns=names))
+    _print(found.rename(columns=names | _THEIRS))
 
 
 def readme():
     """Each layer's times and error rates: README's table."""
-    times = _times(features=512, dtype="fp32").set_index(
-        ["model", "mode", "steps"]
-    )
+    steps = {"train": (100, 400), "infer": (100,)}
+    times = _times(features=512, dtype="fp32")
+    times = times.set_index(["model", "mode", "steps"])
     found = _trained("librispeech/an4")
-    wer = {
-        (row["rnn"], row["impl"]): text(row["wer"])
-        for _, row in found[found["lm"] == "none"].iterrows()
-    }
+    found = found[found["lm"] == "none"].set_index(["rnn", "impl"])["wer"]
     lines = []
-    for title, model, who, trained in (
-        ("LiGRU, this package", "LiGRU", "ours", "numba"),
-        ("LiGRU, SpeechBrain", "LiGRU", "speechbrain", "speechbrain"),
-        ("SLiGRU, this package", "SLiGRU", "ours", "numba"),
-        ("SLiGRU, SpeechBrain", "SLiGRU", "speechbrain", "speechbrain"),
-        ("LSTM, as many parameters", "LSTM", None, "torch"),
-        ("LSTM, as many units", "LSTM", None, None),
-        ("GRU, as many parameters", "GRU", None, "torch"),
-        ("GRU, as many units", "GRU", None, None),
+    for title, who, impl in (
+        ("LiGRU, this package", "ours", "numba"),
+        ("LiGRU, SpeechBrain", "speechbrain", "speechbrain"),
+        ("SLiGRU, this package", "ours", "numba"),
+        ("SLiGRU, SpeechBrain", "speechbrain", "speechbrain"),
+        ("LSTM, as many parameters", None, "torch"),
+        ("LSTM, as many units", None, None),
+        ("GRU, as many parameters", None, "torch"),
+        ("GRU, as many units", None, None),
     ):
-        line = [title]
-        for mode, steps in (("train", 100), ("train", 400), ("infer", 100)):
-            row = times.loc[model if who else "LiGRU", mode, steps]
-            line.append(text(row.get(who or title, np.nan)))
-        lines.append([*line, wer.get((model, trained), "")])
-    titles = ["layer", "train, T=100, ms", "train, T=400, ms"]
-    titles += [
-        "inference, T=100, ms",
-        "AN4 WER %, mean ± deviation (each seed)",
-    ]
-    _print(pd.DataFrame(lines, columns=titles))
+        model = title.partition(",")[0]
+        line = {"layer": title}
+        for mode, count in (
+            (m, n) for m, counts in steps.items() for n in counts
+        ):
+            row = times.loc[model if who else "LiGRU", mode, count]
+            ms = row.get(who or title, np.nan)
+            line[f"{mode}, T={count}, ms"] = text(ms)
+        wer = text(found.get((model, impl), np.nan))
+        line["AN4 WER %, mean ± deviation (each seed)"] = wer
+        lines.append(line)
+    _print(pd.DataFrame(lines))
 
 
 def _trained(recipe, corpus="", split="test"):
     """Of systems that differ in settings the newest of enough seeds."""
     found = systems(load(RESULTS / "recipes.csv"))
-    for column, begin in (
-        ("recipe", recipe),
-        ("corpus", corpus),
-        ("split", split),
+    for column, begin in zip(
+        ("recipe", "corpus", "split"), (recipe, corpus, split)
     ):
         found = found[found[column].str.startswith(begin)]
     found = found.assign(enough=found["seeds"].map(len) >= _SEEDS)
@@ -168,10 +153,7 @@ def _trained(recipe, corpus="", split="test"):
 
 
 def recognisers(recipe, corpus=""):
-    """What trained systems reach, each seed, without a language model and with.
-
-    Of the language models the one tested last.
-    """
+    """Error rates of each seed, without and with the newest language model."""
     found = _trained(recipe, corpus)
     key = ["recipe", "corpus", "rnn", "impl"]
     plain = found[found["lm"] == "none"].set_index(key)
@@ -202,35 +184,28 @@ def seeds(recipe="demo/timit"):
     _print(pd.DataFrame(lines, columns=[*titles, "difference", "p"]))
 
 
-def _figure(name, column, **cells):
-    """The newest figure of a result file with these cells."""
-    rows = pd.read_csv(RESULTS / f"{name}.csv").sort_values("date")
-    for key, value in cells.items():
-        rows = rows[rows[key] == value]
-    return rows[column].dropna().iloc[-1]
-
-
 def missed():
     """What was set out to be reached on a CPU, and was not."""
-    scan = dict(op="scan", impl="numba", hidden=512, batch=8, mode="train")
-    step = dict(model="SLiGRU", hidden=512, steps=400, mode="train")
-    ours, theirs = (
-        _figure("layers", "peak_mb", impl=impl, **step)
-        for impl in ("numba", "speechbrain")
-    )
+    rows = pd.read_csv(RESULTS / "layers.csv").sort_values("date")
+    rows = rows[(rows["mode"] == "train") & (rows["batch"] == 8)]
+    newest = rows.groupby(["op", "model", "impl", "hidden", "steps"]).last()
+    rate = newest["gemm_ratio"]["scan", "LiGRU", "numba", 512, 100]
+    peak = newest["peak_mb"]["layer", "SLiGRU"]
+    peak = peak["numba", 512, 400] / peak["speechbrain", 512, 400]
     losses = pd.read_csv(RESULTS / "convergence.csv")
     losses = losses.groupby(["dtype", "impl"])["difference"].max()
+    double, single = (losses[dtype, "numba"] for dtype in ("fp64", "fp32"))
     rounding = losses["fp32", "speechbrain-perturbed"]
     print(f"""\
 - The recurrence alone with its backward, 16 rows, H=512:
-  {_figure("layers", "gemm_ratio", **scan):.2f} of the rate of a large matrix \
-product; 0.7 was wanted.
-- Memory of a SLiGRU's training step, H=512, T=400: {ours / theirs:.2f} of \
-SpeechBrain's; 0.5 was wanted.
-- A small CRDNN's loss in 50 steps from one seed, against SpeechBrain's layer: \
-within {losses["fp64", "numba"]:.1e}
-  in float64, {losses["fp32", "numba"]:.2g} in float32, where 0.0001 was wanted;
-  SpeechBrain's own, from weights moved by a rounding: {rounding:.2g}.""")
+  {rate:.2f} of the rate of a large matrix product; 0.7 was wanted.
+- A SLiGRU's training step, H=512, T=400: {peak:.2f} of SpeechBrain's memory; \
+0.5 was wanted.
+- Losses of 50 steps from one seed, against SpeechBrain's layer: within \
+{double:.1e} in float64,
+  {single:.2g} in float32, where 0.0001 was wanted. SpeechBrain's own, \
+from weights moved by
+  a rounding: {rounding:.2g}.""")
 
 
 def main(argv=None):
