@@ -155,9 +155,13 @@ def test_the_guide_adds_a_backend(tmp_path):
     assert file == str(tmp_path / name) and taken.endswith(".toy")
 
 
+_TABLE = re.compile(r"\[\[\[cog.*?\[\[\[end\]\]\]", re.DOTALL)
+
+
 def code(page):
     """What a page writes as code: in a line, indented or between fences."""
-    text = (ROOT / page).read_text("utf-8")
+    # But for generated tables, which name commands of other days.
+    text = _TABLE.sub("", (ROOT / page).read_text("utf-8"))
     yield from (match["body"] for match in _FENCE.finditer(text))
     text = _FENCE.sub("", text)
     yield from re.findall(r"^    .+$", text, re.MULTILINE)
@@ -171,7 +175,10 @@ def options():
     found = set(RunOptions.__dataclass_fields__)
     for folder in ("speechbrain_ligru_fast", "benchmarks", "tools", "upstream"):
         for path in (ROOT / folder).rglob("*.py"):
-            found.update(re.findall(r'"--([\w-]+)"', path.read_text("utf-8")))
+            # Also where a program's own help shows how it is called.
+            found.update(
+                re.findall(r"--([a-z][\w-]+)", path.read_text("utf-8"))
+            )
     for path in (ROOT / "hparams").rglob("*.yaml"):
         found.update(re.findall(r"^(\w+):", path.read_text("utf-8"), re.M))
     return found
