@@ -192,13 +192,21 @@ ELSEWHERE = {
 }
 
 
+def is_module(name):
+    """Whether Python can run it."""
+    try:
+        return importlib.util.find_spec(name) is not None
+    except ModuleNotFoundError:
+        return False
+
+
 def lacking(page, known):
     """Modules, targets, options and files that a page names in vain."""
     targets = re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.M)
     roots = [ROOT, ROOT / "speechbrain_ligru_fast", *ROOT.glob("recipes/*")]
     for text in code(page):
         for name in re.findall(r"python -m ([\w.]+)", text):
-            if importlib.util.find_spec(name) is None:
+            if not is_module(name):
                 yield name
         for name in re.findall(r"\bmake ([a-z]+)\b", text):
             if name not in targets:
@@ -211,6 +219,17 @@ def lacking(page, known):
         ):
             if not any((root / name).is_file() for root in roots):
                 yield name
+
+
+def test_what_is_not_there_is_noticed(tmp_path):
+    page = tmp_path / "page.md"
+    page.write_text(
+        "`make tea`, `python -m no.such`\n\n    train.py hparams/no.yaml --tea 3\n"
+        "\n```\nbackends/gone.py\n```\n`make test`, `--seeds`, `backends/auto.py`\n"
+    )
+    assert set(lacking(page, options())) == {
+        "make tea", "no.such", "hparams/no.yaml", "--tea", "backends/gone.py",
+    }  # fmt: skip
 
 
 def test_what_the_pages_name_is_there():
