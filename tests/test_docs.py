@@ -224,8 +224,10 @@ def lacking(page, known):
 def test_what_is_not_there_is_noticed(tmp_path):
     page = tmp_path / "page.md"
     page.write_text(
-        "`make tea`, `python -m no.such`\n\n    train.py hparams/no.yaml --tea 3\n"
-        "\n```\nbackends/gone.py\n```\n`make test`, `--seeds`, `backends/auto.py`\n"
+        "`make tea`, `python -m no.such`\n\n"
+        "    train.py hparams/no.yaml --tea 3\n\n"
+        "```\nbackends/gone.py\n```\n"
+        "`make test`, `--seeds`, `backends/auto.py`\n"
     )
     assert set(lacking(page, options())) == {
         "make tea", "no.such", "hparams/no.yaml", "--tea", "backends/gone.py",
