@@ -74,6 +74,7 @@ def test_links_lead_somewhere(page):
 
 
 FOLDERS = (
+    "benchmarks",
     "speechbrain_ligru_fast",
     "hparams",
     "recipes",
