@@ -16,6 +16,11 @@ from speechbrain_ligru_fast.asr.text import few, read_texts
 logger = logging.getLogger(__name__)
 
 _MANY = 2**20  # words or names to keep in memory
+# What a sub-word model is trained with, beside the transcripts.
+_OPTIONS = (
+    *("output_neurons", "token_type", "blank_index", "bos_index", "eos_index"),
+    "seed",
+)
 
 
 class LabelTokenizer:
@@ -133,16 +138,9 @@ def prepare_tokenizer(hparams):
     model = Path(hparams["tokenizer_file"])
     manifest, key = hparams["train_annotation"], hparams["text"]
     texts = list(read_texts(manifest, key).values())
-    options = {
-        "vocab_size": hparams["output_neurons"],
-        "model_type": hparams["token_type"],
-        "blank": hparams["blank_index"],
-        "bos": hparams["bos_index"],
-        "eos": hparams["eos_index"],
-        "seed": hparams["seed"],
-    }
-    words = sha256(repr(texts).encode()).hexdigest()
-    origin = json.dumps({**options, "transcripts": words}, indent=1)
+    origin = {key: hparams[key] for key in _OPTIONS}
+    origin["transcripts"] = sha256(repr(texts).encode()).hexdigest()
+    origin = json.dumps(origin, indent=1)
     record = model.with_suffix(".json")
     if model.exists():
         trained = any(model.parent.glob("CKPT*"))
@@ -152,18 +150,17 @@ def prepare_tokenizer(hparams):
         model.unlink()
     record.parent.mkdir(parents=True, exist_ok=True)
     record.write_text(origin)
-    train_sentencepiece(texts, model, **options)
+    train_sentencepiece(texts, model, hparams)
 
 
-def train_sentencepiece(
-    texts, model_file, vocab_size, model_type, blank, bos, eos, seed
-):
-    """Train a sub-word model of `vocab_size` ids, special ones included.
+def train_sentencepiece(texts, model_file, hparams):
+    """Train a sub-word model of `output_neurons` ids, special ones included.
 
     Blank is sentencepiece's unknown, which no known text contains; the other
     special ids may be the same. Raises ValueError if the texts do not give so
     many tokens.
     """
+    size, kind, blank, bos, eos, seed = (hparams[key] for key in _OPTIONS)
     model_file = Path(model_file)
     model_file.parent.mkdir(parents=True, exist_ok=True)
     unfinished = model_file.with_name("unfinished-" + model_file.stem)
@@ -172,8 +169,8 @@ def train_sentencepiece(
         sentencepiece.SentencePieceTrainer.train(
             sentence_iterator=iter(texts),
             model_prefix=str(unfinished),
-            vocab_size=vocab_size,
-            model_type=model_type,
+            vocab_size=size,
+            model_type=kind,
             character_coverage=1.0,
             # Else "½" is recognised as "1/2", and scored against "½".
             normalization_rule_name="identity",
@@ -186,12 +183,12 @@ def train_sentencepiece(
         )
     except RuntimeError as error:
         raise ValueError(
-            f"output_neurons={vocab_size} does not suit these transcripts "
-            f"with token_type={model_type!r}: {error}"
+            f"output_neurons={size} does not suit these transcripts with "
+            f"token_type={kind!r}: {error}"
         ) from error
     Path(f"{unfinished}.vocab").rename(model_file.with_suffix(".vocab"))
     Path(f"{unfinished}.model").rename(model_file)
-    logger.info("Trained a %s tokenizer: %s", model_type, model_file)
+    logger.info("Trained a %s tokenizer: %s", kind, model_file)
 
 
 def check_tokens(tokenizer, texts, source, fatal=True):

@@ -6,17 +6,15 @@ import torch
 from speechbrain_ligru_fast.asr.lm import check_tokenizer, load_lm
 from speechbrain_ligru_fast.asr.tokenizer import train_sentencepiece
 
-OPTIONS = {"vocab_size": 8, "model_type": "char"}
-OPTIONS |= {"blank": 0, "bos": 1, "eos": 2, "seed": 1}
+OPTIONS = {"output_neurons": 8, "token_type": "char", "seed": 1}
+OPTIONS |= {"blank_index": 0, "bos_index": 1, "eos_index": 2}
 
 
 @pytest.fixture
 def lm(tmp_path):
     """A folder as training leaves one, of a model that is one layer."""
     folder = tmp_path / "lm"
-    train_sentencepiece(
-        ["ABBA", "CAB A"], folder / "tokenizer.model", **OPTIONS
-    )
+    train_sentencepiece(["ABBA", "CAB A"], folder / "tokenizer.model", OPTIONS)
     layer = torch.nn.Linear(1, 2)
     torch.save(layer.state_dict(), folder / "lm.ckpt")
     (folder / "lm.yaml").write_text("model: !new:torch.nn.Linear [1, 2]\n")
@@ -25,7 +23,7 @@ def lm(tmp_path):
 
 def test_another_seeds_tokenizer_is_the_same(lm, tmp_path):
     path = tmp_path / "seed-2" / "tokenizer.model"
-    train_sentencepiece(["ABBA", "CAB A"], path, **OPTIONS)
+    train_sentencepiece(["ABBA", "CAB A"], path, OPTIONS)
     # The files differ: each names the text it was trained on.
     assert path.read_bytes() != (lm / "tokenizer.model").read_bytes()
     assert not load_lm(lm, path).training
@@ -33,7 +31,7 @@ def test_another_seeds_tokenizer_is_the_same(lm, tmp_path):
 
 def test_another_tokenizer_is_refused(lm, tmp_path):
     path = tmp_path / "other.model"
-    train_sentencepiece(["ABBA", "DAB A"], path, **OPTIONS)
+    train_sentencepiece(["ABBA", "DAB A"], path, OPTIONS)
     with pytest.raises(ValueError, match="another tokenizer than .*other"):
         check_tokenizer(lm, path)
     # An earlier start may have left it, until something was trained with it.

@@ -108,10 +108,12 @@ def test_phones():
 def test_special_ids_are_no_tokens_of_texts(tmp_path, ids):
     """SpeechBrain's default tokenizers have one special id, for everything."""
     path = tmp_path / "speechbrain.model"
-    train_sentencepiece(TEXTS, path, 5, "char", blank=0, bos=0, eos=0, seed=1)
+    hparams = {"output_neurons": 5, "token_type": "char", "seed": 1}
+    hparams |= {"blank_index": 0, "bos_index": 0, "eos_index": 0}
+    train_sentencepiece(TEXTS, path, hparams)
     tokenizer = SentencePieceProcessor(model_file=str(path))
     assert (tokenizer.bos_id(), tokenizer.eos_id()) == (-1, -1)
-    hparams = dict(zip(("bos_index", "eos_index"), ids)) | {"output_neurons": 5}
+    hparams |= dict(zip(("bos_index", "eos_index"), ids))
     if ids == (0, 0):
         check_special(tokenizer, hparams, "bos_index", "eos_index")
         return
