@@ -78,7 +78,7 @@ class Step:
             torch.manual_seed(SEED)
             x = torch.randn(case.input_shape)
             grad = torch.randn(*x.shape[:2], case.directions * case.hidden)
-            layer = _build(impl, case).to(dtype).train(self.trains)
+            layer = build(impl, case).to(dtype).train(self.trains)
         self.x, self.grad = x.to(dtype), grad.to(dtype)
         self.x.requires_grad_(self.trains)
         self.leaves = {"x": self.x, **dict(layer.named_parameters())}
@@ -114,7 +114,8 @@ class Step:
         return round(sum(sizes.values()) / 2**20, 1)
 
 
-def _build(impl, case):
+def build(impl, case):
+    """A layer, not yet scripted, by the name of what computes it."""
     shape = {"bidirectional": case.bidirectional, "num_layers": case.layers}
     if impl == "torch":
         layer = getattr(torch.nn, case.model)

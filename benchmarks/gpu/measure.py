@@ -7,14 +7,18 @@ parameters, take turns with what is timed there.
 import itertools
 import random
 import time
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import numpy as np
-import speechbrain.nnet.RNN as stock
 import torch
 
-import speechbrain_ligru_fast as fast
-from benchmarks.cases import LIGRU_MODELS, TORCH_MODELS, Case, parameters
+from benchmarks import layers
+from benchmarks.cases import (
+    LIGRU_MODELS,
+    TORCH_MODELS,
+    Case,
+    of_as_many_parameters,
+)
 from benchmarks.gpu.checks import allow_tf32
 
 # (name of the figure's type, autocast's or None, whether TF32 is on)
@@ -26,8 +30,6 @@ PRECISIONS = (
 )
 # Loops that launch kernels each step: on few layers, in few types.
 SLOW = ("torchscript", "reference", "speechbrain")
-# After a backend's name: its backward computes the gates again.
-RECOMPUTE = "-recompute"
 # TorchScript specialises itself on the first calls.
 WARMUPS = 3
 # Each round times every call twice.
@@ -60,23 +62,6 @@ SHAPES = {
 SHAPE = ("features", "directions", "batch", "steps")
 
 
-def of_equal_size(case, model):
-    """cuDNN's layer with as many parameters as a LiGRU, to multiples of 16.
-
-    Example
-    -------
-    >>> of_equal_size(BASE, "LSTM").hidden, of_equal_size(BASE, "GRU").hidden
-    (192, 240)
-    """
-    return min(
-        (
-            replace(case, model=model, hidden=hidden)
-            for hidden in range(16, 2 * case.hidden, 16)
-        ),
-        key=lambda peer: abs(parameters(peer) - parameters(case)),
-    )
-
-
 def wanted(name, dtype, mode):
     """The implementations of a job's name that a type and mode ask for."""
     if name in SLOW and dtype not in ("bf16", "fp32"):
@@ -84,46 +69,24 @@ def wanted(name, dtype, mode):
     if name == "speechbrain":
         return [name, f"{name}-jit"]
     again = name not in SLOW and (dtype, mode) == ("bf16", "train")
-    return [name, *[name + RECOMPUTE] * again]
+    return [name, *[name + layers.RECOMPUTE] * again]
 
 
 def timed(shape, impls):
     """What is timed in turn on a shape: pairs of a case and what runs it."""
     for model in TORCH_MODELS:
         yield replace(shape, model=model), "torch"
-        yield of_equal_size(shape, model), "torch"
+        yield of_as_many_parameters(shape, model), "torch"
     # A step's own way of ``auto``, which is no backend.
     impls = [*impls, *["auto"] * (shape.steps == 1)]
     for impl, model in itertools.product(impls, LIGRU_MODELS):
         yield replace(shape, model=model), impl
 
 
-def build(case, impl, device):
-    """A layer in float32."""
-    both = {"bidirectional": case.bidirectional}
-    if impl == "torch":
-        layer = getattr(torch.nn, case.model)(
-            case.features, case.hidden, batch_first=True, **both
-        )
-    elif impl.startswith("speechbrain"):
-        layer = getattr(stock, case.model)(
-            case.hidden, case.input_shape, **both
-        )
-    else:
-        layer = getattr(fast, case.model)(
-            case.hidden,
-            case.input_shape,
-            backend=impl.removesuffix(RECOMPUTE),
-            recompute=impl.endswith(RECOMPUTE),
-            **both,
-        )
-    layer.to(device)
-    return torch.jit.script(layer) if impl == "speechbrain-jit" else layer
-
-
 def prepared(case, impl, device, dtype, mode):
     """A call that runs a layer on random input, and has run a few times."""
-    layer = build(case, impl, device).train(mode == "train")
+    layer = layers.build(impl, case).to(device).train(mode == "train")
+    layer = torch.jit.script(layer) if impl == "speechbrain-jit" else layer
     directions, batch, hidden = case.directions, case.batch, case.hidden
     given = [torch.randn(case.input_shape, device=device)]
     grad = torch.randn(batch, case.steps, directions * hidden, device=device)
@@ -215,14 +178,17 @@ def figures(shape, impls, precision, mode, job):
         {key: call for key, (call, _) in calls.items()}, job.figure, job.device
     )
     for (case, impl), found in times.items():
-        row = {"model": case.model, "impl": impl, "op": "layer", "layers": 1}
-        row |= {c: getattr(case, c) for c in (*SHAPE, "hidden", "with_hx")}
-        row |= {"dtype": name, "mode": mode}
-        row |= {
-            f"p{q}_ms": round(float(np.percentile(found, q)), 4)
-            for q in (20, 50, 80)
-        }
-        row["peak_mb"] = calls[case, impl][1]
+        row = {**asdict(case), "impl": impl, "op": "layer"}
+        row |= {"dtype": name, "mode": mode, "peak_mb": calls[case, impl][1]}
+        columns = {"p{}_ms": found}
+        # An LSTM takes turns with both models: it is compared with the first.
+        ours = case if case.model in LIGRU_MODELS else shape, impls[0]
+        if ours in times:
+            columns["ratio_p{}"] = np.divide(found, times[ours])
+            row["ratio_to"] = impls[0]
+        for column, values in columns.items():
+            for q in (20, 50, 80):
+                row[column.format(q)] = np.percentile(values, q).round(4)
         row["us_per_step"] = round(1000 * row["p50_ms"] / case.steps, 4)
         yield row
 

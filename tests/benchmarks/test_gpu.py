@@ -175,6 +175,9 @@ def test_the_cuda_backend_in_the_simulation(tmp_path, monkeypatch, inside):
     assert implementations(step) == {"torch", "cuda", "cuda-recompute", "auto"}
     for row in rows:
         assert row["layers"] == "1" and row["op"] == "layer"
+        assert row["ratio_to"] in ("cuda", "speechbrain")
+        own = row["impl"] == row["ratio_to"]
+        assert float(row["ratio_p50"]) == 1 if own else row["ratio_p50"]
         assert row["python"] and row["torch"] and int(row["threads"]) > 0
         command = shlex.split(row["command"])
         assert command[:3] == ["python", "-m", "benchmarks.gpu"]
@@ -295,17 +298,17 @@ def test_layers_that_are_wrong_are_found(monkeypatch):
 @pytest.mark.parametrize("spoilt", [False, True])
 def test_what_cannot_run_has_no_row(spoilt, tmp_path, monkeypatch, inside):
     """The others have, unless its error has spoilt the device for all."""
-    build = measure.build
+    build = measure.layers.build
 
-    def too_large(case, impl, device):
+    def too_large(impl, case):
         if impl == "speechbrain-jit":
             raise MemoryError("too large")
-        return build(case, impl, device)
+        return build(impl, case)
 
     def synchronize(device):
         raise RuntimeError("an illegal address")
 
-    monkeypatch.setattr(measure, "build", too_large)
+    monkeypatch.setattr(measure.layers, "build", too_large)
     if spoilt:
         monkeypatch.setattr(measure, "expect_usable", synchronize)
     status, rows, notes = run(tmp_path, "--backends", "cuda")
@@ -438,7 +441,7 @@ def test_events_time_a_gpu(monkeypatch):
 
 @pytest.mark.parametrize("stale", [False, True])
 def test_a_graph_that_does_not_replay_is_found(stale, monkeypatch):
-    scan, made = measure.fast.ligru_scan, []
+    scan, made = checks.fast.ligru_scan, []
 
     def recorded(w, u, backend):
         made.append((scan(w, u, backend="reference"), w, u))
