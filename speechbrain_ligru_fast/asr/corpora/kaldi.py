@@ -1,5 +1,6 @@
 """Kaldi data folders."""
 
+import os
 import re
 
 from speechbrain_ligru_fast.asr.files import read_lines
@@ -44,7 +45,8 @@ def read_kaldi(folder):
 
 def _table(path):
     """Key -> the rest of the line; None if there is no such file."""
-    if not path.is_file():
+    # Nor a link to one that is gone
+    if not os.path.lexists(path):
         return None
     rows = filter(None, (line.split(maxsplit=1) for line in read_lines(path)))
     try:

@@ -49,12 +49,15 @@ def _read(cut):
             "one: CutSet.trim_to_supervisions makes a cut of each"
         )
     (supervision,) = supervisions
+    text = supervision.get("text")
+    if not isinstance(text, str | None):
+        raise TypeError(f"its text is {text!r}")
     begin = supervision.get("start", 0)
     end = min(begin + supervision["duration"], cut["duration"])
     file, channel = _source(recording["sources"], cut.get("channel", 0))
     return cut["id"], Utterance(
         file,
-        supervision.get("text"),
+        text,
         supervision.get("speaker"),
         start=cut["start"] + max(begin, 0),
         stop=cut["start"] + end,

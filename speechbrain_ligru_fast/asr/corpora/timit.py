@@ -1,5 +1,6 @@
 """TIMIT, or any corpus in its layout, to JSON manifests."""
 
+import os
 from pathlib import Path
 
 from speechbrain_ligru_fast.asr.files import find_files, read_lines
@@ -113,7 +114,7 @@ def _choose(name, value, default, folders, everybody):
     file = folders[0].with_name(f"{name}_spk.list")
     if value is not None:
         default = as_list(value)
-    elif file.is_file():
+    elif os.path.lexists(file):
         default = " ".join(read_lines(file)).split()
     names = sorted({speaker.lower() for speaker in default})
     if not names:

@@ -1,4 +1,4 @@
-"""prepare_librispeech on a tiny corpus, on real utterances and on AN4."""
+"""prepare_librispeech on a tiny corpus and on real utterances."""
 
 from pathlib import Path
 
@@ -7,7 +7,6 @@ import pytest
 from speechbrain_ligru_fast.asr.corpora.librispeech import prepare_librispeech
 
 DATA = Path(__file__).resolve().parents[4] / "shared" / "data"
-AN4 = DATA / "an4-librispeech"
 FIXTURE = DATA / "librispeech-fixture"
 
 
@@ -98,20 +97,6 @@ def test_utterance_in_two_splits(librispeech):
     text.write_text(text.read_text() * 2)
     with pytest.raises(ValueError, match="2-7-0000 is there twice"):
         librispeech.prepare()
-
-
-@pytest.mark.skipif(not AN4.is_dir(), reason=f"needs {AN4.name}")
-def test_an4(librispeech):
-    splits = [f"{name}-an4" for name in ("train", "dev", "test")]
-    prepare_librispeech(AN4, librispeech.out, *splits, max_bad_fraction=0)
-    librispeech.paths["test"] = librispeech.out / "test-an4.json"
-    made = librispeech.read()
-    sizes = {name: len(entries) for name, entries in made.items()}
-    assert sizes == {"train": 846, "valid": 102, "test": 130}
-    words = [e["wrd"].split() for e in made["test"].values()]
-    assert sum(map(len, words)) == 773
-    speakers = [{e["spk_id"] for e in m.values()} for m in made.values()]
-    assert sum(map(len, speakers)) == len(set().union(*speakers)) == 84
 
 
 @pytest.mark.skipif(not FIXTURE.is_dir(), reason=f"needs {FIXTURE.name}")

@@ -209,6 +209,7 @@ CUTS = [
     ({"recording": OTHER}, "line 1: .*no file has channels .0. alone"),
     ({"supervisions": []}, "u1: its cut has 0 supervisions"),
     ({"supervisions": [{}]}, "line 1: KeyError 'duration'"),
+    ({"supervisions": [{"text": 1}]}, "line 1: TypeError its text is 1"),
 ]
 
 
@@ -254,6 +255,12 @@ def test_nothing_there_and_nothing_run(data, prepare, tmp_path):
     assert not (tmp_path / "ran").exists()
     (folder / "text").unlink()
     refused(prepare, folder, "no Kaldi data folder: there is no text")
+    # What may have had the parts of recordings, and is not there now
+    write(folder / "wav.scp", "u1 b.flac\n")
+    write(folder / "text", "u1 one\n")
+    (folder / "segments").unlink()
+    (folder / "segments").symlink_to(tmp_path / "gone")
+    refused(prepare, folder, "No such file .*segments")
 
 
 def test_what_is_mended_is_seen(data, prepare):
