@@ -9,7 +9,7 @@ lines of upstream/linear_backward), and torch's LSTM and GRU of as many units
 and of as many parameters, on the CPU. They take turns in one process: A B C,
 then C B A, again and again, so that what slows the machine for a while slows
 all of them alike. Each layer is compared with SpeechBrain's before it is
-timed; if one is wrong nothing is written and the exit status is 1.
+timed; if one is wrong nothing is timed and the exit status is 1.
 
 Rows are appended to build/benchmarks/layers.csv unless --out names another
 file. A ratio is to what `auto` takes, turn by turn.
@@ -237,31 +237,28 @@ def take_turns(steps, seconds):
 
 
 def measure(case, args):
-    """Compares and times all that take turns; returns a dict a row."""
-    steps = {}
-    for impl, same in candidates(case, args.models, args.impls):
-        if impl not in (STOCK, "torch"):
-            check(impl, same)
-        steps[impl, same] = Step(impl, same)
+    """Times all that take turns; returns a dict a row."""
+    pairs = candidates(case, args.models, args.impls)
+    steps = {pair: Step(*pair) for pair in pairs}
     times, rows = take_turns(steps, args.seconds), []
     for (impl, same), step in steps.items():
         # An LSTM takes turns with both models: it is compared with the first.
         rival = same if same.model in LIGRU_MODELS else case
         ours = "auto" if "auto" in args.impls else _auto(rival), rival
         row = {"impl": impl, **asdict(same), "op": "layer"}
-        figures = {"p{}_ms": times[impl, same]}
-        if ours in times:
-            ratios = np.divide(times[impl, same], times[ours])
-            figures["ratio_p{}"] = ratios
-        for name, values in figures.items():
-            for q in (20, 50, 80):
-                row[name.format(q)] = np.percentile(values, q).round(4)
+        own = times[impl, same]
+        ratios = np.divide(own, times.get(ours, np.nan))
+        for q in (20, 50, 80):
+            row[f"p{q}_ms"] = np.percentile(own, q).round(4)
+            row[f"ratio_p{q}"] = np.percentile(ratios, q).round(4)
         row["auto"] = "yes" if ours == (impl, same) else ""
-        row["rounds"] = len(times[impl, same])
+        row["rounds"] = len(own)
         row["kept_mb"] = step.kept_mb() if step.trains else ""
         rows.append(row)
-        ratio = row.get("ratio_p50", "")
-        print(f"{same.name:42} {impl:20} {row['p50_ms']:10.2f} ms {ratio:>9}x")
+        print(
+            f"{same.name:42} {impl:20} {row['p50_ms']:10.2f} ms "
+            f"{row['ratio_p50']:8.2f}x"
+        )
     return rows
 
 
@@ -311,21 +308,24 @@ def main(argv=None):
     origin = provenance("benchmarks.layers", argv)
     origin["python"] = platform.python_version()
     origin |= {name: version(name) for name in ("speechbrain", "numba")}
-    rows = []
-    try:
-        for hidden, *sizes, dtype, mode in product(
+    cases = [
+        Case(args.models[0], hidden, args.features or hidden, *sizes)
+        for hidden, *sizes in product(
             *(args.hidden, args.batch, args.steps, args.directions),
-            *(args.layers, args.dtypes, args.modes),
-        ):
-            shape = dict(zip(("batch", "steps", "directions", "layers"), sizes))
-            shape |= {"features": args.features or hidden}
-            case = Case(args.models[0], hidden, **shape, dtype=dtype, mode=mode)
-            rows += measure(case, args)
+            *(args.layers, [False], args.dtypes, args.modes),
+        )
+    ]
+    try:
+        for case in cases:
+            for impl, same in candidates(case, args.models, args.impls):
+                if impl not in (STOCK, "torch"):
+                    check(impl, same)
     except ArithmeticError as error:
-        print(f"WRONG: {error}\nNothing is written.")
+        print(f"WRONG: {error}\nNothing is timed.")
         return 1
-    for row in rows:
-        append_row(args.out, origin | row)
+    for case in cases:
+        for row in measure(case, args):
+            append_row(args.out, origin | row)
     print(f"wrote {args.out}")
     return 0
 
