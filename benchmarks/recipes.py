@@ -221,7 +221,7 @@ def main(argv=None):
     args.results = args.results or args.out / "results.csv"
     try:
         runs = plan(args, rest)
-        load(args.results)
+        systems(load(args.results))  # Refuses what it can't read
     except (OSError, ValueError, KeyError, YAMLError) as error:
         print(f"recipes: {error}", file=sys.stderr)
         return 1

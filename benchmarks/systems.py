@@ -43,18 +43,6 @@ def load(path):
     return frame
 
 
-def arguments(command):
-    """The words that a row's command gave to its script.
-
-    Example
-    -------
-    >>> arguments("torchrun --nproc_per_node=8 train.py a.yaml --lr 0.1")
-    ['a.yaml', '--lr', '0.1']
-    """
-    _, _, rest = command.partition(".py ")
-    return shlex.split(rest)
-
-
 def by_name(words):
     """Options and their values; a flag has none.
 
@@ -80,11 +68,20 @@ def by_name(words):
 
 
 def options(command):
-    """Those of a row's command, by name."""
-    words = arguments(command)
-    while words and not words[0].startswith("--"):
-        words.pop(0)
-    return by_name(words)
+    """Those that a row's command gave to its script, by name.
+
+    Example
+    -------
+    >>> options("torchrun --nproc_per_node=8 train.py a.yaml --lr 0.1")
+    {'--lr': ['0.1']}
+    """
+    try:
+        words = shlex.split(command.partition(".py ")[2])
+        while words and not words[0].startswith("--"):
+            words.pop(0)
+        return by_name(words)
+    except ValueError as error:
+        raise ValueError(f"command of a row, {command!r}: {error}") from error
 
 
 def systems(rows):

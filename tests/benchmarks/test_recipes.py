@@ -244,6 +244,7 @@ def test_bad_arguments(command, extra, words, capsys, tmp_path):
         (b"seed,wer\n1,9\n1\n", "rows.csv, line 3: 1 cells for 2 columns"),
         (b"seed,wer\n1,9\n2,x9\n", "rows.csv, line 3: wer .* got 'x9'"),
         (b"seed,wer\n1,\xff\n", "rows.csv is no CSV"),
+        (b"seed,command\n1,t.py --a 'b\n", "command of a row, .*No closing"),
     ],
 )
 def test_damaged_result_files(content, message, command, tmp_path, capsys):
