@@ -1,6 +1,5 @@
 """The recipes, end to end, on seconds of audio."""
 
-import csv
 import json
 import os
 import re
@@ -24,6 +23,7 @@ from speechbrain.utils.checkpoints import Checkpointer
 from tiny_systems import HPARAMS, tiny
 
 from speechbrain_ligru_fast.asr.metrics import ErrorRate
+from speechbrain_ligru_fast.asr.results import read_rows
 from speechbrain_ligru_fast.asr.text import read_texts
 from speechbrain_ligru_fast.asr.tokenizer import phone_tokenizer
 from speechbrain_ligru_fast.deploy import transcribe
@@ -69,8 +69,7 @@ def lm_recipe(recipe):
 
 
 def rows_of(path):
-    with open(path, newline="") as file:
-        return list(csv.DictReader(file))
+    return read_rows(path)[1]
 
 
 def logged_epochs(folder):

@@ -25,16 +25,10 @@ _NAME = re.compile(r"corpus|recipe|lm_name")
 def parse(arguments):
     """Read a command line and the YAML it names.
 
-    Arguments
-    ---------
-    arguments : list of str
-
     Returns
     -------
-    path : str
-        The YAML.
-    document : str
-        What it says.
+    path, document : str
+        The YAML and what it says.
     run_opts : speechbrain.utils.run_opts.RunOptions
     overrides : str
         For HyperPyYAML, a line a key.
@@ -64,6 +58,11 @@ def parse(arguments):
     tree = ruamel.yaml.YAML().load(document)
     if not isinstance(tree, dict):
         raise ValueError(f"{path} is not a YAML mapping")
+    if (tree.tag.value or "").startswith("!include:"):
+        raise ValueError(
+            f"{path} begins with {tree.tag.value}: HyperPyYAML does not lay "
+            "one file over another. Copy the other one and change its keys"
+        )
     parser = _parser(tree)
     found, unknown = parser.parse_known_args(arguments)
     given = vars(found)

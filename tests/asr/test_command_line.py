@@ -78,6 +78,8 @@ def test_no_yaml(tmp_path):
         parse([write(tmp_path, "- 1\n")])
     with pytest.raises(ValueError, match="required: param_file"):
         parse(["--jit"])
+    with pytest.raises(ValueError, match="begins with !include:b.yaml: Hyper"):
+        parse([write(tmp_path, "--- !include:b.yaml\nlr: 1\n")])
 
 
 def test_what_is_taken(yaml):

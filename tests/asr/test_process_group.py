@@ -1,7 +1,6 @@
 """Several processes, accumulated gradients, bf16: the same training."""
 
 import contextlib
-import csv
 import os
 import re
 import signal
@@ -15,6 +14,7 @@ from speechbrain.utils.checkpoints import Checkpointer
 from tiny_systems import tiny
 
 from speechbrain_ligru_fast.asr.brain import ASR
+from speechbrain_ligru_fast.asr.results import read_rows
 
 RECIPES = Path(__file__).parents[2] / "recipes"
 QUIET = ["--device", "cpu", "--noprogressbar", "--backend", "torchscript"]
@@ -41,8 +41,7 @@ def distance(a, b):
 
 
 def row_of(folder):
-    with open(folder / "results.csv", newline="") as file:
-        return list(csv.DictReader(file))[-1]
+    return read_rows(folder / "results.csv")[1][-1]
 
 
 @pytest.fixture
@@ -138,25 +137,20 @@ def test_two_processes_equal_one_on_the_doubled_batch(trained, timit, tmp_path):
     assert row_of(folder)["epochs"] == "3"
 
 
-def test_accumulated_gradients_equal_the_larger_batch(trained):
-    epochs = ["--number_of_epochs", "2"]
-    want = trained("one", "--batch_size", "2", *epochs)
-    alone = trained("alone", "--batch_size", "1", *epochs)
-    summed = ["--grad_accumulation_factor", "2"]
-    got = trained("sum", "--batch_size", "1", *summed, *epochs)
-    assert distance(got, want) < 1e-5 < distance(alone, want)
-
-
 class Interrupted(BaseException):
     """Stands for a kill: nothing but the test catches it."""
 
 
-def test_accumulating_when_interrupted(trained, monkeypatch):
+def test_accumulated_gradients(trained, monkeypatch):
+    """Those of the larger batch, also when interrupted before their step."""
+    epochs = ["--number_of_epochs", "2"]
+    epochs += ["--ckpt_interval_minutes", "0", "--ckpt_interval_steps", "1"]
+    larger = trained("larger", "--batch_size", "2", *epochs)
+    alone = trained("alone", "--batch_size", "1", *epochs)
     # 6 batches an epoch make 3 steps; the second has half its gradients.
     arguments = ["--batch_size", "1", "--grad_accumulation_factor", "2"]
-    arguments += ["--number_of_epochs", "2"]
-    arguments += ["--ckpt_interval_minutes", "0", "--ckpt_interval_steps", "1"]
-    want = trained("whole", *arguments)
+    want = trained("whole", *arguments, *epochs)
+    assert distance(want, larger) < 1e-5 < distance(alone, larger)
     fit_batch, batches = ASR.fit_batch, iter(range(3))
 
     def interrupted(self, batch):
@@ -166,8 +160,8 @@ def test_accumulating_when_interrupted(trained, monkeypatch):
 
     with monkeypatch.context() as patch, pytest.raises(Interrupted):
         patch.setattr(ASR, "fit_batch", interrupted)
-        trained("broken", *arguments)
-    assert torch.equal(trained("broken", *arguments), want)
+        trained("broken", *arguments, *epochs)
+    assert torch.equal(trained("broken", *arguments, *epochs), want)
 
 
 # Ends itself in its second process and epoch, between two optimiser steps.
