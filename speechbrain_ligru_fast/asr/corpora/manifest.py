@@ -94,7 +94,7 @@ def write_manifests(parts, data_folder, max_bad_fraction, key="wrd"):
         raise ValueError(f"max_bad_fraction must be in [0, 1], got {got}")
     data_folder = Path(data_folder).absolute()
     audio = {
-        audio_path(utterance, data_folder)
+        str(audio_path(utterance, data_folder))
         for part in parts
         for utterance in part.utterances.values()
     }
