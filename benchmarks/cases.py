@@ -13,7 +13,7 @@ class Case:
     Example
     -------
     >>> Case("LiGRU", 512, 512, 8, 100, directions=2).name
-    'LiGRU-h512-f512-b8-t100-bi-fp32-train'
+    'LiGRU-h512-f512-b8-t100-d2-l1-fp32-train'
     """
 
     model: str
@@ -40,12 +40,9 @@ class Case:
     @property
     def name(self):
         """What it is called in a message."""
-        both = "bi" if self.bidirectional else "uni"
-        deep = f"-l{self.layers}" if self.layers > 1 else ""
-        return (
-            f"{self.model}-h{self.hidden}-f{self.features}-b{self.batch}-"
-            f"t{self.steps}-{both}{deep}-{self.dtype}-{self.mode}"
-        )
+        words = [self.model, f"h{self.hidden}", f"f{self.features}"]
+        words += [f"b{self.batch}", f"t{self.steps}", f"d{self.directions}"]
+        return "-".join([*words, f"l{self.layers}", self.dtype, self.mode])
 
 
 def parameters(case):
