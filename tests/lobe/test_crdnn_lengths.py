@@ -83,7 +83,9 @@ def test_an_utterance_is_what_it_is_alone(seed):
     frames = [steps] + [rng.randint(1, steps) for _ in range(rng.randint(0, 4))]
     frames += [max(steps - rng.randint(1, 3), 1)]
     # As on one of several GPUs, the longest may be shorter than the batch.
-    output = model(*batch(frames, dtype, steps=steps + rng.choice([0, 13])))
+    longest = steps + rng.choice([0, 13])
+    output = model(*batch(frames, dtype, steps=longest))
+    assert output.shape[1] == model.shorten(torch.tensor(longest))
     found = model.shorten(torch.tensor(frames)).tolist()
     x, _ = batch(frames, dtype)
     for b, n in enumerate(frames):
