@@ -142,26 +142,35 @@ class Job:
         return 0
 
 
-def guarded(command, seconds):
-    """A command's exit status; None if it was killed, with all it started.
+def guarded(commands, seconds):
+    """Exit status of each; None if it was killed, with all that it started.
 
     Example
     -------
-    >>> guarded(["sh", "-c", "exit 3"], 10)
-    3
+    >>> guarded([["sh", "-c", "exit 3"], ["true"]], 10)
+    [3, 0]
     """
-    process = subprocess.Popen(command, start_new_session=True, cwd=ROOT)
+    # What is compiled and compared on a CPU shares its cores.
+    cores = max(1, os.cpu_count() // len(commands))
+    more = {"env": os.environ | {"OMP_NUM_THREADS": str(cores)}, "cwd": ROOT}
+    end, running = time.monotonic() + seconds, []
     try:
-        return process.wait(seconds)
-    except subprocess.TimeoutExpired:
-        return None
+        for command in commands:
+            process = subprocess.Popen(command, start_new_session=True, **more)
+            running.append(process)
+        for process in running:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(max(0, end - time.monotonic()))
+        return [process.poll() for process in running]
     finally:
         # Also if this process is told to end: nothing may go on without it.
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
-        # Stuck in the driver: nobody can wait for that.
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            process.wait(LEAVING)
+        for process in running:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+        for process in running:
+            # Stuck in the driver: nobody can wait for that.
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(LEAVING)
 
 
 def query(what):
@@ -191,25 +200,30 @@ class Suite(Job):
                 self.stamp[library] = metadata.version(library)
         self.note(f"seed {self.seed}")
 
-    def start(self, kind, name, seconds, tool=(), **more):
-        """Does a job in a process of its own, whose rows share a ``run``.
+    def start(self, kind, names, seconds, tool=(), **more):
+        """Does a job for each name, at once, in a process of its own.
 
-        Returns its exit status; None if it was killed or not begun.
+        Returns name -> its exit status; None if it was killed or not begun.
         """
         if seconds <= 0:
-            self.note(f"{name}: {kind}: time is over, NOT RUN")
-            return None
-        self.stamp["run"] = uuid.uuid4().hex[:12]
-        job = {"kind": kind, "name": name, "stamp": self.stamp, **more}
-        job["until"] = time.monotonic() + seconds
-        words = [*self.words, "--seed", str(self.seed)]
-        words += ["--out", str(self.folder)]
-        command = [*tool, *PROGRAM, *words, "--job", json.dumps(job)]
-        status = guarded(command, seconds + GRACE)
-        if status not in (0, ABSENT):
-            how = "killed at its end" if status is None else f"status {status}"
-            self.note(f"{name}: {kind}: {how}")
-        return status
+            for name in names:
+                self.note(f"{name}: {kind}: time is over, NOT RUN")
+            return dict.fromkeys(names)
+        commands = []
+        for name in names:
+            # Rows of one ``run`` share a process.
+            stamp = self.stamp | {"run": uuid.uuid4().hex[:12]}
+            job = {"kind": kind, "name": name, "stamp": stamp}
+            job |= {"until": time.monotonic() + seconds} | more
+            words = [*self.words, "--seed", str(self.seed)]
+            words += ["--out", str(self.folder), "--job", json.dumps(job)]
+            commands.append([*tool, *PROGRAM, *words])
+        found = dict(zip(names, guarded(commands, seconds + GRACE)))
+        for name, status in found.items():
+            if status not in (0, ABSENT):
+                how = "killed" if status is None else f"status {status}"
+                self.note(f"{name}: {kind}: {how}")
+        return found
 
     def turns(self, names, part):
         """Yields each turn's name and seconds; what one leaves others have."""
@@ -219,13 +233,11 @@ class Suite(Job):
             yield name, left * weights[i] / sum(weights[i:])
 
     def verify(self):
-        """Checks every backend, each in its share of the time."""
-        for backend, seconds in self.turns(list(self.backends), CHECKED):
-            if self.start("check", backend, seconds) == ABSENT:
-                self.backends.remove(backend)
-                continue
-            found = self.verdicts(backend)
-            for name, verdict in found.items():
+        """Checks all backends at once: most of the time compilers work."""
+        ended = self.start("check", self.backends, CHECKED * self.seconds)
+        self.backends = [x for x in self.backends if ended[x] != ABSENT]
+        for backend in self.backends:
+            for name, verdict in self.verdicts(backend).items():
                 if verdict != checks.PASSED:
                     self.note(f"{backend}: {name}: {verdict}")
                     self.failed = True
@@ -240,8 +252,9 @@ class Suite(Job):
             command = ["compute-sanitizer", "--tool", tool, "--log-file", log]
             # The driver's bindings ask for functions that it may lack.
             command += ["--report-api-errors", "no", "--error-exitcode", "9"]
-            status = self.start("watch", "cuda", seconds, command)
-            self.note(f"{tool}: {'nothing found' if status == 0 else log}")
+            ended = self.start("watch", ["cuda"], seconds, command)
+            clean = ended["cuda"] == 0
+            self.note(f"{tool}: {'nothing found' if clean else log}")
 
     def measure(self):
         """Times what may be timed, all first shapes before any more."""
@@ -259,7 +272,8 @@ class Suite(Job):
             ("rest", fast, 1),
         ):
             for name, seconds in self.turns(list(names), part):
-                if self.start("measure", name, seconds, shapes=shapes) != 0:
+                ended = self.start("measure", [name], seconds, shapes=shapes)
+                if ended[name] != 0:
                     self.failed = True
                     # What has broken is not begun again.
                     fast[:] = [other for other in fast if other != name]

@@ -24,16 +24,17 @@ from speechbrain_ligru_fast.layers import ligru
 # A job's process that breaks: torchscript's first check dies, and numba's
 # figures never end.
 STAND_IN = """
-import csv, json, os, pathlib, signal, sys, time
+import csv, fcntl, json, os, pathlib, signal, sys, time
 
 job = json.loads(sys.argv[-1])
 folder = pathlib.Path(sys.argv[sys.argv.index("--out") + 1])
 
 def append(name, row):
-    row, new = job["stamp"] | row, not (folder / name).exists()
+    row = job["stamp"] | row
     with open(folder / name, "a") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
         writer = csv.DictWriter(file, row)
-        new and writer.writeheader()
+        os.fstat(file.fileno()).st_size or writer.writeheader()
         writer.writerow(row)
 
 if job["kind"] == "check":
@@ -68,8 +69,8 @@ def short(monkeypatch):
 def inside(monkeypatch):
     """Jobs are done in this process, which tests can change."""
 
-    def guarded(command, seconds):
-        return gpu.main(command[len(gpu.PROGRAM) :])
+    def guarded(commands, seconds):
+        return [gpu.main(words[len(gpu.PROGRAM) :]) for words in commands]
 
     monkeypatch.setattr(gpu, "guarded", guarded)
 
@@ -113,7 +114,6 @@ def test_what_dies_or_hangs_costs_nothing_else(tmp_path, monkeypatch):
             hangs = '"measure", "name": "numba"' in self.args[-1]
             while hangs and self.poll() is None:
                 if (tmp_path / "hangs").exists():
-                    self.kill()
                     raise subprocess.TimeoutExpired(self.args, timeout)
                 time.sleep(0.05)
             return super().wait()
@@ -130,7 +130,7 @@ def test_what_dies_or_hangs_costs_nothing_else(tmp_path, monkeypatch):
     assert "torchscript: layers: BEGUN" in notes
     assert "torchscript: options: NOT RUN" in notes
     assert "torchscript: NOT TIMED: layers BEGUN, sizes NOT RUN" in notes
-    assert "numba: measure: killed at its end" in notes
+    assert "numba: measure: killed" in notes
     assert notes.count("numba: measure: ") == 1
     # Also what it had made before it hung.
     assert implementations(rows) == {"speechbrain", "numba", "reference"}
@@ -142,14 +142,15 @@ def test_a_process_ends_with_all_that_it_started(tmp_path):
     path = tmp_path / "alive"
     loop = f"while true; do date +%s%N > {path}; sleep 0.05; done"
     for seconds in (0.5, 2, 8, 32, 128):
-        assert gpu.guarded(["sh", "-c", f"({loop}) & wait"], seconds) is None
+        command = ["sh", "-c", f"({loop}) & wait"]
+        assert gpu.guarded([command, ["false"]], seconds) == [None, 1]
         # A busy machine may not even have started it.
         if path.exists():
             break
     before = path.read_text()
     time.sleep(0.3)
     assert path.read_text() == before
-    assert gpu.guarded(["sh", "-c", "kill -SEGV $$"], 99) == -11
+    assert gpu.guarded([["sh", "-c", "kill -SEGV $$"]], 99) == [-11]
 
 
 def test_the_cuda_backend_in_the_simulation(tmp_path, monkeypatch, inside):
@@ -330,10 +331,10 @@ def test_the_time_limit_holds(tmp_path, monkeypatch, inside):
     assert "reference: NOT TIMED: small NOT RUN" in notes
     assert "speechbrain: measure: time is over, NOT RUN" in notes
     # Or while a job is at work.
-    monkeypatch.setattr(gpu, "guarded", lambda command, _: gpu.main(
-        [*command[len(gpu.PROGRAM) : -1], json.dumps(
-            json.loads(command[-1]) | {"until": 0})]
-    ))  # fmt: skip
+    start = gpu.Suite.start
+    monkeypatch.setattr(
+        gpu.Suite, "start", lambda *x, **more: start(*x, until=0, **more)
+    )
     status, rows, notes = run(tmp_path, "--backends", "reference")
     assert status == 1 and rows == []
     assert "small, verdict STOPPED, runs 0, failures 0" in notes
@@ -366,32 +367,31 @@ def test_a_check_ends_between_scans(tmp_path, monkeypatch):
 
 
 def test_compute_sanitizer(tmp_path, monkeypatch, inside):
-    """A stand-in for the tool: what it finds is noted."""
+    """A stand-in for the tool, which finds nothing, something, no end."""
     args = gpu.parse(["--out", str(tmp_path / "out"), "--dry-run"])
     suite = gpu.Suite(args, ["--dry-run"])
-    found = dict.fromkeys(checks.CHECKS, checks.PASSED)
-    monkeypatch.setattr(suite, "verdicts", lambda _: found)
+    right = dict.fromkeys(checks.CHECKS, checks.PASSED)
+    monkeypatch.setattr(suite, "verdicts", lambda _: right)
     monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    started, done, statuses = [], gpu.guarded, iter([0, 0, 9, 9, None, None])
+
+    def guarded(commands, seconds):
+        started.extend(commands)
+        return [next(statuses)]
+
+    monkeypatch.setattr(gpu, "guarded", guarded)
     suite.watch()
-    commands = []
-    for status, words in ((0, "nothing found"), (9, "racecheck.txt")):
-        tool = tmp_path / "compute-sanitizer"
-        tool.touch(0o755)
-        monkeypatch.setattr(
-            gpu,
-            "guarded",
-            lambda command, _, status=status: (
-                commands.append(command) or status
-            ),
-        )
+    assert not started, "it is not installed"
+    (tmp_path / "compute-sanitizer").touch(0o755)
+    for words in ("nothing found", "racecheck.txt", "racecheck.txt"):
         suite.watch()
         notes = (tmp_path / "out" / "checks.txt").read_text().splitlines()
         assert notes[-1].startswith("racecheck: ") and words in notes[-1]
-    assert [command[2] for command in commands] == [*gpu.TOOLS] * 2
+    assert [command[2] for command in started] == [*gpu.TOOLS] * 3
     # What it runs, here without it.
-    job = json.loads(commands[0][-1]) | {"name": "reference"}
-    words = commands[0][commands[0].index("benchmarks.gpu") + 1 : -1]
-    assert gpu.main([*words, json.dumps(job)]) == 0
+    command = started[0][started[0].index(gpu.PROGRAM[0]) :]
+    command[-1] = json.dumps(json.loads(command[-1]) | {"name": "reference"})
+    assert done([command], 0) == [0]
 
 
 def test_calls_take_turns(monkeypatch):
