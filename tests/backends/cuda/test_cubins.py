@@ -1,6 +1,7 @@
 """The folder of cubins: each is compiled once, and read if it is untouched."""
 
 import errno
+import hashlib
 import os
 import pathlib
 import shutil
@@ -56,6 +57,10 @@ DAMAGE = {
     "foreign": lambda data: b"\x7fELF something else",
     "empty": lambda data: b"",
     "flipped": lambda data: data[:-1] + bytes([data[-1] ^ 1]),
+    # Its content alone was hashed.
+    "an older version's": lambda data: (
+        b"ligru-cubin-1\n" + hashlib.sha256(b"cubin 1").digest() + b"cubin 1"
+    ),
 }
 
 

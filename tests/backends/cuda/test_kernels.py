@@ -7,8 +7,7 @@ import cuda_shim
 import pytest
 import scan_checks
 import torch
-import twins
-from scan_cases import arguments, run
+from scan_cases import drawn
 
 from speechbrain_ligru_fast import ligru_scan
 from speechbrain_ligru_fast.backends import cuda
@@ -56,56 +55,33 @@ def cases():
             )
 
 
-def drawn(hidden, dtype, **options):
-    """Arguments of a scan whose product has operands of ``dtype``."""
-    given = arguments(
-        **{"batch": 3, "steps": 4, **options},
-        hidden=hidden,
-        dtype=torch.float32,
-    )
-    u = given["u"].detach() / hidden**0.5
-    given["u"] = u.to(dtype).requires_grad_()
-    return given
-
-
-def limits(dtype):
-    """Largest errors of an output and of a gradient."""
-    if dtype == torch.float32:
-        return 2e-6, 1e-5
-    # Sums in another order can round an operand the other way.
-    eps = torch.finfo(dtype).eps
-    return 4 * eps, 8 * eps
-
-
-def compare(got, want, dtype):
-    assert got.keys() == want.keys()
-    output, gradient = limits(dtype)
-    for name in want:
-        limit = gradient if name.startswith("grad ") else output
-        # Written so that a NaN fails.
-        assert twins.error(got[name], want[name]) <= limit, name
+def check(shim, given, dtype=torch.float32, precision="ieee", backend="cuda"):
+    """Equality within roundings of the operands, which are as ``dtype``."""
+    limits = 2e-6, 1e-5
+    if dtype != torch.float32:
+        # Sums in another order can round an operand the other way.
+        eps = torch.finfo(dtype).eps
+        limits = 4 * eps, 8 * eps
+    with cuda_shim.installed(shim, precision):
+        scan_checks.check_equals(backend, given, *limits)
 
 
 @pytest.mark.parametrize("name, layernorm", cases())
 def test_equals_the_reference(name, layernorm):
     """Every option, each under several schedules."""
     dtype, hidden, sizes = KERNELS[name]
-    precision = "ieee"
-    if dtype == "tf32":
-        dtype, precision = torch.float32, "tf32"
     # tf32's operands have fp16's precision.
-    judged = torch.float16 if precision == "tf32" else dtype
+    precision, judged = "ieee", dtype
+    if dtype == "tf32":
+        dtype, precision, judged = torch.float32, "tf32", torch.float16
     shim = cuda_shim.Shim(plans=sizes)
     for i, options in enumerate(OPTIONS):
         options = dict(options, nonlinearity=NONLINEARITIES[i])
         if layernorm:
             options.update(layernorm=True, affine=i % 2 == 0)
         given = drawn(hidden, dtype, **options)
-        want = run(ligru_scan, given, backend="reference")
-        with cuda_shim.installed(shim, precision):
-            for _ in range(SCHEDULES):
-                got = run(ligru_scan, given, backend="cuda")
-                compare(got, want, judged)
+        for _ in range(SCHEDULES):
+            check(shim, given, judged, precision)
     assert shim.seed == 2 * len(OPTIONS) * SCHEDULES
     assert {plan.tier for plan in shim.used} == {sizes["tier"]}
 
@@ -120,45 +96,32 @@ def test_equals_the_reference(name, layernorm):
 )
 def test_input_and_output_of_half_precision(dtype, operands):
     """As above with w, output and gradients of 16 bits too."""
-    given = arguments(hidden=20, dtype=dtype, directions=2, lengths=True)
-    want = run(ligru_scan, given, backend="reference")
-    with cuda_shim.installed(cuda_shim.Shim()) as shim:
-        got = run(ligru_scan, given, backend="cuda")
+    shim = cuda_shim.Shim()
+    check(shim, drawn(20, dtype, dtype, directions=2, lengths=True), dtype)
     assert [plan.operand for plan in shim.used] == operands
-    assert {got[name].dtype for name in got} == {dtype}
-    compare(got, want, dtype)
 
 
 def test_planned_kernels_equal_the_reference():
     """What the planner itself takes on a small device, tiers and all."""
-    tiny = cuda_shim.Limits((7, 5), 4, 5000)
-    tiers, parts = set(), set()
-    for limits_, dtype in (
-        (cuda_shim.LIMITS, torch.bfloat16),
-        (tiny, torch.float32),
-    ):
-        given = drawn(60, dtype, batch=9, steps=2)
-        want = run(ligru_scan, given, backend="reference")
-        with cuda_shim.installed(cuda_shim.Shim(limits_)) as shim:
-            compare(run(ligru_scan, given, backend="cuda"), want, dtype)
-        tiers.update(plan.tier for plan in shim.used)
-        parts.update(plan.parts for plan in shim.used)
-    assert tiers == {"cluster", "grid"} and parts > {1}
+    cluster = cuda_shim.Shim()
+    check(cluster, drawn(60, torch.bfloat16, batch=9, steps=2), torch.bfloat16)
+    grid = cuda_shim.Shim(cuda_shim.Limits((7, 5), 4, 5000))
+    check(grid, drawn(60, batch=9, steps=2))
+    assert {plan.tier for plan in cluster.used} == {"cluster"}
+    assert {plan.tier for plan in grid.used} == {"grid"}
+    assert any(plan.parts > 1 for plan in grid.used)
 
 
 def test_nothing_to_do():
     """Every size of 0, and utterances without frames."""
     shim = cuda_shim.Shim(plans=KERNELS["cluster-fp32"][2])
+    sizes = [size for size in scan_checks.EMPTY_SIZES if 0 in size[:3]]
     with cuda_shim.installed(shim):
-        sizes = [size for size in scan_checks.EMPTY_SIZES if 0 in size[:3]]
         scan_checks.check_empty("cuda", torch.float32, sizes=sizes)
-        assert shim.used == []
-        for lengths in ([0, 4, 2], [0, 0, 0]):
-            given = drawn(25, torch.float32, directions=2)
-            given["lengths"] = torch.tensor(lengths)
-            got = run(ligru_scan, given, backend="cuda")
-            want = run(ligru_scan, given, backend="reference")
-            compare(got, want, torch.float32)
+    assert shim.used == []
+    for lengths in ([0, 4, 2], [0, 0, 0]):
+        given = drawn(25, directions=2)
+        check(shim, {**given, "lengths": torch.tensor(lengths)})
 
 
 def test_an_infinity_stays_one():
@@ -180,30 +143,26 @@ def test_another_backend_reads_what_was_saved(layernorm, monkeypatch):
     """The backward's kernel can't be compiled, say."""
     _, hidden, sizes = KERNELS["cluster-fp32"]
     given = drawn(
-        hidden, torch.float32, steps=3, directions=2, lengths=True, mask=True,
+        hidden, steps=3, directions=2, lengths=True, mask=True,
         layernorm=layernorm,
     )  # fmt: skip
-    want = run(ligru_scan, given, backend="reference")
 
     def fail(*arguments):
         raise RuntimeError("nvrtc: error: invalid value")
 
-    with cuda_shim.installed(cuda_shim.Shim(plans=sizes)) as shim:
-        monkeypatch.setattr(cuda, "scan_backward", fail)
-        compare(run(ligru_scan, given), want, torch.float32)
-    (plan,) = shim.used
-    assert not plan.backward
+    monkeypatch.setattr(cuda, "scan_backward", fail)
+    shim = cuda_shim.Shim(plans=sizes)
+    check(shim, given, backend="auto")
+    assert [plan.backward for plan in shim.used] == [False]
 
 
 def test_auto_goes_on_where_a_size_does_not_fit(caplog):
-    tiny = cuda_shim.Limits((8, 0), 1, 8192)
-    given = drawn(200, torch.float32, steps=3)
-    want = run(ligru_scan, given, backend="reference")
-    with cuda_shim.installed(cuda_shim.Shim(tiny)) as shim:
-        with pytest.raises(RuntimeError, match="H=200 fits no kernel here"):
-            ligru_scan(**given, backend="cuda")
-        for _ in range(2):
-            compare(run(ligru_scan, given), want, torch.float32)
+    shim = cuda_shim.Shim(cuda_shim.Limits((8, 0), 1, 8192))
+    given = drawn(200, steps=3)
+    with pytest.raises(RuntimeError, match="H=200 fits no kernel here"):
+        check(shim, given)
+    for _ in range(2):
+        check(shim, given, backend="auto")
     assert shim.used == []
     messages = [record.getMessage() for record in caplog.records]
     assert sum("H=200" in message for message in messages) == 1
@@ -220,7 +179,7 @@ def test_a_wait_ends():
         )
         shim.spins = 500
         shim.strict = False
-        given = drawn(50, torch.float32, batch=2)
+        given = drawn(50, batch=2)
         with cuda_shim.installed(shim), torch.no_grad():
             output = ligru_scan(**given, backend="cuda")
         assert shim.error == cuda_shim.TICKET, tier
@@ -248,13 +207,8 @@ def mistakes():
 def fails(tier, backward, edit, layernorm=True):
     """Whether a planted mistake shows in one of a few schedules."""
     sizes = CLUSTER if tier == "cluster" else dict(GRID, parts=2)
-    given = drawn(
-        25 if tier == "cluster" else 50,
-        torch.float32,
-        layernorm=layernorm,
-        batch=9,
-    )
-    want = run(ligru_scan, given, backend="reference")
+    hidden = 25 if tier == "cluster" else 50
+    given = drawn(hidden, layernorm=layernorm, batch=9)
     original = build.source(backward)
 
     def planted(text):
@@ -263,12 +217,10 @@ def fails(tier, backward, edit, layernorm=True):
     for seed in range(12):
         shim = cuda_shim.Shim(plans=sizes, seed=2 * seed, edit=planted)
         shim.spins = 20000
-        with cuda_shim.installed(shim):
-            try:
-                got = run(ligru_scan, given, backend="cuda")
-                compare(got, want, torch.float32)
-            except (AssertionError, RuntimeError):
-                return True
+        try:
+            check(shim, given)
+        except (AssertionError, RuntimeError):
+            return True
     return False
 
 

@@ -14,6 +14,7 @@ pytest.importorskip("numba")
 
 from numba import types  # noqa: E402
 from numba.core import caching, config  # noqa: E402
+from numba.core.ccallback import CFunc  # noqa: E402
 
 from speechbrain_ligru_fast.backends.numba import compiling  # noqa: E402
 
@@ -126,6 +127,18 @@ def test_an_index_that_names_other_code(folder):
     path.write_bytes(old)
     assert not call(2.0)
     assert call(2.0)
+
+
+def test_what_an_older_version_kept(folder):
+    """Numba's own entry, under the very name and key of ours."""
+    for path in folder.iterdir():
+        path.unlink()
+    loop = CFunc(square(1.0), (SIGNATURE.args, SIGNATURE.return_type), {}, {})
+    loop.enable_caching()
+    loop.compile()
+    assert len(list(folder.iterdir())) == 2
+    assert not call()
+    assert call()
 
 
 def test_a_cache_that_vanishes(folder):

@@ -7,10 +7,11 @@ import sys
 
 import numpy
 import pytest
+import scan_checks
 import torch
 import twins
 from hypothesis import given
-from scan_cases import OPTIONS, SIXTY, arguments, run, scans
+from scan_cases import OPTIONS, SIXTY, drawn, run, scans
 
 from speechbrain_ligru_fast import ligru_scan
 from speechbrain_ligru_fast.backends import matrix_unit, rounds_states
@@ -29,23 +30,15 @@ needs_unit = pytest.mark.skipif(
 EPS = torch.finfo(torch.bfloat16).eps
 
 
-def half(**options):
+def half(hidden=3, **options):
     """Arguments of a scan in float32 with weights in bfloat16."""
-    given = arguments(dtype=torch.float32, **options)
-    scale = given["u"].size(1) ** 0.5
-    u = (given["u"].detach() / scale).bfloat16()
-    return {**given, "u": u.requires_grad_()}
+    return drawn(hidden, torch.bfloat16, **options)
 
 
 def check(given):
     """The states are rounded for the product, in the backward gradients."""
-    want = run(ligru_scan, given, backend="reference")
-    got = run(ligru_scan, given, backend="numba")
-    for name, value in want.items():
-        # A state between two roundings may take either of them.
-        limit = EPS / 4 if name == "output" else 4 * EPS
-        assert got[name].dtype == value.dtype
-        assert twins.error(got[name], value) <= limit, name
+    # A state between two roundings may take either of them.
+    scan_checks.check_equals("numba", given, EPS / 4, 4 * EPS)
 
 
 @needs_unit
