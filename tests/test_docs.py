@@ -9,6 +9,7 @@ import subprocess
 import sys
 
 import pytest
+from hyperpyyaml import load_hyperpyyaml
 from speechbrain.utils.run_opts import RunOptions
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
@@ -114,6 +115,14 @@ def test_examples_run(page, tmp_path, monkeypatch):
     names = {}
     for number, block in enumerate(blocks(page, "python")):
         exec(compile(block, f"{page}, block {number}", "exec"), names)
+
+
+@pytest.mark.parametrize(
+    "page", [page for page in PAGES if blocks(page, "yaml")], ids=str
+)
+def test_yaml_loads(page):
+    for block in blocks(page, "yaml"):
+        assert load_hyperpyyaml(block)
 
 
 def test_the_guide_adds_a_backend(tmp_path):
