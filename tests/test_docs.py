@@ -156,7 +156,9 @@ def test_the_guide_adds_a_backend(tmp_path):
         + "from speechbrain_ligru_fast.backends import choose, spec\n"
         + "cpu = 'cpu', torch.float32, spec.ScanSpec()\n"
         + "print(choose('toy', *cpu).__file__)\n"
-        + "print(choose('auto', *cpu).__name__)\n",
+        + "spec.TRIED_ON.update(torchscript=('cuda',), reference=('cuda',))\n"
+        + "spec.TRIED_ON.update(numba=('cuda',))\n"
+        + "print(choose('auto', *cpu, 100).__name__)\n",
         capture_output=True,
         text=True,
     )
