@@ -6,15 +6,15 @@ from pathlib import Path
 import speechbrain as sb
 from speechbrain.utils.distributed import run_on_main
 
-from speechbrain_ligru_fast.asr.before import (
+from speechbrain_ligru_fast.asr.brain import ASR
+from speechbrain_ligru_fast.asr.data import loader_options, make_dataset
+from speechbrain_ligru_fast.asr.fingerprint import hash_manifest
+from speechbrain_ligru_fast.asr.preflight import (
     check_before,
     check_files,
     find_shortest,
     rehearse,
 )
-from speechbrain_ligru_fast.asr.brain import ASR
-from speechbrain_ligru_fast.asr.data import loader_options, make_dataset
-from speechbrain_ligru_fast.asr.fingerprint import hash_manifest
 from speechbrain_ligru_fast.asr.process_group import (
     count_processes,
     leave_process_group,

@@ -14,7 +14,7 @@ from typing import List, Optional, Tuple
 import torch
 from torch import Tensor, nn
 
-from speechbrain_ligru_fast.scan.custom_op import NAMESPACE, as_promised
+from speechbrain_ligru_fast.scan.registration import NAMESPACE, as_promised
 
 
 def reflect_ends(x: Tensor, frames: Tensor, reach: int) -> Tensor:

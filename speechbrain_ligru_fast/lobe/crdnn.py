@@ -3,56 +3,20 @@
 from speechbrain_ligru_fast import installed  # noqa: F401
 
 # isort: split
-import inspect
 from collections.abc import Callable
 from typing import Any, Optional
 
 from speechbrain.lobes.models import CRDNN as stock_crdnn
 from torch import Tensor, nn
 
-from speechbrain_ligru_fast.layers import LiGRU, SLiGRU
-from speechbrain_ligru_fast.lobe.parts import AwareSequential, make_aware
+from speechbrain_ligru_fast.layers import LiGRU
+from speechbrain_ligru_fast.lobe.crdnn_parts import AwareSequential, make_aware
+from speechbrain_ligru_fast.lobe.rnn_class import layer_maker
 from speechbrain_ligru_fast.scan.lengths import (
     continue_frames,
     count_frames,
     to_relative,
 )
-
-
-def _accepts(function, argument):
-    return argument in inspect.signature(function).parameters
-
-
-def mark(rnn):
-    """A layer, marked for CRDNN.forward if it takes lengths."""
-    # An attribute can be read under torch.jit.script, too.
-    if _accepts(rnn.forward, "lengths"):
-        rnn.takes_lengths = True
-    return rnn
-
-
-def _with_backend(rnn_class, backend, built):
-    """``rnn_class`` with the backend set, if it knows backends.
-
-    What it builds is a key of ``built`` and runs by ``auto`` until the backend
-    that ``built`` holds for it is set: speechbrain's containers run it once,
-    on the CPU, where those for GPUs can't.
-    """
-
-    def build(*args, **kwargs):
-        # A backend set on rnn_class itself stays.
-        if backend != "auto" and _accepts(rnn_class, "backend"):
-            kwargs["backend"] = backend
-        rnn = mark(rnn_class(*args, **kwargs))
-        fast = isinstance(rnn, (LiGRU, SLiGRU))
-        built[rnn] = rnn.backend if fast else None
-        if fast:
-            rnn.set_backend("auto")
-        return rnn
-
-    # speechbrain's containers pass input_shape only to who asks for it.
-    build.__signature__ = inspect.signature(rnn_class)
-    return build
 
 
 class CRDNN(AwareSequential, stock_crdnn.CRDNN):
@@ -90,7 +54,7 @@ class CRDNN(AwareSequential, stock_crdnn.CRDNN):
     ) -> None:
         built: dict[Any, str | None] = {}
         super().__init__(
-            *args, rnn_class=_with_backend(rnn_class, backend, built), **kwargs
+            *args, rnn_class=layer_maker(rnn_class, backend, built), **kwargs
         )
         for rnn, name in built.items():
             if name is not None:

@@ -8,7 +8,7 @@ import logging
 import torch
 
 from speechbrain_ligru_fast.backends.spec import LEAKY_SLOPE
-from speechbrain_ligru_fast.lobe import crdnn
+from speechbrain_ligru_fast.lobe.rnn_class import mark
 from speechbrain_ligru_fast.lobe.speechbrain_names import (
     FAST,
     STOCK,
@@ -155,7 +155,7 @@ def _swap(module, classes, build):
         # A layer that was not told the lengths is not told them now: the
         # model's results stay what they were.
         if hasattr(old, "takes_lengths"):
-            crdnn.mark(swapped)
+            mark(swapped)
     # A layer may have more than one parent, or one parent twice.
     for parent in list(module.modules()):
         for name, child in parent._modules.items():
@@ -234,6 +234,7 @@ def restore(module: torch.nn.Module) -> torch.nn.Module:
 
     Example
     -------
+    >>> from speechbrain_ligru_fast import SLiGRU
     >>> fast = SLiGRU(hidden_size=4, input_shape=[2, 5, 3])
     >>> type(restore(fast)).__module__
     'speechbrain.nnet.RNN'

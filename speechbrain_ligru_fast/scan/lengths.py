@@ -11,7 +11,7 @@ from typing import List, Optional
 import torch
 from torch import Tensor
 
-from speechbrain_ligru_fast.scan.custom_op import NAMESPACE, custom_op
+from speechbrain_ligru_fast.scan.registration import NAMESPACE, custom_op
 
 
 def _expect(valid: Tensor, lengths: Tensor, expected: str):

@@ -19,15 +19,15 @@ from speechbrain_ligru_fast.backends.rows import (
 )
 from speechbrain_ligru_fast.backends.spec import ScanSpec, check_scan
 from speechbrain_ligru_fast.scan import flops, single_step, unrolled
-from speechbrain_ligru_fast.scan.custom_op import (
+from speechbrain_ligru_fast.scan.lengths import bounded_frames
+from speechbrain_ligru_fast.scan.recompute import saved_values
+from speechbrain_ligru_fast.scan.registration import (
     NAMESPACE,
     as_promised,
     custom_op,
 )
-from speechbrain_ligru_fast.scan.lengths import bounded_frames
-from speechbrain_ligru_fast.scan.recompute import saved_values
 
-# Of both operators: see custom_op.py. ``ligru_scan`` has it, too.
+# Of both operators: see registration.py. ``ligru_scan`` has it, too.
 VERSION = 2
 
 

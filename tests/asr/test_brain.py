@@ -12,7 +12,7 @@ from speechbrain_ligru_fast import SLiGRU
 from speechbrain_ligru_fast.asr import padded as asr_padded
 from speechbrain_ligru_fast.asr.brain import ASR
 from speechbrain_ligru_fast.asr.command_line import parse
-from speechbrain_ligru_fast.asr.recurrent import describe_recurrent
+from speechbrain_ligru_fast.asr.describe_recurrent import describe_recurrent
 from speechbrain_ligru_fast.lobe import CRDNN
 
 TINY = tiny("tiny_timit.yaml")

@@ -20,8 +20,8 @@ from triton.runtime.errors import OutOfResources, PTXASError
 from speechbrain_ligru_fast.backends.failures import CannotRun, EarlierFailure
 from speechbrain_ligru_fast.backends.products import tf32_allowed
 from speechbrain_ligru_fast.backends.triton.backward import backward_kernel
+from speechbrain_ligru_fast.backends.triton.cache_folder import with_folder
 from speechbrain_ligru_fast.backends.triton.device import COUNTER_STRIDE
-from speechbrain_ligru_fast.backends.triton.folder import with_folder
 from speechbrain_ligru_fast.backends.triton.forward import forward_kernel
 from speechbrain_ligru_fast.backends.triton.graphs import replays
 from speechbrain_ligru_fast.backends.triton.plan import Device, plan

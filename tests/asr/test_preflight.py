@@ -5,7 +5,7 @@ import os
 import pytest
 from speechbrain.utils.train_logger import FileTrainLogger
 
-from speechbrain_ligru_fast.asr.before import check_before
+from speechbrain_ligru_fast.asr.preflight import check_before
 from speechbrain_ligru_fast.asr.tokenizer import LabelTokenizer
 
 FIT = {

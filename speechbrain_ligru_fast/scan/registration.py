@@ -19,7 +19,7 @@ def custom_op(name):
     constant arguments of their operators: one that was made with an earlier
     fake would run. So an operator has an argument ``version``, which whoever
     changes its fake or its formula of gradients raises, the default staying
-    what saved models mean; tests/scan/test_custom_op_versions.py watches.
+    what saved models mean; tests/scan/test_registration_versions.py watches.
 
     Arguments
     ---------

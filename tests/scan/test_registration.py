@@ -15,7 +15,7 @@ from torch.utils._pytree import tree_map
 from speechbrain_ligru_fast.lobe import cnn
 from speechbrain_ligru_fast.scan import lengths
 from speechbrain_ligru_fast.scan import operator as ops
-from speechbrain_ligru_fast.scan.custom_op import NAMESPACE
+from speechbrain_ligru_fast.scan.registration import NAMESPACE
 
 
 def described(results):

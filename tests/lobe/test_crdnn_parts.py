@@ -7,7 +7,7 @@ from speechbrain.nnet.CNN import Conv2d
 from speechbrain.nnet.pooling import Pooling1d, Pooling2d
 from torch import nn
 
-from speechbrain_ligru_fast.lobe import parts
+from speechbrain_ligru_fast.lobe import crdnn_parts as parts
 
 
 @pytest.mark.parametrize(
@@ -29,7 +29,7 @@ def test_computes_what_stocks_does_compiled_or_not(part, shape):
     assert torch.equal(torch.compile(part, backend="eager")(x), want)
 
 
-def test_parts_stay_the_same_objects():
+def test_crdnn_parts_stay_the_same_objects():
     conv = Conv2d(2, 3, input_shape=(2, 6, 7))
     model = nn.Sequential(conv, nn.Linear(2, 2))
     conv, state = model[0], model.state_dict(keep_vars=True)

@@ -13,7 +13,7 @@ from speechbrain_ligru_fast.backends.spec import ScanSpec
 triton = pytest.importorskip("triton")
 
 from speechbrain_ligru_fast.backends import triton as backend  # noqa: E402
-from speechbrain_ligru_fast.backends.triton import folder  # noqa: E402
+from speechbrain_ligru_fast.backends.triton import cache_folder as folder  # noqa: E402
 from speechbrain_ligru_fast.backends.triton.plan import Device  # noqa: E402
 
 
