@@ -171,7 +171,7 @@ def run(given, backend, device, types=None, exact=False):
     return {name: x.detach().double().cpu() for name, x in found.items()}
 
 
-def judge(results, backend, device, types, tf32=False):
+def judge(results, backend, device, types, tf32=False, roundings=ROUNDINGS):
     """What is wrong with a backend's ``results``, as lines.
 
     These are a function of backend, device, types and exact, as ``run`` is.
@@ -187,7 +187,7 @@ def judge(results, backend, device, types, tf32=False):
     wrong = []
     for name, value in want.items():
         most = REFERENCE_ERRORS * relative_error(reference[name], value)
-        most += ROUNDINGS * eps
+        most += roundings * eps
         error = relative_error(got[name], value)
         # Written so that a NaN fails.
         if not error <= most:
@@ -244,7 +244,8 @@ def layers(backend, device, generator):
         x = torch.randn(3, 13, 7, generator=generator)
         grad = torch.randn(3, 13, 2 * hidden, generator=generator)
         made = partial(results, model, model(**options).state_dict(), x, grad)
-        wrong = judge(made, backend, device, TYPES[0])
+        # Not how exact a scan is, but whether all around it is right.
+        wrong = judge(made, backend, device, TYPES[0], roundings=1000)
         yield [f"{model.__name__}: {line}" for line in wrong]
 
 
