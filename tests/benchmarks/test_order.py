@@ -44,28 +44,6 @@ def test_the_measured_order(table):
         assert gpu_order(*unknown, table=table) == DEFAULT
 
 
-def test_float32_is_what_its_products_are(table, monkeypatch):
-    """SpeechBrain allows TF32; the switch may be moved at any time."""
-    asked = ("GPU A", torch.float32, False)
-    assert gpu_order(*asked, tf32=True, table=table)[0] == "numba"
-    assert gpu_order("GPU A", torch.bfloat16, False, True, table)[0] == "triton"
-    monkeypatch.setattr(backends.auto.gpu_order, "__defaults__", (0, table))
-    monkeypatch.setattr(torch.cuda, "get_device_name", lambda: "GPU A")
-    monkeypatch.setattr(
-        backends.loading,
-        "load",
-        lambda name: types.SimpleNamespace(
-            name=name, unavailable=lambda *arguments: None
-        ),
-    )
-    backends._choose.cache_clear()
-    for tf32, name in ((True, "numba"), (False, "torchscript")):
-        monkeypatch.setattr(backends, "tf32_allowed", lambda tf32=tf32: tf32)
-        chosen = backends.choose("auto", "cuda", torch.float32, ScanSpec())
-        assert chosen.name == name
-    backends._choose.cache_clear()
-
-
 def test_the_committed_table_is_readable():
     rows = pd.read_csv(TABLE)
     assert tuple(rows.columns) == COLUMNS
@@ -73,22 +51,26 @@ def test_the_committed_table_is_readable():
     assert (rows["relative"] >= 1).all()
 
 
-def test_auto_follows_it(table, monkeypatch):
+@pytest.mark.parametrize(
+    "dtype, tf32, name",
+    [
+        (torch.bfloat16, True, "triton"),
+        (torch.float16, True, "cuda"),
+        # SpeechBrain allows TF32; the switch may be moved at any time.
+        (torch.float32, True, "numba"),
+        (torch.float32, False, "torchscript"),
+    ],
+)
+def test_auto_follows_it(dtype, tf32, name, table, monkeypatch):
+    def load(name):
+        return types.SimpleNamespace(name=name, unavailable=lambda *_: None)
+
     monkeypatch.setattr(backends.auto.gpu_order, "__defaults__", (False, table))
     monkeypatch.setattr(torch.cuda, "get_device_name", lambda: "GPU A")
-    monkeypatch.setattr(
-        backends.loading,
-        "load",
-        lambda name: types.SimpleNamespace(
-            name=name, unavailable=lambda *arguments: None
-        ),
-    )
+    monkeypatch.setattr(backends.loading, "load", load)
+    monkeypatch.setattr(backends, "tf32_allowed", lambda: tf32)
     backends._choose.cache_clear()
-    spec = ScanSpec()
-    chosen = backends.choose("auto", "cuda", torch.bfloat16, spec)
-    assert chosen.name == "triton"
-    chosen = backends.choose("auto", "cuda", torch.float16, spec)
-    assert chosen.name == "cuda"
+    assert backends.choose("auto", "cuda", dtype, ScanSpec()).name == name
     backends._choose.cache_clear()
 
 
@@ -103,9 +85,7 @@ def rows(**times):
                 mode="train",
                 driver="1",
                 impl=impl,
-                op="layer",
                 directions=2,
-                layers=1,
                 features=512,
                 hidden=hidden,
                 batch=8,
