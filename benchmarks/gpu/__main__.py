@@ -6,7 +6,6 @@
 Every backend is checked against float64 (checks.py); then what has passed is
 timed beside cuDNN's and SpeechBrain's layers (measure.py). Rows go to
 DIR/checks.csv and DIR/gpu.csv as they come, what is said to DIR/checks.txt.
-From the rows follows what ``auto`` takes on this GPU (benchmarks/order.py).
 
 A GPU's error spoils the process that it happens in, and a kernel that never
 ends blocks even its exit. So each piece of work has a process of its own, which
@@ -33,7 +32,6 @@ from importlib import metadata
 import pandas as pd
 import torch
 
-from benchmarks import order
 from benchmarks.gpu import checks, measure
 from benchmarks.provenance import provenance
 from speechbrain_ligru_fast.asr import results
@@ -283,7 +281,14 @@ class Suite(Job):
         rows = pd.DataFrame(self.rows("gpu.csv"))
         if rows.empty:
             return
-        numbers = [*order.CASE, "p50_ms"]
+        numbers = [
+            "directions",
+            "features",
+            "hidden",
+            "batch",
+            "steps",
+            "p50_ms",
+        ]
         rows[numbers] = rows[numbers].apply(pd.to_numeric)
         rows["layer"] = rows["model"] + " " + rows["impl"]
         equal = rows["features"] != rows["hidden"]
@@ -291,8 +296,6 @@ class Suite(Job):
         key = [*measure.SHAPE, "dtype", "mode", "layer"]
         medians = rows.drop_duplicates(key, keep="last").set_index(key)
         self.note(f"ms:\n{medians['p50_ms'].unstack('layer').T.to_string()}")
-        if self.device == "cuda":
-            self.note(order.update(rows))
 
 
 def main(words=None):

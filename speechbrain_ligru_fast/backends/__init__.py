@@ -10,6 +10,7 @@ which returns None or why ``auto`` takes the next. Modules are imported at first
 use only: their libraries may be absent, heavy or broken.
 """
 
+import contextlib
 import functools
 import traceback
 
@@ -22,6 +23,7 @@ from speechbrain_ligru_fast.backends.failures import (
     mendable,
 )
 from speechbrain_ligru_fast.backends.products import tf32_allowed
+from speechbrain_ligru_fast.backends.rows import size_class
 from speechbrain_ligru_fast.backends.spec import (
     BACKENDS,
     ScanSpec,
@@ -65,6 +67,23 @@ def _asked(name, device_type, dtype, spec, steps):
     return name, device_type, dtype, spec, steps < auto.SHORT, tf32
 
 
+def _sizes(function, spec, arguments):
+    """What a choice depends on as well, where backends must prove themselves.
+
+    Device, type, hidden units, rows (rounded up, as kernels are planned),
+    whether there is but one step, and whether there is a backward.
+    """
+    tensor = arguments[0]
+    if tensor.device.type not in auto.PROVEN_ON or not tensor.numel():
+        return None
+    *_, hidden, rows = _scan(function, None, spec, tensor)
+    backward = function == "scan_backward" or arguments[-1]
+    return (
+        tensor.device, tensor.dtype, hidden, size_class(rows),
+        tensor.size(1) == 1, backward,
+    )  # fmt: skip
+
+
 def rounds_states(name, device_type, dtype, spec, steps, grad=None):
     """Whether a scan's products round the states to U's dtype.
 
@@ -81,10 +100,12 @@ def rounds_states(name, device_type, dtype, spec, steps, grad=None):
     bool
     """
     asked = _asked(name, device_type, dtype, spec, steps)
-    refused = ()
+    refused, sizes = (), None
+    if grad is not None:
+        sizes = _sizes("scan_backward", spec, [grad])
     if name == "auto" and grad is not None:
         refused = _refused.names(*_scan("scan_backward", dtype, spec, grad))
-    module = _choose(*asked, refused)
+    module = _choose(*asked, refused, sizes)
     rounds = getattr(module, "rounds_states", None)
     return rounds is None or rounds(device_type, dtype)
 
@@ -109,8 +130,9 @@ def run(function, name, device_type, dtype, spec, steps, *arguments):
         reads what another's forward has saved.
     """
     asked = _asked(name, device_type, dtype, spec, steps)
+    sizes = _sizes(function, spec, arguments)
     if name != "auto":
-        module = _choose(*asked)
+        module = _choose(*asked, (), sizes)
         try:
             return getattr(module, function)(spec, *arguments)
         except CannotRun as error:
@@ -123,7 +145,7 @@ def run(function, name, device_type, dtype, spec, steps, *arguments):
         if _refused or failures:
             scan = _scan(function, dtype, spec, arguments[0])
             refused = (*_refused.names(*scan), *(n for n, _ in failures))
-        module = _choose(*asked, refused)
+        module = _choose(*asked, refused, sizes)
         try:
             result = getattr(module, function)(spec, *arguments)
         except Exception as error:
@@ -157,23 +179,45 @@ def _scan(function, dtype, spec, tensor):
 
 
 @functools.cache
-def _choose(name, device_type, dtype, spec, short, tf32, refused=()):
+def _choose(
+    name, device_type, dtype, spec, short, tf32, refused=(), sizes=None
+):  # fmt: skip
     check_backend_name(name)
+    with _current(sizes):
+        candidates = auto.by_speed(device_type, dtype, spec, short)
+        if name != "auto":
+            reason = loading.reason(name, device_type, dtype, spec)
+            if reason is not None:
+                raise _cannot(name, reason, device_type, dtype, candidates)
+        if sizes is not None:
+            # Imported where there is a GPU only: it starts processes.
+            from speechbrain_ligru_fast.backends import verdicts
+
+            kind = (dtype, spec, tf32, *sizes)
+            candidates = verdicts.consult(name, list(candidates), *kind)
     if name == "auto":
-        return auto.pick(device_type, dtype, spec, short, tf32, refused)
-    reason = loading.reason(name, device_type, dtype, spec)
-    if reason is not None:
-        instead = "torchscript"
-        # Without a GPU there is nothing to ask the others about.
-        if device_type != "cuda" or torch.cuda.is_available():
-            others = auto.by_speed(device_type, dtype, spec, short, tf32)
-            instead = next(n for n, why in others if why is None)
-        raise RuntimeError(
-            f"backend {name!r} can't run on {device_type} with {dtype}: "
-            f"{reason}. Use backend={instead!r}, or backend='auto' for "
-            "the fastest that can."
-        )
+        return auto.pick(candidates, device_type, dtype, tf32, refused)
     return loading.load(name)
+
+
+def _current(sizes):
+    """Makes a scan's device the current one, which libraries ask about."""
+    if sizes is None or sizes[0].type != "cuda":
+        return contextlib.nullcontext()
+    return torch.cuda.device(sizes[0])
+
+
+def _cannot(name, reason, device_type, dtype, candidates):
+    """The error of a named backend that can't run."""
+    instead = "torchscript"
+    # Without a GPU there is nothing to ask the others about.
+    if device_type != "cuda" or torch.cuda.is_available():
+        instead = next(n for n, why in candidates if why is None)
+    return RuntimeError(
+        f"backend {name!r} can't run on {device_type} with {dtype}: "
+        f"{reason}. Use backend={instead!r}, or backend='auto' for "
+        "the fastest that can."
+    )
 
 
 def available_backends() -> dict[str, str]:

@@ -1,16 +1,10 @@
 """What ``auto`` picks: the fastest backend that can run.
 
-On a GPU that is the measured order: ``gpu_order.csv`` holds a row per GPU,
-model, precision and backend with its time over the fastest one's.
-``python -m benchmarks.order`` writes it from benchmark rows; nobody types
-into it.
+On a GPU that is what has proven itself there: verdicts.py. Until then, and
+where nothing is proven, the order is that of ``spec.TRIED_ON``.
 """
 
-import csv
 import logging
-import pathlib
-
-import torch
 
 from speechbrain_ligru_fast.backends import loading
 from speechbrain_ligru_fast.backends.failures import Broken, warn_of_broken
@@ -21,15 +15,8 @@ logger = logging.getLogger(__name__)
 # Steps below which packing weights for a compiled loop saves little or costs
 # more than the loop saves, on a CPU (docs/results.md).
 SHORT = 4
-
-TABLE = pathlib.Path(__file__).with_name("gpu_order.csv")
-COLUMNS = ("device", "model", "dtype", "backend", "relative")
-DTYPES = {
-    torch.float64: "fp64",
-    torch.float32: "fp32",
-    torch.bfloat16: "bf16",
-    torch.float16: "fp16",
-}
+# Types of devices whose backends nobody trusts before they are proven there.
+PROVEN_ON = ("cuda",)
 
 
 def tried_on(device_type):
@@ -47,77 +34,39 @@ def tried_on(device_type):
     )
 
 
-def gpu_order(device, dtype, layernorm, tf32=False, table=TABLE):
-    """Names of the backends for a GPU, the fastest on it first.
-
-    What the table doesn't know comes last, in the order of
-    ``spec.TRIED_ON``.
-
-    Arguments
-    ---------
-    device : str
-        The GPU's name, as torch.cuda.get_device_name() says it.
-    dtype : torch.dtype
-        dtype of the recurrent weights.
-    layernorm : bool
-        True for SLiGRU.
-    tf32 : bool
-        Whether float32 products may be TF32.
-    table : Path
-        A CSV file with the columns ``COLUMNS``.
-
-    Returns
-    -------
-    tuple
-
-    Example
-    -------
-    >>> gpu_order("a GPU that nobody has measured", torch.float32, False)
-    ('cuda', 'triton', 'numba', 'torchscript', 'reference')
-    """
-    precision = DTYPES.get(dtype)
-    if tf32 and precision == "fp32":
-        precision = "tf32"
-    wanted = (device, "SLiGRU" if layernorm else "LiGRU", precision)
-    with open(table, newline="") as file:
-        measured = {
-            row["backend"]: float(row["relative"])
-            for row in csv.DictReader(file)
-            if (row["device"], row["model"], row["dtype"]) == wanted
-        }
-    return tuple(
-        sorted(
-            tried_on("cuda"),
-            key=lambda name: measured.get(name, float("inf")),
-        )
-    )
-
-
-def by_speed(device_type, dtype, spec, short, tf32):
+def by_speed(device_type, dtype, spec, short):
     """Yields backends, the fastest first, and why ``auto`` can't take them.
 
     ``torchscript`` and ``reference`` run everywhere.
     """
-    candidates = tried_on(device_type)
-    if device_type == "cuda":
-        candidates = gpu_order(
-            torch.cuda.get_device_name(), dtype, spec.layernorm, tf32
-        )
-    for candidate in candidates:
+    for candidate in tried_on(device_type):
         if candidate == "numba" and device_type == "cpu" and short:
             reason = f"fewer than {SHORT} steps don't repay packing"
         else:
             reason = loading.reason(candidate, device_type, dtype, spec)
         if reason is None:
-            passed_over = getattr(loading.load(candidate), "passed_over", None)
-            reason = passed_over and passed_over(device_type)
+            reason = loading.passed_over(candidate, device_type)
         yield candidate, reason
 
 
-def pick(device_type, dtype, spec, short, tf32, refused=()):
-    """The module of the fastest backend that can run and isn't refused."""
+def pick(candidates, device_type, dtype, tf32, refused=()):
+    """The module of the first of some backends that isn't refused.
+
+    Arguments
+    ---------
+    candidates : iterable
+        Pairs of a backend and None, or why it is not to be taken.
+    device_type, dtype, tf32
+        What to say of the choice.
+    refused : tuple
+        Names of backends that have failed.
+
+    Returns
+    -------
+    module
+    """
     slower = []
-    for candidate, reason in by_speed(device_type, dtype, spec, short, tf32):
+    for candidate, reason in candidates:
         if candidate in refused:
             continue
         if reason is not None:

@@ -12,14 +12,14 @@ _ADVICE = {
         "than this Numba takes: pip install --upgrade numba)"
     ),
 }
-_REPORT = (
+REPORT = (
     "please report this line, with what `python -m speechbrain_ligru_fast` "
     "prints, as an issue"
 )
 _said = set()
 
 
-def _warn(message, key=None):
+def warn(message, key=None):
     # Once for all sizes of a model, where a key says what they share.
     key = key or message
     if key not in _said:
@@ -70,11 +70,13 @@ def mendable(error, device):
     # torch has no type for it on a CPU.
     if "DefaultCPUAllocator" in str(error):
         return False
-    return device.type != "cuda" or _is_alive(device)
+    return is_alive(device)
 
 
-def _is_alive(device):
-    """Whether a GPU still does what it is asked."""
+def is_alive(device):
+    """Whether a GPU still does what it is asked; a CPU always does."""
+    if device.type != "cuda":
+        return True
     # Waiting would end the capture; the next backend says if it has ended.
     if torch.cuda.is_current_stream_capturing():
         return True
@@ -135,13 +137,13 @@ class Refused:
         kind = exact if isinstance(error, CannotRun) else whole
         self._names[kind] = (*self._names.get(kind, ()), name)
         if kind is exact:
-            _warn(f"{error}; taking backend {instead!r}")
+            warn(f"{error}; taking backend {instead!r}")
             return
         device, dtype, spec, hidden, rows = scan
-        _warn(
+        warn(
             f"backend {name!r} failed on {device} with {dtype}, H={hidden}, "
             f"{rows} rows, {spec}: {type(error).__name__}: {error}; taking "
-            f"backend {instead!r} from now on: {_REPORT}",
+            f"backend {instead!r} from now on: {REPORT}",
             key=(name, type(error)),
         )
         logger.debug("backend %r failed", name, exc_info=error)
@@ -161,9 +163,9 @@ def warn_of_broken(name, reason, device_type, instead):
     instead : str
         The backend that is taken.
     """
-    advice = _ADVICE.get(name, f"If it should, {_REPORT}")
+    advice = _ADVICE.get(name, f"If it should, {REPORT}")
     reason = reason.rstrip(".")
-    _warn(
+    warn(
         f"backend {name!r} can't run on {device_type}, and {instead!r} is "
         f"slower: {reason}. {advice}; backend={instead!r} says nothing of it."
     )

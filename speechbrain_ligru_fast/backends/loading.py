@@ -39,3 +39,12 @@ def reason(name, device_type, dtype, spec):
     # A library of an unknown version, or a driver, may fail only when asked.
     except Exception as error:
         return Broken(f"its library can't be asked: {error}")
+
+
+def passed_over(name, device_type):
+    """None, or why ``auto`` takes another than ``name``, which can run."""
+    asked = getattr(load(name), "passed_over", None)
+    try:
+        return asked and asked(device_type)
+    except Exception as error:
+        return Broken(f"its library can't be asked: {error}")

@@ -127,3 +127,21 @@ def previous_hidden(
                 h.dtype
             )
     return previous
+
+
+def size_class(rows: int) -> int:
+    """The number of rows that kernels are planned and proven for.
+
+    Batches of any size need few kernels so: two for each power of two.
+
+    Example
+    -------
+    >>> [size_class(rows) for rows in (1, 9, 17, 40, 1000)]
+    [8, 16, 24, 48, 1024]
+    """
+    size = 8
+    while size < rows:
+        # 8, 16, 24, 32, 48, 64, 96, 128, ...
+        power = 1 << (size.bit_length() - 1)
+        size += max(8, power // 2)
+    return size

@@ -1,4 +1,4 @@
-"""Compiles a planned kernel with NVRTC; cubins.py keeps what it makes.
+"""Compiles a planned kernel with NVRTC; kept.py keeps what it makes.
 
 No nvcc and no CUDA header is needed. What is kept is named by a hash of the
 source, the macros, the architecture and the compiler's version.
@@ -10,7 +10,7 @@ import io
 import pathlib
 import re
 
-from speechbrain_ligru_fast.backends.cuda import cubins
+from speechbrain_ligru_fast.backends import kept
 
 KERNELS = pathlib.Path(__file__).parent / "kernels"
 
@@ -130,11 +130,11 @@ def cubin(plan, arch, macros):
     -------
     bytes
     """
-    folder = cubins.folder()
+    folder = kept.folder()
     path = folder / entry_name(plan, arch, macros) if folder else None
-    found = cubins.read(path) if path else None
+    found = kept.read(path) if path else None
     if found is None:
         found, _ = compile_cubin(plan, arch, macros)
         if path:
-            cubins.write(path, found)
+            kept.write(path, found)
     return found

@@ -12,7 +12,8 @@ import pytest
 from cuda_devices import H100
 from full_disk import on_full_disk
 
-from speechbrain_ligru_fast.backends.cuda import build, cubins
+from speechbrain_ligru_fast.backends import kept
+from speechbrain_ligru_fast.backends.cuda import build
 from speechbrain_ligru_fast.backends.cuda.plan import plan
 
 
@@ -20,7 +21,7 @@ from speechbrain_ligru_fast.backends.cuda.plan import plan
 def get(tmp_path, monkeypatch):
     """Gets a cubin that says how many were compiled; the cache is empty."""
     monkeypatch.setenv("SPEECHBRAIN_LIGRU_CACHE", str(tmp_path / "cache"))
-    cubins._said.clear()
+    kept._said.clear()
     compiled = []
 
     def compile_cubin(plan, arch, macros):
@@ -43,7 +44,7 @@ def test_a_cubin_is_compiled_once(get, monkeypatch):
     assert get("sm_80") == b"cubin 2"
     assert get(activation=1) == b"cubin 3"
     assert get() == b"cubin 1"
-    own = cubins.folder()
+    own = kept.folder()
     assert stat.S_IMODE(own.stat().st_mode) == 0o700
     assert {path.suffix for path in own.iterdir()} == {".cubin"}
     monkeypatch.setattr(build, "compiler_version", lambda: "0.0")
@@ -67,7 +68,7 @@ DAMAGE = {
 @pytest.mark.parametrize("damage", DAMAGE)
 def test_a_damaged_entry_is_built_again(get, damage):
     get()
-    (path,) = cubins.folder().iterdir()
+    (path,) = kept.folder().iterdir()
     path.write_bytes(DAMAGE[damage](path.read_bytes()))
     assert get() == get() == b"cubin 2"
 
@@ -75,11 +76,11 @@ def test_a_damaged_entry_is_built_again(get, damage):
 def test_an_entry_under_another_name_is_built_again(get):
     """Another kernel's code would run, with this one's arguments."""
     get()
-    (path,) = cubins.folder().iterdir()
-    kept = path.rename(path.with_name("kept"))
+    (path,) = kept.folder().iterdir()
+    aside = path.rename(path.with_name("aside"))
     get("sm_80")
-    (other,) = cubins.folder().glob("*.cubin")
-    kept.replace(other)
+    (other,) = kept.folder().glob("*.cubin")
+    aside.replace(other)
     assert get("sm_80") == b"cubin 3"
 
 
@@ -107,7 +108,7 @@ def test_a_shared_folder_keeps_its_mode(get, tmp_path, mode, caplog):
     assert not caplog.records
     assert stat.S_IMODE(shared.stat().st_mode) == mode
     (own,) = shared.iterdir()
-    assert own == cubins.folder() and str(os.getuid()) in own.name
+    assert own == kept.folder() and str(os.getuid()) in own.name
     assert stat.S_IMODE(own.stat().st_mode) & 0o777 == 0o700
 
 
@@ -117,7 +118,7 @@ def test_nothing_is_loaded_where_others_write(
 ):
     """It is said, and the folder is left as it was."""
     get()
-    own = cubins.folder()
+    own = kept.folder()
     if what == "mode":
         own.chmod(0o720)
     elif what == "owner":
@@ -146,7 +147,7 @@ def test_nothing_is_loaded_where_others_write(
 @pytest.mark.parametrize("what", ["mode", "link", "pipe", "folder"])
 def test_an_entry_that_others_could_write_is_built_again(get, what, tmp_path):
     get()
-    (path,) = cubins.folder().iterdir()
+    (path,) = kept.folder().iterdir()
     if what == "mode":
         path.chmod(0o666)
     else:
@@ -171,9 +172,9 @@ def test_a_disk_that_takes_nothing(get, monkeypatch, step, code, caplog):
         name = f"/tmp/{uuid.uuid4()}"
         raise OSError(getattr(errno, code), "as on such a disk", name)
 
-    module = cubins.tempfile if step == "mkstemp" else cubins.os
+    module = kept.tempfile if step == "mkstemp" else kept.os
     monkeypatch.setattr(module, step, fail)
-    monkeypatch.setattr(cubins.os, "unlink", fail)
+    monkeypatch.setattr(kept.os, "unlink", fail)
     assert get() == b"cubin 1"
     assert get() == b"cubin 2"
     (record,) = caplog.records
@@ -181,10 +182,10 @@ def test_a_disk_that_takes_nothing(get, monkeypatch, step, code, caplog):
 
 
 def test_a_full_disk_leaves_no_torn_entry(get, caplog):
-    folder = cubins.folder()
+    folder = kept.folder()
 
     def write():
-        cubins.write(folder / "a.cubin", bytes(9999))
+        kept.write(folder / "a.cubin", bytes(9999))
         assert "File too large" in caplog.text
         assert not list(folder.iterdir())
         assert get() == b"cubin 1"
@@ -206,7 +207,7 @@ def test_the_folder_of_who_names_none(get, monkeypatch, tmp_path, named):
     if named is not None:
         monkeypatch.setenv("SPEECHBRAIN_LIGRU_CACHE", named)
     place = "named" if named else ".cache/speechbrain_ligru_fast"
-    assert cubins.folder() == tmp_path / place / f"cubins-{os.getuid()}"
+    assert kept.folder() == tmp_path / place / f"cubins-{os.getuid()}"
 
 
 def test_a_user_without_a_home(get, monkeypatch, tmp_path, caplog):
@@ -215,13 +216,13 @@ def test_a_user_without_a_home(get, monkeypatch, tmp_path, caplog):
     monkeypatch.delenv("SPEECHBRAIN_LIGRU_CACHE")
     monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
     monkeypatch.setattr(os.path, "expanduser", lambda path: path)
-    assert cubins.folder() is None
+    assert kept.folder() is None
     assert "no home" in caplog.text and not list(tmp_path.iterdir())
 
 
 def test_a_system_without_owners(get, monkeypatch, caplog):
     """Windows tells no user's number: no folder is known to be safe."""
     monkeypatch.delattr(os, "getuid")
-    assert cubins.folder() is None
+    assert kept.folder() is None
     assert get() == b"cubin 1"
     assert len(caplog.records) == 1

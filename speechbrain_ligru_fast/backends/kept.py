@@ -1,9 +1,9 @@
-"""Machine code kept on disk, in a folder that only this user may write.
+"""Machine code and verdicts, in a folder that only this user may write.
 
 The folder that SPEECHBRAIN_LIGRU_CACHE names may be shared and stays as it
 is: every user has one of their own in it. An entry's name says what it is for;
 it carries a hash of its name and content, so that a torn, renamed or foreign
-file is compiled again. What goes wrong costs time, with one warning.
+file is made again. What goes wrong costs time, with one warning.
 """
 
 import contextlib
@@ -30,7 +30,7 @@ def _warn(why):
         return
     _said.append(why)
     logger.warning(
-        "Backend cuda compiles its kernels anew in every process, for %s. Set "
+        "Kernels are compiled and proven anew in every process, for %s. Set "
         "SPEECHBRAIN_LIGRU_CACHE to a folder of yours with some room in it.",
         why,
     )
@@ -44,7 +44,7 @@ def _is_own(state):
 
 
 def folder():
-    """Where cubins are kept: in SPEECHBRAIN_LIGRU_CACHE or the user's cache.
+    """Where all is kept: in SPEECHBRAIN_LIGRU_CACHE or the user's cache.
 
     Returns
     -------
@@ -79,7 +79,7 @@ def folder():
 
 
 def read(path):
-    """An entry's cubin, or None if it is absent, torn or foreign.
+    """An entry's content, or None if it is absent, torn or foreign.
 
     Arguments
     ---------
@@ -100,15 +100,15 @@ def read(path):
             data = file.read()
     except OSError:
         return None
-    cubin = data[_HEAD:]
-    return cubin if data[:_HEAD] == _head(path, cubin) else None
+    content = data[_HEAD:]
+    return content if data[:_HEAD] == _head(path, content) else None
 
 
-def _head(path, cubin):
-    return _MAGIC + hashlib.sha256(path.name.encode() + cubin).digest()
+def _head(path, content):
+    return _MAGIC + hashlib.sha256(path.name.encode() + content).digest()
 
 
-def write(path, cubin):
+def write(path, content):
     """Writes an entry at once: a reader sees all of it or none.
 
     Where there is no room, or no leave to write, there is no entry.
@@ -117,14 +117,14 @@ def write(path, cubin):
     ---------
     path : pathlib.Path
         A file in ``folder()``.
-    cubin : bytes
-        Its content.
+    content : bytes
+        What is kept.
     """
     temporary = None
     try:
         handle, temporary = tempfile.mkstemp(dir=path.parent)
         with open(handle, "wb") as file:
-            file.write(_head(path, cubin) + cubin)
+            file.write(_head(path, content) + content)
         os.replace(temporary, path)
     except OSError as error:
         _warn(f"{path.parent} can't keep them: {error}")

@@ -1,0 +1,168 @@
+"""Runs what may crash, hang or spoil a GPU in a process of its own.
+
+The child says what it does, line by line, on its output; who has begun and not
+ended when the child dies, or says nothing for too long, is blamed. The next
+child goes on without that one.
+"""
+
+import collections
+import contextlib
+import ctypes
+import json
+import os
+import select
+import signal
+import subprocess
+import sys
+import time
+from importlib import import_module
+
+# Before each message; anything else on the output is the libraries' own.
+_MARK = "ligru-child: "
+# Seconds until the first message: imports, and a GPU's context.
+START = 120
+# Seconds that a killed process may take to leave the driver.
+LEAVING = 10
+# SIGHUP, SIGINT, SIGKILL and SIGTERM: what others send, and no fault of who
+# was at work.
+_SENT = (1, 2, 9, 15)
+# Lines of the libraries' output that a report shows.
+_TAIL = 6
+# What starts a child; tests, and tools that watch one, put others before it.
+PROGRAM = (
+    sys.executable, "-X", "faulthandler", "-c",
+    "import json, sys; sys.path[:] = json.loads(sys.argv[1]); "
+    "from speechbrain_ligru_fast.backends import child; child.main()",
+)  # fmt: skip
+
+
+class Ended(Exception):
+    """A child that nobody here is to blame for has not done its work."""
+
+
+def say(**message):
+    """Tells the parent; for the child."""
+    print(f"\n{_MARK}{json.dumps(message)}", flush=True)
+
+
+def main():
+    """The child: calls a function by its name."""
+    with contextlib.suppress(OSError, AttributeError):
+        # Nobody waits for it any more once its parent is gone.
+        ctypes.CDLL(None).prctl(1, signal.SIGKILL)
+    path, arguments = sys.argv[2:]
+    module, function = path.split(":")
+    getattr(import_module(module), function)(*json.loads(arguments))
+    say(done=True)
+
+
+def _messages(process, seconds):
+    """Yields messages, then how it ended; kills what says nothing."""
+    output, rest = process.stdout.fileno(), b""
+    tail = collections.deque(maxlen=_TAIL)
+    end, hung = time.monotonic() + START, False
+    while True:
+        left = end - time.monotonic()
+        if left <= 0 or not select.select([output], [], [], left)[0]:
+            hung = True
+            break
+        data = os.read(output, 65536)
+        if not data:
+            break
+        *lines, rest = (rest + data).split(b"\n")
+        for line in lines:
+            text = line.decode("utf-8", "replace")
+            before, mark, message = text.partition(_MARK)
+            if mark:
+                yield json.loads(message)
+                end = time.monotonic() + seconds
+            elif before.strip():
+                tail.append(before.strip()[:200])
+    if not hung:
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(LEAVING)
+    status = None if hung else process.poll()
+    yield {"status": status, "tail": " | ".join(tail)}
+
+
+def _kill(process):
+    """Ends a child with all that it started, whatever state it is in."""
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(process.pid, signal.SIGKILL)
+    # Stuck in the driver: nobody can wait for that.
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        process.wait(LEAVING)
+    process.stdout.close()
+
+
+def run(path, names, arguments, seconds):
+    """Yields what children say of some names; blames who kills or hangs one.
+
+    A message has a name, as its ``begin`` or its ``name``. Where a child dies
+    a next one begins again with the others, so the last message of a name
+    counts.
+
+    Arguments
+    ---------
+    path : str
+        ``module:function`` that a child calls with the names and arguments.
+    names : list
+        Of what may fail.
+    arguments : tuple
+        For JSON.
+    seconds : float
+        From one message to the next.
+
+    Yields
+    ------
+    dict
+        What the child said, or ``name``, ``verdict`` (crashed or hung) and
+        ``why``.
+
+    Raises
+    ------
+    Ended
+        If a child did not come to work, or was killed by others.
+    """
+    names = list(names)
+    # A frozen program would be started whole.
+    if not sys.executable or getattr(sys, "frozen", False):
+        raise Ended("there is no Python interpreter to start")
+    if os.name != "posix":
+        raise Ended("a child can't be watched on this system")
+    while names:
+        words = json.dumps(sys.path), path, json.dumps([names, *arguments])
+        try:
+            process = subprocess.Popen(
+                [*PROGRAM, *words],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+        except OSError as error:
+            raise Ended(f"no process could be started: {error}") from error
+        current, judged, done = None, False, False
+        try:
+            for message in _messages(process, seconds):
+                if "begin" in message:
+                    current, judged = message["begin"], False
+                judged = judged or "verdict" in message
+                done = done or "done" in message
+                if "status" not in message and not done:
+                    yield message
+        finally:
+            _kill(process)
+        if done:
+            return
+        status, tail = message["status"], message["tail"]
+        if status is not None and -status in _SENT:
+            raise Ended(f"it was killed by signal {-status}: {tail}")
+        if current is None:
+            raise Ended(f"it ended before it began, status {status}: {tail}")
+        names.remove(current)
+        if judged:  # It has spoilt the GPU for the others, and said so.
+            continue
+        verdict = "hung" if status is None else "crashed"
+        why = f"status {status}" if status is not None else f"{seconds:.0f} s"
+        yield {"name": current, "verdict": verdict, "why": f"{why}: {tail}"}

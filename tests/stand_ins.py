@@ -1,0 +1,81 @@
+"""Backends that are right, wrong, slow, or the end of their process.
+
+They stand for a GPU's, on a CPU. ``PROGRAM`` starts a child that knows them.
+"""
+
+import os
+import pathlib
+import signal
+import sys
+import time
+import types
+
+from speechbrain_ligru_fast.backends import loading, reference, trial
+from speechbrain_ligru_fast.backends.failures import CannotRun
+
+PROGRAM = (
+    sys.executable, "-c",
+    "import json, sys; sys.path[:] = json.loads(sys.argv[1]); "
+    "import stand_ins; stand_ins.install(quick=True); "
+    "from speechbrain_ligru_fast.backends import child; child.main()",
+)  # fmt: skip
+# A file whose name is in the environment appears when ``hang`` does.
+HANGS = "STAND_IN_HANGS"
+
+
+def _hang():
+    pathlib.Path(os.environ[HANGS]).touch()
+    time.sleep(10**6)
+
+
+def _raise(error):
+    raise error
+
+
+def _nothing():
+    pass
+
+
+def _backend(name, before=_nothing, output=1.0, gradient=1.0):
+    def scan_forward(*arguments):
+        before()
+        found = list(reference.scan_forward(*arguments))
+        found[0] = found[0] * output
+        return tuple(found)
+
+    def scan_backward(*arguments):
+        found = list(reference.scan_backward(*arguments))
+        found[0] = found[0] * gradient
+        return tuple(found)
+
+    return types.SimpleNamespace(
+        __name__=f"backends.{name}",
+        unavailable=lambda *_: None,
+        scan_forward=scan_forward,
+        scan_backward=scan_backward,
+    )
+
+
+MODULES = {
+    "crash": _backend("crash", lambda: os.kill(os.getpid(), signal.SIGSEGV)),
+    "hang": _backend("hang", _hang),
+    "raises": _backend("raises", lambda: _raise(OSError("no such driver"))),
+    "too_large": _backend("too_large", lambda: _raise(CannotRun("H too big"))),
+    "off": _backend("off", output=1.01),
+    "gradient": _backend("gradient", gradient=1.01),
+    "nan": _backend("nan", gradient=float("nan")),
+    "slow": _backend("slow", lambda: time.sleep(0.5)),
+    "right": _backend("right"),
+}
+
+
+def install(quick=False):
+    """Puts them beside the genuine ones, in this process for good."""
+    genuine = loading.load
+    loading.load = lambda name: MODULES.get(name) or genuine(name)
+    if quick:
+        from speechbrain_ligru_fast.backends import prover
+
+        prover.TIMED = 0
+        trial.TURN["cpu"] = 0
+        trial.TIMED = trial.STEPS
