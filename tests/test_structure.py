@@ -83,6 +83,7 @@ FLOORS = (
     ("scan",),
     ("ops", "layers"),
     ("lobe", "pytorch_kaldi"),
+    ("recognition",),
     # A training ends by writing what deploy reads; deploy knows no training.
     ("deploy",),
     ("asr",),

@@ -11,7 +11,7 @@ import logging
 from pathlib import Path
 
 from speechbrain_ligru_fast.asr.corpora.timit import prepare_timit
-from speechbrain_ligru_fast.asr.corpora.timit_phones import PHN_SETS
+from speechbrain_ligru_fast.recognition.phones import PHN_SETS
 
 if __name__ == "__main__":
     logging.basicConfig(level=logging.INFO, format="%(message)s")

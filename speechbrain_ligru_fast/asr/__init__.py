@@ -5,9 +5,21 @@ preparation and fingerprint say on which data, before checks it, experiment
 trains (brain, checkpoints) and tests, results keeps the rows.
 
 What it is made of: manifests, audio and tokens (text, files, audio, augment,
-tokenizer, data), the recogniser around the CRDNN (features, encoding,
-decoding, search) and the language model (lm_text, lm). corpora reads data of
-many kinds.
+tokenizer, data) and the language model (lm_text, lm). corpora reads data of
+many kinds. What is trained is in speechbrain_ligru_fast.recognition.
 """
 
+from importlib import import_module
+
 from speechbrain_ligru_fast import installed  # noqa: F401
+
+_MOVED = dict.fromkeys(
+    ("decoding", "encoding", "features", "padded", "search"), "recognition"
+) | {"sincnet": "lobe"}
+
+
+def __getattr__(name):
+    """Modules by the names that YAML files of earlier versions have."""
+    if name not in _MOVED:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return import_module(f"speechbrain_ligru_fast.{_MOVED[name]}.{name}")

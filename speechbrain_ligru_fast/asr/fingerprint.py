@@ -37,6 +37,9 @@ _RUN_OPTIONS = (
     "optimizer_step_limit remove_vector_weight_decay debug eval_precision "
     "auto_mix_prec bfloat16_mix_prec skip_nonfinite_grads nonfinite_patience"
 ).split()
+# What is trained was in asr. By their names of then settings stay the same:
+# a training begun before may go on, and rows of before are of one system.
+_MOVED = "speechbrain_ligru_fast.recognition.", "speechbrain_ligru_fast.asr."
 _DATA = {"train_manifest", "valid_manifest"}
 # How the same training is computed, and its batches are made
 _COMPUTING = set(
@@ -116,7 +119,7 @@ def _plain(node):
         value = node.value
     # Whether "(1, 2)" is a string or HyperPyYAML's !tuple depends on whether
     # HyperPyYAML has loaded something in this process.
-    tag = str(node.tag or "")
+    tag = str(node.tag or "").replace(*_MOVED)
     if not tag.startswith("!") or tag == "!tuple":
         return value
     return f"{tag} {value}".strip() if isinstance(value, str) else {tag: value}

@@ -67,7 +67,7 @@ class LMTexts(torch.utils.data.Dataset):
 
     Example
     -------
-    >>> from speechbrain_ligru_fast.asr.tokenizer import LabelTokenizer
+    >>> from speechbrain_ligru_fast.recognition.tokenizer import LabelTokenizer
     >>> hparams = {"tokenizer": LabelTokenizer(["A", "B"])}
     >>> hparams |= {"bos_index": 1, "eos_index": 2}
     >>> LMTexts(["A B", "B"], hparams)[1]["tokens_bos"]

@@ -17,7 +17,7 @@ _KEPT = (
 )
 
 _INTERFACE = """
-encoder: !new:speechbrain_ligru_fast.asr.encoding.Encoder
+encoder: !new:speechbrain_ligru_fast.recognition.encoding.Encoder
    compute_features: !ref <compute_features>
    normalize: !ref <normalize>
    enc: !ref <enc>

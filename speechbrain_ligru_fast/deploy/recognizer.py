@@ -54,7 +54,7 @@ class CTC(nn.Module):
 
     Arguments
     ---------
-    encoder : speechbrain_ligru_fast.asr.encoding.Encoder
+    encoder : speechbrain_ligru_fast.recognition.encoding.Encoder
         From waveforms.
     ctc_lin : torch.nn.Module
         From the encoder's output to tokens.

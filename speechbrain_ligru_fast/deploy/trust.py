@@ -17,14 +17,20 @@ _NAMES = {
     f"{module}.{name}"
     for module, names in {
         _FAST: "LiGRU SLiGRU lobe.CRDNN",
-        f"{_FAST}.asr.padded": "LSTM GRU",
         f"{_FAST}.asr.sincnet": "SincNet FrontEnd",  # in earlier versions
         f"{_FAST}.lobe.sincnet": "SincNet FrontEnd",
-        f"{_FAST}.asr.features": "Fbank",
-        f"{_FAST}.asr.encoding": "Encoder",
-        f"{_FAST}.asr.search": "BeamSearcher GreedySearcher",
-        f"{_FAST}.asr.decoding": "build_scorer limit_shift",
-        f"{_FAST}.asr.tokenizer": "phone_tokenizer",
+        **{
+            f"{_FAST}.{room}.{module}": names
+            for room in ("recognition", "asr")  # the latter in earlier versions
+            for module, names in {
+                "padded": "LSTM GRU",
+                "features": "Fbank",
+                "encoding": "Encoder",
+                "search": "BeamSearcher GreedySearcher",
+                "decoding": "build_scorer limit_shift",
+                "tokenizer": "phone_tokenizer",
+            }.items()
+        },
         f"{_STOCK}.nnet.RNN": "LSTM GRU RNN LiGRU SLiGRU QuasiRNN "
         "AttentionalRNNDecoder",
         f"{_STOCK}.nnet": "containers.LengthsCapableSequential "

@@ -9,11 +9,11 @@ from speechbrain.nnet import RNN as stock_rnn
 from tiny_systems import HPARAMS, tiny
 
 from speechbrain_ligru_fast import SLiGRU
-from speechbrain_ligru_fast.asr import padded as asr_padded
 from speechbrain_ligru_fast.asr.brain import ASR
 from speechbrain_ligru_fast.asr.command_line import parse
 from speechbrain_ligru_fast.asr.describe_recurrent import describe_recurrent
 from speechbrain_ligru_fast.lobe import CRDNN
+from speechbrain_ligru_fast.recognition import padded as asr_padded
 
 TINY = tiny("tiny_timit.yaml")
 SINCNET = HPARAMS / "timit/small_sincnet.yaml"

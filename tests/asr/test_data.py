@@ -13,7 +13,7 @@ from speechbrain.dataio.dataloader import make_dataloader
 
 from speechbrain_ligru_fast.asr.brain import ASR
 from speechbrain_ligru_fast.asr.data import loader_options, make_dataset
-from speechbrain_ligru_fast.asr.tokenizer import LabelTokenizer
+from speechbrain_ligru_fast.recognition.tokenizer import LabelTokenizer
 
 TRAIN, VALID, TEST = sb.Stage.TRAIN, sb.Stage.VALID, sb.Stage.TEST
 

@@ -10,7 +10,7 @@ from speechbrain.dataio.batch import PaddedBatch
 from speechbrain.dataio.dataloader import make_dataloader
 
 from speechbrain_ligru_fast.asr.lm_text import LMTexts, train_texts
-from speechbrain_ligru_fast.asr.tokenizer import LabelTokenizer
+from speechbrain_ligru_fast.recognition.tokenizer import LabelTokenizer
 
 
 class Characters(LabelTokenizer):

@@ -8,12 +8,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from speechbrain.utils.metric_stats import ErrorRateStats
 
-from speechbrain_ligru_fast.asr.corpora.timit_phones import (
+from speechbrain_ligru_fast.asr.corpora.timit_phones import PhoneScoring
+from speechbrain_ligru_fast.asr.metrics import ErrorRate
+from speechbrain_ligru_fast.recognition.phones import (
     LABELS_61,
-    PhoneScoring,
     fold_phones,
 )
-from speechbrain_ligru_fast.asr.metrics import ErrorRate
 
 WORD = st.text("ab'é", min_size=1, max_size=4)
 TEXT = st.lists(WORD, max_size=6).map(" ".join)

@@ -6,7 +6,7 @@ import pytest
 from speechbrain.utils.train_logger import FileTrainLogger
 
 from speechbrain_ligru_fast.asr.preflight import check_before
-from speechbrain_ligru_fast.asr.tokenizer import LabelTokenizer
+from speechbrain_ligru_fast.recognition.tokenizer import LabelTokenizer
 
 FIT = {
     "tokenizer": LabelTokenizer(["aa", "b"]),

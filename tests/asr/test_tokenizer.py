@@ -9,7 +9,6 @@ from speechbrain_ligru_fast.asr.text import read_texts
 from speechbrain_ligru_fast.asr.tokenizer import (
     check_special,
     check_tokens,
-    phone_tokenizer,
     prepare_tokenizer,
     train_sentencepiece,
 )
@@ -93,15 +92,6 @@ def test_sub_words(prepare, tmp_path):
     with pytest.raises(ValueError, match="output_neurons=900 does not suit"):
         prepare(texts, token_type="unigram", output_neurons=900)
     assert not model.exists()
-
-
-def test_phones():
-    tokenizer = phone_tokenizer(39)
-    assert tokenizer.get_piece_size() == 42
-    text = "sil dh ah k ae t sil"
-    ids = tokenizer.encode_as_ids(text)
-    assert min(ids) >= 3 and tokenizer.decode_ids([1, *ids, 2]) == text
-    assert tokenizer.encode_as_ids("ax") == [tokenizer.unk_id()]
 
 
 @pytest.mark.parametrize("ids", [(0, 0), (1, 2)])

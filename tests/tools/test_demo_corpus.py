@@ -11,7 +11,7 @@ import soundfile
 
 from speechbrain_ligru_fast.asr.corpora.librispeech import prepare_librispeech
 from speechbrain_ligru_fast.asr.corpora.timit import prepare_timit
-from speechbrain_ligru_fast.asr.corpora.timit_phones import LABELS_61
+from speechbrain_ligru_fast.recognition.phones import LABELS_61
 from tools.demo_corpus import __main__ as demo
 from tools.demo_corpus import espeak
 from tools.demo_corpus.labels import _LABELS, phone_segments

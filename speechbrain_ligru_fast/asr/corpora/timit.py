@@ -4,9 +4,13 @@ import os
 from pathlib import Path
 
 from speechbrain_ligru_fast.asr.files import find_files, read_lines
+from speechbrain_ligru_fast.recognition.phones import (
+    LABELS_61,
+    PHN_SETS,
+    fold_phones,
+)
 
 from .manifest import Part, as_list, find_folders, write_manifests
-from .timit_phones import LABELS_61, PHN_SETS, fold_phones
 from .utterance import Utterance
 
 # The usual 50 development and 24 core test speakers of LDC93S1.

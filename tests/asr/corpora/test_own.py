@@ -19,7 +19,7 @@ from speechbrain_ligru_fast.asr.corpora.own import (
     test_manifests as manifests_of_tests,
 )
 from speechbrain_ligru_fast.asr.data import make_dataset
-from speechbrain_ligru_fast.asr.tokenizer import LabelTokenizer
+from speechbrain_ligru_fast.recognition.tokenizer import LabelTokenizer
 
 RATE = 48000
 

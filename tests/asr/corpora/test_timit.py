@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import soundfile
 
-from speechbrain_ligru_fast.asr.corpora.timit_phones import (
+from speechbrain_ligru_fast.recognition.phones import (
     LABELS_61,
     fold_phones,
 )

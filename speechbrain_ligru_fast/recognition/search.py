@@ -17,7 +17,7 @@ class _OwnLengths:
     def forward(self, enc_states, wav_len, **options):
         """Searches, see SpeechBrain's.
 
-        What a speechbrain_ligru_fast.asr.encoding.Encoder made has its
+        What a speechbrain_ligru_fast.recognition.encoding.Encoder made has its
         ``own_lengths``, which go before ``wav_len``.
         """
         lengths = getattr(enc_states, "own_lengths", wav_len)

@@ -8,7 +8,7 @@ from hyperpyyaml import load_hyperpyyaml
 from speechbrain.decoders import ctc_greedy_decode
 from tiny_corpora import SAMPLES, alone, waves
 
-from speechbrain_ligru_fast.asr.encoding import Encoder
+from speechbrain_ligru_fast.recognition.encoding import Encoder
 
 HPARAMS = Path(__file__).parents[2] / "hparams"
 SMALL = {

@@ -9,7 +9,10 @@ from speechbrain.nnet.embedding import Embedding
 from speechbrain.nnet.linear import Linear
 from speechbrain.nnet.RNN import AttentionalRNNDecoder
 
-from speechbrain_ligru_fast.asr.decoding import build_scorer, limit_shift
+from speechbrain_ligru_fast.recognition.decoding import (
+    build_scorer,
+    limit_shift,
+)
 
 BLANK, BOS, EOS, TOKENS = 0, 1, 2, (3, 4, 5)
 SIZE = 6

@@ -62,7 +62,7 @@ class Encoder(nn.Module):
     -------
     >>> import torch
     >>> from speechbrain.processing.features import InputNormalization
-    >>> from speechbrain_ligru_fast.asr.features import Fbank
+    >>> from speechbrain_ligru_fast.recognition.features import Fbank
     >>> from speechbrain_ligru_fast.lobe import CRDNN
     >>> enc = CRDNN(
     ...     input_shape=[None, None, 40], rnn_neurons=8, time_pooling=True

@@ -5,7 +5,7 @@ import torch
 from speechbrain.lobes import features as stock
 from tiny_corpora import SAMPLES, alone, waves
 
-from speechbrain_ligru_fast.asr.features import Fbank
+from speechbrain_ligru_fast.recognition.features import Fbank
 
 
 @pytest.mark.parametrize(
