@@ -14,6 +14,8 @@ _MODULES = ("enc", "emb", "dec", "ctc_lin", "seq_lin")
 _KEPT = (
     *("compute_features", "normalize", *_MODULES),
     *("tokenizer", "blank_index", "test_search"),
+    # Whether there is a CTC to export
+    *("ctc_weight", "number_of_ctc_epochs"),
 )
 
 _INTERFACE = """

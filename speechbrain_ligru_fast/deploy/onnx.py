@@ -14,6 +14,7 @@ from speechbrain_ligru_fast.deploy.portable import portable
 from speechbrain_ligru_fast.layers import LiGRU, SLiGRU
 
 OPSET = 20
+_OPSETS = range(18, 24)  # What torch's exporter and the GRU's form have.
 # Largest difference from eager, relative to the largest output: of float32, of
 # int8 products.
 _TOLERANCE = {False: 1e-4, True: 0.1}
@@ -30,7 +31,15 @@ class _Named(torch.nn.Module):
         return self.module(**dict(zip(self.names, inputs)))
 
 
-def to_onnx(module, path, example=None, lengths=True, states=False, int8=False):
+def to_onnx(
+    module,
+    path,
+    example=None,
+    lengths=True,
+    states=False,
+    int8=False,
+    opset=OPSET,
+):
     """Writes a model as ONNX: one ``GRU`` node for every LiGRU layer.
 
     SLiGRU, the sine and adapted layers become a ``Scan``. Batch and time are
@@ -55,6 +64,8 @@ def to_onnx(module, path, example=None, lengths=True, states=False, int8=False):
         Whether the weights, recurrent ones too, are int8 and what they are
         multiplied with is rounded as it comes. A GRU node has no such form:
         all layers become a ``Scan``.
+    opset : int
+        ONNX's version of its operators, 18 to 23.
 
     Returns
     -------
@@ -66,7 +77,7 @@ def to_onnx(module, path, example=None, lengths=True, states=False, int8=False):
     ------
     ValueError
         For a module in training mode or not in float32, a missing example,
-        a folder that isn't there.
+        an unknown opset, a folder that isn't there.
     ImportError
         If the extra ``deploy`` is not installed, or torch is older than 2.8.
     RuntimeError
@@ -79,6 +90,7 @@ def to_onnx(module, path, example=None, lengths=True, states=False, int8=False):
     Traceback (most recent call last):
     ValueError: module: got LiGRU in training mode, expected all of it in ...
     """
+    check_opset(opset)
     plain = portable(module, gru=not int8)
     if example is None:
         if not _is_recurrent(module):
@@ -104,10 +116,10 @@ def to_onnx(module, path, example=None, lengths=True, states=False, int8=False):
 
     outputs = ["output", "hidden"] if _is_recurrent(module) else ["output"]
     steps = max(example.size(1), 2)
-    return write(module, plain, path, inputs, steps, outputs, int8)
+    return write(module, plain, path, inputs, steps, outputs, int8, opset)
 
 
-def write(module, plain, path, inputs, steps, outputs, int8):
+def write(module, plain, path, inputs, steps, outputs, int8, opset):
     """Writes and checks the file of a module and its portable form.
 
     Arguments
@@ -123,6 +135,7 @@ def write(module, plain, path, inputs, steps, outputs, int8):
     outputs : list of str
         Their names.
     int8 : bool
+    opset : int
         See ``to_onnx``.
 
     Returns
@@ -131,7 +144,7 @@ def write(module, plain, path, inputs, steps, outputs, int8):
         See ``to_onnx``.
     """
     path = pathlib.Path(path)
-    _check(module, path)
+    check(module, path)
     arguments = inputs(2, steps)
     # hx alone has the batch at its second place.
     dims = {
@@ -140,6 +153,34 @@ def write(module, plain, path, inputs, steps, outputs, int8):
     }
     if "lengths" in dims:
         dims["lengths"] = {0: Dim.AUTO}
+
+    def difference(partial):
+        return _difference(module, partial, inputs, steps)
+
+    model = convert(plain, arguments, dims, outputs, opset)
+    return put(model, path, int8, difference)
+
+
+def convert(plain, arguments, dims, outputs, opset):
+    """A portable module as a model of ``onnx_ir``.
+
+    Arguments
+    ---------
+    plain : torch.nn.Module
+        See ``portable``.
+    arguments : dict
+        An example of each argument by its name.
+    dims : dict
+        By the same names, what ``torch.export`` calls dynamic shapes.
+    outputs : list of str
+        Their names.
+    opset : int
+        See ``to_onnx``.
+
+    Returns
+    -------
+    onnx_ir.Model
+    """
     program = torch.export.export(
         _Named(plain, list(arguments)),
         tuple(arguments.values()),
@@ -151,23 +192,52 @@ def write(module, plain, path, inputs, steps, outputs, int8):
         dynamo=True,
         input_names=list(arguments),
         output_names=outputs,
-        opset_version=OPSET,
+        opset_version=opset,
         verbose=False,
     )
     _drop_traces(exported.model)
+    return exported.model
+
+
+def put(model, path, int8, difference):
+    """Writes a model's file whole, or not at all.
+
+    Arguments
+    ---------
+    model : onnx_ir.Model
+        See ``convert``.
+    path : Path
+        The file.
+    int8 : bool
+        See ``to_onnx``.
+    difference : callable
+        Of a file, to how much it differs from what it was made of.
+
+    Returns
+    -------
+    float
+        The difference.
+
+    Raises
+    ------
+    RuntimeError
+        If it is too large.
+    """
+    import onnx_ir
+
     with tempfile.TemporaryDirectory(prefix=".", dir=path.parent) as folder:
         partial = pathlib.Path(folder, "model.onnx")
-        exported.save(partial, external_data=False)
+        onnx_ir.save(model, partial)
         if int8:
             partial = _quantized(partial)
-        difference = _difference(module, partial, inputs, steps)
-        if not difference <= _TOLERANCE[int8]:
+        error = difference(partial)
+        if not error <= _TOLERANCE[int8]:
             raise RuntimeError(
-                f"module: its ONNX form differs from it by {difference:.1e} "
+                f"module: its ONNX form differs from it by {error:.1e} "
                 f"of the largest output, expected at most {_TOLERANCE[int8]}"
             )
         partial.replace(path)
-    return difference
+    return error
 
 
 def _quantized(path):
@@ -186,7 +256,8 @@ def _quantized(path):
     return quantized
 
 
-def _check(module, path):
+def check(module, path):
+    """Raises what ``to_onnx`` does before it begins."""
     missing = [
         name
         for name in ("onnx", "onnxscript", "onnxruntime")
@@ -206,6 +277,14 @@ def _check(module, path):
             )
     if path.is_dir() or not path.parent.is_dir():
         raise ValueError(f"path: got {path}, expected a file in a folder")
+
+
+def check_opset(opset):
+    """Raises ValueError for an opset that is unknown here."""
+    if opset not in _OPSETS:
+        raise ValueError(
+            f"opset: got {opset}, expected {_OPSETS[0]} to {_OPSETS[-1]}"
+        )
 
 
 def _is_recurrent(module):

@@ -1,4 +1,7 @@
-"""A trained recogniser's CTC part as one ONNX file: waveform in, scores out."""
+"""A trained recogniser's CTC part as one ONNX file, and a program that runs it.
+
+From a waveform, or from a stream's chunks, to scores of tokens.
+"""
 
 import argparse
 import pathlib
@@ -8,45 +11,16 @@ import tempfile
 import torch
 from torch import nn
 
-from speechbrain_ligru_fast.deploy.onnx import write
+from speechbrain_ligru_fast.deploy import programs
+from speechbrain_ligru_fast.deploy.chunks import (
+    CHUNK,
+    check_chunks,
+    hop_samples,
+    write_chunks,
+)
+from speechbrain_ligru_fast.deploy.onnx import OPSET, check_opset, write
 from speechbrain_ligru_fast.deploy.portable import portable
 from speechbrain_ligru_fast.deploy.transcribe import load_recognizer
-
-_README = """\
-# A speech recogniser
-
-`model.onnx`: from `x`, float32 (batch, samples), one channel of {rate} samples
-a second in -1 to 1, and `lengths`, float32 (batch), each waveform's part of the
-longest, to `log_probs`, float32 (batch, frames, {size}), and `frames`, int64
-(batch), of which there are so many. Token {blank} is CTC's blank; `tokens.txt`
-has a token and its number in each line.
-
-    pip install onnxruntime soundfile
-    python recognize.py speech.wav
-"""
-
-_PROGRAM = '''\
-"""Prints what is said in a file: the best token of every frame, by CTC."""
-
-import sys
-
-import numpy
-import onnxruntime
-import soundfile
-
-lines = open("tokens.txt", encoding="utf-8").read().splitlines()
-tokens = [line.rpartition(" ")[0] for line in lines]
-session = onnxruntime.InferenceSession("model.onnx")
-wav, rate = soundfile.read(sys.argv[1], dtype="float32", always_2d=True)
-if rate != {rate}:
-    sys.exit(f"{{sys.argv[1]}}: {{rate}} samples a second, expected {rate}")
-given = {{"x": wav.mean(1)[None], "lengths": numpy.ones(1, "float32")}}
-log_probs, frames = session.run(None, given)
-best = log_probs[0, : frames[0]].argmax(1)
-changes = numpy.append(True, best[1:] != best[:-1])
-pieces = [tokens[i] for i in best[changes] if i != {blank}]
-print({join}.strip())
-'''
 
 
 class CTC(nn.Module):
@@ -72,7 +46,9 @@ class CTC(nn.Module):
         return self.ctc_lin(encoded).log_softmax(-1), frames
 
 
-def export_ctc(experiment, out, int8=False, trust=False):
+def export_ctc(
+    experiment, out, int8=False, trust=False, streaming=False, opset=OPSET
+):
     """Writes a trained recogniser's CTC part for ONNX Runtime.
 
     Arguments
@@ -87,6 +63,10 @@ def export_ctc(experiment, out, int8=False, trust=False):
         See ``to_onnx``.
     trust : bool
         See ``load_recognizer``.
+    streaming : bool
+        Whether it takes audio in chunks, see ``write_chunks``.
+    opset : int
+        See ``to_onnx``.
 
     Returns
     -------
@@ -98,19 +78,48 @@ def export_ctc(experiment, out, int8=False, trust=False):
     FileNotFoundError
         If there is no trained experiment.
     ValueError
-        If ``out`` is there.
+        If ``out`` is there, the opset is unknown, the recogniser was trained
+        without CTC or, for streaming, it needs the whole utterance.
     """
     out = pathlib.Path(out)
     if out.exists() or not out.absolute().parent.is_dir():
         raise ValueError(
             f"out: got {out}, expected a new folder in one that is there"
         )
+    check_opset(opset)
     recognizer = load_recognizer(experiment, trust=trust)
-    mods, hparams = recognizer.mods, recognizer.hparams
-    rate, blank = recognizer.audio_normalizer.sample_rate, hparams.blank_index
+    hparams = recognizer.hparams
+    for key in ("ctc_weight", "number_of_ctc_epochs"):
+        if not getattr(hparams, key, 1):
+            raise ValueError(
+                f"experiment: it was trained with {key} 0, so attention alone "
+                "recognises; expected a training with CTC"
+            )
+    if streaming:
+        check_chunks(recognizer)
+    tokens, join = _tokens(recognizer.tokenizer, hparams.blank_index)
+    with tempfile.TemporaryDirectory(
+        prefix=f".{out.name}.", dir=out.absolute().parent
+    ) as folder:
+        folder = pathlib.Path(folder, out.name)
+        folder.mkdir()
+        make = write_chunks if streaming else _write_whole
+        path = folder / "model.onnx"
+        error = make(recognizer, path, len(tokens), int8, opset)
+        facts = _describe(recognizer, path, len(tokens)) | {"join": join}
+        lines = [f"{token} {i}\n" for i, token in enumerate(tokens)]
+        (folder / "tokens.txt").write_text("".join(lines), encoding="utf-8")
+        program = programs.STREAMING_PROGRAM if streaming else programs.PROGRAM
+        readme = programs.STREAMING_README if streaming else programs.README
+        (folder / "recognize.py").write_text(program.format(**facts))
+        (folder / "README.md").write_text(readme.format(**facts))
+        folder.rename(out)
+    return error
+
+
+def _write_whole(recognizer, path, tokens, int8, opset):
+    mods = recognizer.mods
     model = CTC(mods.encoder, mods.ctc_lin).eval()
-    tokens, join = _tokens(recognizer.tokenizer, blank)
-    facts = {"rate": rate, "blank": blank, "size": len(tokens), "join": join}
 
     def inputs(batch, steps):
         return {
@@ -118,38 +127,42 @@ def export_ctc(experiment, out, int8=False, trust=False):
             "lengths": torch.linspace(1.0, 0.5, batch),
         }
 
-    with tempfile.TemporaryDirectory(
-        prefix=f".{out.name}.", dir=out.absolute().parent
-    ) as folder:
-        folder = pathlib.Path(folder, out.name)
-        folder.mkdir()
-        path = folder / "model.onnx"
-        error = write(
-            model,
-            portable(model, gru=not int8),
-            path,
-            inputs,
-            rate,
-            ["log_probs", "frames"],
-            int8,
-        )
-        _describe(path, rate, len(tokens), blank)
-        lines = [f"{token} {i}\n" for i, token in enumerate(tokens)]
-        (folder / "tokens.txt").write_text("".join(lines), encoding="utf-8")
-        (folder / "recognize.py").write_text(_PROGRAM.format(**facts))
-        (folder / "README.md").write_text(_README.format(**facts))
-        folder.rename(out)
-    return error
+    plain, rate = portable(model, gru=not int8), _rate(recognizer)
+    outputs = ["log_probs", "frames"]
+    return write(model, plain, path, inputs, rate, outputs, int8, opset)
 
 
-def _describe(path, rate, size, blank):
-    """Writes what a program must know of the model into its file."""
+def _rate(recognizer):
+    return recognizer.audio_normalizer.sample_rate
+
+
+def _describe(recognizer, path, size):
+    """Writes what a program must know of the model into its file.
+
+    Returns the same for the README and the program.
+    """
     import onnx
 
     model = onnx.load(path)
+    rate, blank = _rate(recognizer), recognizer.hparams.blank_index
     facts = {"sample_rate": rate, "vocab_size": size, "blank_id": blank}
+    words = {"rate": rate, "size": size, "blank": blank}
+    state = {value.name: value for value in model.graph.input}.get("state")
+    if state is None:
+        # What has a value may be left out. sherpa-onnx gives waveforms alone.
+        ones = onnx.helper.make_tensor("lengths", 1, [1], [1.0])
+        model.graph.initializer.append(ones)
+    else:
+        dim = state.type.tensor_type.shape.dim[1].dim_value
+        hop = hop_samples(recognizer.mods.encoder)
+        words |= {"chunk": CHUNK, "state": dim, "hop": hop}
+        # The last two are sherpa-onnx's, which takes 8000 samples a second for
+        # granted.
+        facts |= {"chunk": CHUNK, "hop": hop}
+        facts |= {"state_dim": dim, "frame_length_ms": 300}
     onnx.helper.set_model_props(model, {k: str(v) for k, v in facts.items()})
     onnx.save(model, path)
+    return words
 
 
 def _tokens(tokenizer, blank):
@@ -162,7 +175,7 @@ def _tokens(tokenizer, blank):
         # Labels, phones say, after the special numbers.
         special = [f"<{i}>" for i in range(tokenizer.special)]
         tokens = special + list(tokenizer.labels)
-        join = '" ".join(pieces)'
+        join = '"".join(piece + " " for piece in pieces)'
     tokens[blank] = "<blk>"
     return tokens, join
 
@@ -178,15 +191,20 @@ def main(arguments=None):
     parser.add_argument("--out", required=True, help="a new folder")
     parser.add_argument("--int8", action="store_true", help="weights of 8 bits")
     parser.add_argument(
+        "--streaming",
+        action="store_true",
+        help="a file that takes audio in chunks; needs a system trained with "
+        "--norm_type global --rnn_bidirectional False",
+    )
+    parser.add_argument("--opset", type=int, default=OPSET, help="of ONNX")
+    parser.add_argument(
         "--trust",
         action="store_true",
         help="run whatever the folder's YAML names",
     )
     options = parser.parse_args(arguments)
     try:
-        error = export_ctc(
-            options.experiment, options.out, options.int8, options.trust
-        )
+        error = export_ctc(**vars(options))
     except (ImportError, OSError, ValueError, RuntimeError) as problem:
         print(f"ligru-export: {problem}", file=sys.stderr)
         return 1

@@ -81,24 +81,7 @@ class StreamingEncoder:
     """
 
     def __init__(self, crdnn):
-        names = list(crdnn.keys()) if hasattr(crdnn, "keys") else []
-        self._rnn = crdnn["RNN"] if "RNN" in names else crdnn
-        # SpeechBrain's LSTM, GRU and RNN wrap torch's.
-        inner = getattr(self._rnn, "rnn", None)
-        layer = inner if isinstance(inner, torch.nn.RNNBase) else self._rnn
-        if not hasattr(layer, "bidirectional"):
-            raise ValueError(
-                "streaming needs a CRDNN behind filter banks, with one "
-                f"recurrent module, not {type(self._rnn).__name__}"
-            )
-        if layer.bidirectional:
-            raise ValueError(
-                "rnn_bidirectional: a bidirectional encoder needs the whole "
-                "utterance. Train with --rnn_bidirectional False"
-            )
-        modules, position = list(crdnn.values()), names.index("RNN")
-        before = torch.nn.Sequential(*modules[:position])
-        self._after = torch.nn.Sequential(*modules[position + 1 :])
+        before, self._rnn, self._after = split(crdnn)
         self._state = None
         hop, left, right = window(before)
         self.look_ahead = right - hop
@@ -111,6 +94,38 @@ class StreamingEncoder:
             return None
         x, self._state = self._rnn(x, hx=self._state)
         return self._after(x)
+
+
+def split(crdnn):
+    """Front, recurrent module and end of a CRDNN in one direction.
+
+    Raises ValueError as ``StreamingEncoder``.
+
+    Example
+    -------
+    >>> from speechbrain_ligru_fast.lobe import CRDNN
+    >>> crdnn = CRDNN(input_shape=[None, None, 40], rnn_bidirectional=False)
+    >>> [type(part).__name__ for part in split(crdnn)]
+    ['Sequential', 'LiGRU', 'Sequential']
+    """
+    names = list(crdnn.keys()) if hasattr(crdnn, "keys") else []
+    rnn = crdnn["RNN"] if "RNN" in names else crdnn
+    # SpeechBrain's LSTM, GRU and RNN wrap torch's.
+    inner = getattr(rnn, "rnn", None)
+    layer = inner if isinstance(inner, torch.nn.RNNBase) else rnn
+    if not hasattr(layer, "bidirectional"):
+        raise ValueError(
+            "streaming needs a CRDNN behind filter banks, with one "
+            f"recurrent module, not {type(rnn).__name__}"
+        )
+    if layer.bidirectional:
+        raise ValueError(
+            "rnn_bidirectional: a bidirectional encoder needs the whole "
+            "utterance. Train with --rnn_bidirectional False"
+        )
+    modules, position = list(crdnn.values()), names.index("RNN")
+    before = torch.nn.Sequential(*modules[:position])
+    return before, rnn, torch.nn.Sequential(*modules[position + 1 :])
 
 
 def window(module):
