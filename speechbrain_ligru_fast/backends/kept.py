@@ -1,4 +1,4 @@
-"""Machine code and verdicts, in a folder that only this user may write.
+"""Machine code and measurements, in a folder that only this user may write.
 
 The folder that SPEECHBRAIN_LIGRU_CACHE names may be shared and stays as it
 is: every user has one of their own in it. An entry's name says what it is for;
@@ -30,8 +30,9 @@ def _warn(why):
         return
     _said.append(why)
     logger.warning(
-        "Kernels are compiled and proven anew in every process, for %s. Set "
-        "SPEECHBRAIN_LIGRU_CACHE to a folder of yours with some room in it.",
+        "Kernels are compiled and proven and products timed anew in every "
+        "process, for %s. Set SPEECHBRAIN_LIGRU_CACHE to a folder of yours "
+        "with some room in it.",
         why,
     )
 

@@ -2,7 +2,7 @@
 
 import torch
 
-from speechbrain_ligru_fast.backends import matrix_unit
+from speechbrain_ligru_fast.backends import gemm, matrix_unit
 
 _HALF = (torch.bfloat16, torch.float16)
 
@@ -61,7 +61,7 @@ def mm(a, b, dtype):
         and hasattr(torch.ops.aten.mm, "dtype")
     ):
         return torch.mm(a, b, out_dtype=dtype)
-    return a.to(dtype) @ b.to(dtype)
+    return gemm.product(a.to(dtype), b.to(dtype))
 
 
 def recurrent_weight_gradient(dprojected, previous, u):

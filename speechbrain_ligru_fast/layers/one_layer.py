@@ -11,6 +11,7 @@ from speechbrain_ligru_fast.layers.batch_norm import (
     is_tracking,
     masked_batch_norm,
 )
+from speechbrain_ligru_fast.layers.projection import project
 from speechbrain_ligru_fast.layers.wrapped import (
     check_layer_norm,
     recurrent_matrix,
@@ -146,7 +147,8 @@ class LightGRULayer(nn.Module):
             # that a backward finds its way.
             nothing = self.w(x)[..., :1] * 0.0
             return nothing.expand(-1, -1, self.directions * self.hidden_size)
-        w = self._normalise(self.w(x), frames)
+        w = self.w(x) if torch.jit.is_scripting() else self._project(x)
+        w = self._normalise(w, frames)
         mask: Optional[Tensor] = None
         if self.training and self.dropout > 0.0:
             mask = self._sample_mask(rows, hx)
@@ -174,6 +176,10 @@ class LightGRULayer(nn.Module):
             self.backend,
             self.recompute,
         )
+
+    @torch.jit.unused
+    def _project(self, x: Tensor) -> Tensor:
+        return project(self.w, x, 2 * self.hidden_size)
 
     @torch.jit.unused
     def _check_dtype(self, name: str, given: Tensor, x: Tensor) -> None:

@@ -17,7 +17,7 @@ def _project(h, u, dtype, rounds):
     h is rounded to u's type where the forward ``rounds`` it.
     """
     if u.dtype == dtype or not rounds:
-        return h.to(dtype) @ u.to(dtype).t()
+        return mm(h.to(dtype), u.to(dtype).t(), dtype)
     return mm(h.to(u.dtype), u.t(), dtype)
 
 

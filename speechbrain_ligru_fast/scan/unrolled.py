@@ -36,6 +36,24 @@ def needed():
     return stack is not None and any(i.key() in _TRANSFORMS for i in stack)
 
 
+def transformed():
+    """Whether tensors may be more than they look, as under ``torch.func``.
+
+    Returns
+    -------
+    bool
+        True where ``needed`` is, and under vmap.
+
+    Example
+    -------
+    >>> torch.func.vmap(lambda x: torch.full_like(x, transformed()))(
+    ...     torch.zeros(2)
+    ... )
+    tensor([1., 1.])
+    """
+    return forward_ad._current_level >= 0 or get_interpreter_stack() is not None
+
+
 # What a compiler traces under transforms, it guards by them itself. This is
 # all that torch.compiler.assume_constant_result does, once it has imported
 # torch._dynamo.
