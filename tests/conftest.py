@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy
 import pytest
 import tiny_corpora
+import tiny_recipes
 import torch
 import twins
 from speechbrain.utils.importutils import LazyModule
@@ -95,12 +96,29 @@ def trained_librispeech(librispeech, tmp_path_factory):
         recipe_runner(patch)(
             *["LibriSpeech/train.py", "tiny_librispeech.yaml"],
             *["--data_folder", librispeech, "--output_folder", folder],
-            *["--device", "cpu", "--noprogressbar", "--backend", "torchscript"],
+            *tiny_recipes.QUIET,
             # It ends before the epoch's last step.
             *["--number_of_epochs", "1", "--optimizer_step_limit", "2"],
             *["--ckpt_interval_steps", "1"],
         )
     return folder
+
+
+@pytest.fixture
+def train(recipe, request):
+    """Trains a tiny system of a corpus in a folder; returns all its rows."""
+
+    def run(corpus, folder, *arguments, yaml=None, data=None):
+        name = corpus.lower()
+        data = data or request.getfixturevalue(name)
+        recipe(
+            *[f"{corpus}/train.py", yaml or f"tiny_{name}.yaml"],
+            *["--data_folder", data, "--output_folder", folder],
+            *[*tiny_recipes.QUIET, *arguments],
+        )
+        return tiny_recipes.rows(folder)
+
+    return run
 
 
 @pytest.fixture

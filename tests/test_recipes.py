@@ -5,11 +5,6 @@ import os
 import re
 import shlex
 import shutil
-import signal
-import subprocess
-import sys
-import time
-from pathlib import Path
 
 import pytest
 import soundfile
@@ -19,8 +14,8 @@ from speechbrain.decoders import ctc_greedy_decode
 from speechbrain.inference.ASR import EncoderDecoderASR
 from speechbrain.lobes.models.RNNLM import RNNLM
 from speechbrain.tokenizers.SentencePiece import SentencePiece
-from speechbrain.utils.checkpoints import Checkpointer
-from tiny_systems import HPARAMS, tiny
+from tiny_recipes import CPU, rows
+from tiny_systems import HPARAMS
 
 from speechbrain_ligru_fast.asr.metrics import ErrorRate
 from speechbrain_ligru_fast.asr.results import read_rows
@@ -29,33 +24,6 @@ from speechbrain_ligru_fast.deploy import transcribe
 from speechbrain_ligru_fast.deploy.streaming import StreamingRecognizer
 from speechbrain_ligru_fast.lobe.sincnet import SincNet
 from speechbrain_ligru_fast.recognition.tokenizer import phone_tokenizer
-
-RECIPES = Path(__file__).parent.parent / "recipes"
-CPU = ["--device", "cpu", "--noprogressbar"]
-QUIET = [*CPU, "--backend", "torchscript"]
-
-
-@pytest.fixture
-def librispeech_recipe(recipe, librispeech):
-    """Runs it in a folder; returns all the rows that are there then."""
-
-    def run(folder, *arguments, data=librispeech):
-        command = ["LibriSpeech/train.py", "tiny_librispeech.yaml", *QUIET]
-        command += ["--data_folder", data, "--output_folder", folder]
-        recipe(*command, *arguments)
-        return rows_of(folder / "results.csv")
-
-    return run
-
-
-@pytest.fixture
-def timit_recipe(recipe, timit):
-    def run(folder, *arguments):
-        command = ["TIMIT/train.py", "tiny_timit.yaml", *QUIET]
-        command += ["--data_folder", timit, "--output_folder", folder]
-        recipe(*command, *arguments)
-
-    return run
 
 
 @pytest.fixture
@@ -66,25 +34,6 @@ def lm_recipe(recipe):
         recipe(*command, *arguments)
 
     return run
-
-
-def rows_of(path):
-    return read_rows(path)[1]
-
-
-def logged_epochs(folder):
-    """Each epoch's number, and what was logged but for the time it took."""
-    log = (folder / "train_log.txt").read_text()
-    lines = re.findall(r"^epoch: (\d+)(.*)", log, re.MULTILINE)
-    return [
-        (int(n), re.sub(r"(train|elapsed) s: \S+", "", x)) for n, x in lines
-    ]
-
-
-def last_model(folder):
-    """The weights of the newest checkpoint."""
-    newest = Checkpointer(folder / "save").find_checkpoint(max_key="epoch")
-    return torch.load(newest.path / "model.ckpt")
 
 
 def load_export(folder, device="cpu"):
@@ -100,53 +49,16 @@ def transcribed(capsys, folder, path, *options):
     return capsys.readouterr().out.splitlines()[-1]
 
 
-def killed_in_its_second_epoch(folder, arguments):
-    # Enough epochs not to end before the kill; as many threads as here, for
-    # sums depend on them in the last bit.
-    command = [sys.executable, "train.py", tiny("tiny_librispeech.yaml")]
-    command += ["--output_folder", folder, "--number_of_epochs", 1000]
-    process = subprocess.Popen(
-        [*map(str, [*command, *arguments])],
-        cwd=RECIPES / "LibriSpeech",
-        env={**os.environ, "OMP_NUM_THREADS": str(torch.get_num_threads())},
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    deadline, log = time.monotonic() + 1200, folder / "train_log.txt"
-    while not (log.exists() and "epoch: 2," in log.read_text()):
-        assert process.poll() is None, "training ended by itself"
-        assert time.monotonic() < deadline, "no second epoch"
-        time.sleep(0.05)
-    process.send_signal(signal.SIGKILL)
-    process.wait()
-
-
-def test_librispeech_killed_and_resumed(
-    librispeech_recipe, lm_recipe, librispeech, tmp_path, capsys
+def test_from_a_training_to_a_language_model(
+    train, lm_recipe, trained_librispeech, librispeech, tmp_path, capsys
 ):
-    folder, whole = tmp_path / "asr", tmp_path / "whole"
-    steps = ["--ckpt_interval_steps", "1"]
-    command = ["--data_folder", librispeech, *QUIET, *steps]
-    killed_in_its_second_epoch(folder, command)
-    done = [epoch for epoch, _ in logged_epochs(folder)]
-    total = done[-1] + 2
-    arguments = [*steps, "--number_of_epochs", total]
-    (row,) = librispeech_recipe(folder, *arguments)
-    # The last epoch was logged before its checkpoint was complete, or not.
-    resumed = [epoch for epoch, _ in logged_epochs(folder)][len(done) :]
-    assert resumed[0] in (done[-1], done[-1] + 1)
-    assert resumed == list(range(resumed[0], total + 1))
-
-    # The same as never interrupted: dropout, augmentation and order too.
-    librispeech_recipe(whole, *arguments)
-    assert logged_epochs(folder)[-1] == logged_epochs(whole)[-1]
-    # Not what is exported: which of equally good checkpoints are the best
-    # depends on when they were written.
-    got, want = last_model(folder), last_model(whole)
-    assert all(torch.equal(got[name], want[name]) for name in want)
+    folder = shutil.copytree(trained_librispeech, tmp_path / "asr")
+    # Two checkpoints, whose mean is tested and exported
+    epochs = ["--number_of_epochs", "2"]
+    _, row = train("LibriSpeech", folder, *epochs)
     assert (row["split"], row["lm"]) == ("test-tiny", "none")
     assert (row["rnn"], row["impl"]) == ("SLiGRU", "torchscript")
-    assert int(row["epochs"]) == total
+    assert row["epochs"] == "2"
     assert float(row["epoch_s"]) > 0 and float(row["decode_rtf"]) > 0
     assert float(row["peak_mb"]) > 100
     assert float(row["cer"]) >= 0 and row["per"] == ""
@@ -185,12 +97,12 @@ def test_librispeech_killed_and_resumed(
     before = [path.read_bytes() for path in tested]
     lm = tmp_path / "lm"
     lm_recipe(lm, folder)
-    with_lm = [*arguments, "--lm_folder", lm]
-    _, row = librispeech_recipe(folder, *with_lm, "--test_only")
-    assert (row["lm"], int(row["epochs"])) == ("lm", total)
+    with_lm = [*epochs, "--lm_folder", lm]
+    *_, row = train("LibriSpeech", folder, *with_lm, "--test_only")
+    assert (row["lm"], row["epochs"]) == ("lm", "2")
     assert [path.read_bytes() for path in tested] == before
     *_, texts = files_of(f"test-tiny_lm_{row['settings']}_*")
-    said = {text["id"]: text["reference"] for text in rows_of(texts)}
+    said = {text["id"]: text["reference"] for text in read_rows(texts)[1]}
     assert said == references
     recognizer = load_export(folder / "export_rnnlm")
     assert "rnnlm" in recognizer.mods["decoder"].scorer.full_scorers
@@ -204,22 +116,20 @@ def test_librispeech_killed_and_resumed(
         (["--rnn_neurons", "8", "--test_only"], "rnn_neurons. Give"),
     ):
         with pytest.raises(ValueError, match=f"with other {words}"):
-            librispeech_recipe(folder, *arguments, *given)
+            train("LibriSpeech", folder, *epochs, *given)
     with pytest.raises(ValueError, match="lm/save holds .* other extra_text"):
         lm_recipe(lm, folder, "--extra_text", "more")
-    assert len(rows_of(folder / "results.csv")) == 2
+    assert len(rows(folder)) == 3
     # So is that of another tokenizer, also where it is yet to be trained.
     with pytest.raises(ValueError, match="another tokenizer than .*other"):
         other = ["--token_type", "bpe", "--lm_folder", lm]
-        librispeech_recipe(tmp_path / "other", *other)
+        train("LibriSpeech", tmp_path / "other", *other)
     with pytest.raises(FileNotFoundError, match="no checkpoint in .*: train"):
         lm_recipe(tmp_path / "new", folder, "--test_only")
     assert not (tmp_path / "new" / "lm.ckpt").exists()
 
 
-def test_tokenizer_and_language_model_of_speechbrain(
-    librispeech_recipe, tmp_path
-):
+def test_tokenizer_and_language_model_of_speechbrain(train, tmp_path):
     """Its blank, begin, end and unknown are one id, 0."""
     texts = {"a": {"wrd": " ".join(tiny_corpora.WORDS)}}
     (tmp_path / "train.json").write_text(json.dumps(texts))
@@ -242,13 +152,14 @@ def test_tokenizer_and_language_model_of_speechbrain(
     given = ["--number_of_epochs", 1, "--output_neurons", 17]
     given += ["--tokenizer_file", tokenizer]
     with pytest.raises(ValueError, match="bos_index=1 is none .* 0 and for a"):
-        librispeech_recipe(tmp_path / "refused", *given)
+        train("LibriSpeech", tmp_path / "refused", *given)
     given += ["--bos_index", 0, "--eos_index", 0, "--ctc_weight_decode", 0]
-    (row,) = librispeech_recipe(tmp_path / "asr", *given, "--lm_folder", lm)
+    given += ["--lm_folder", lm]
+    (row,) = train("LibriSpeech", tmp_path / "asr", *given)
     assert row["lm"] == "lm" and float(row["wer"]) > 0
 
 
-def test_annotations_of_ones_own(librispeech_recipe, librispeech, tmp_path):
+def test_annotations_of_ones_own(train, librispeech, tmp_path):
     """Kaldi folders and a JSON file, in lower case; the audio is elsewhere."""
     for name in ("train", "dev"):
         folder = tmp_path / name
@@ -269,48 +180,47 @@ def test_annotations_of_ones_own(librispeech_recipe, librispeech, tmp_path):
     given += ["--train_annotation", tmp_path / "train"]
     given += ["--valid_annotation", tmp_path / "dev"]
     mine = f"{{mine: {tmp_path / 'test.json'}}}"
-    (row,) = librispeech_recipe(folder, *given, "--test_annotations", mine)
+    tests = ["--test_annotations", mine]
+    (row,) = train("LibriSpeech", folder, *given, *tests)
     assert row["split"] == "mine" and "{mine: .." in row["command"]
-    (text,) = rows_of(next(folder.glob("texts_mine_*.csv")))
+    (text,) = read_rows(next(folder.glob("texts_mine_*.csv")))[1]
     assert text["reference"] == "FOUR ONE"
-    train = read_texts(folder / "save" / "train.json", "wrd")
-    assert len(train) == 12
-    assert {*" ".join(train.values()).split()} <= {*tiny_corpora.WORDS}
+    texts = read_texts(folder / "save" / "train.json", "wrd")
+    assert len(texts) == 12
+    assert {*" ".join(texts.values()).split()} <= {*tiny_corpora.WORDS}
     # Trained on one's own, tested on a split.
-    assert librispeech_recipe(folder, *given, "--test_only")[1]["split"] == (
-        "test-tiny"
-    )
+    _, row = train("LibriSpeech", folder, *given, "--test_only")
+    assert row["split"] == "test-tiny"
 
 
 def test_what_can_not_be_tested_is_said_before_training(
-    librispeech_recipe, librispeech, tmp_path
+    train, librispeech, tmp_path
 ):
     corpus = tmp_path / "corpus"
     shutil.copytree(librispeech, corpus)
     soundfile.write(next(corpus.rglob("3-1-0001.flac")), [0.1] * 20, 16000)
     words = "test-tiny.json: 3-1-0001 shorter than the 0.0"
     with pytest.raises(ValueError, match=words):
-        librispeech_recipe(tmp_path / "asr", data=corpus)
+        train("LibriSpeech", tmp_path / "asr", data=corpus)
     assert not list((tmp_path / "asr" / "save").glob("CKPT*"))
 
 
-def test_timit_with_jit_and_noise(timit_recipe, timit, tmp_path, capsys):
+def test_timit_with_jit_and_noise(train, timit, tmp_path, capsys):
     noise = tmp_path / "noise" / "kind"
     noise.mkdir(parents=True)
     soundfile.write(noise / "n.wav", tiny_corpora.tone(9).numpy(), 16000)
     folder = tmp_path / "asr"
     given = ["--jit", "--noise_folder", noise.parent]
     given += ["--phn_set", 48, "--output_neurons", 51]
-    given += ["--results_csv", tmp_path / "shared" / "results.csv"]
-    timit_recipe(folder, *given, "--debug")
+    given += ["--results_csv", folder / "results.csv"]
+    train("TIMIT", folder, *given, "--debug")
     assert not list((folder / "save").glob("CKPT*"))
     # What two batches have made is not taken for what was trained.
     assert (folder / "debug" / "export" / "enc.ckpt").is_file()
     assert not list(folder.glob("export*"))
     assert not (folder / "train_log.txt").exists()
     assert not list(folder.glob("per_*"))
-    timit_recipe(folder, *given)
-    debug, row = rows_of(tmp_path / "shared" / "results.csv")
+    debug, row = train("TIMIT", folder, *given)
     assert (row["rnn"], row["impl"]) == ("LiGRU", "torchscript")
     assert debug["settings"] != row["settings"]
     assert float(row["per"]) > 0 and row["wer"] == ""
@@ -344,15 +254,10 @@ OWN = {
 
 
 @pytest.mark.parametrize("corpus", OWN)
-def test_sincnet(recipe, request, corpus, tmp_path, capsys):
+def test_sincnet(train, request, corpus, tmp_path, capsys):
     data, folder = request.getfixturevalue(corpus.lower()), tmp_path / "asr"
-    recipe(
-        f"{corpus}/train.py",
-        HPARAMS / f"{corpus.lower()}/ligru_fast_sincnet.yaml",
-        *["--data_folder", data, "--output_folder", folder, *QUIET, *SMALL],
-        *OWN[corpus],
-    )
-    (row,) = rows_of(folder / "results.csv")
+    yaml = HPARAMS / f"{corpus.lower()}/ligru_fast_sincnet.yaml"
+    (row,) = train(corpus, folder, *SMALL, *OWN[corpus], yaml=yaml)
     assert row["recipe"] == f"{corpus.lower()}/ligru_fast_sincnet"
     # The filters moved from where they begin, and are exported.
     state = torch.load(folder / "export" / "enc.ckpt")
@@ -363,10 +268,10 @@ def test_sincnet(recipe, request, corpus, tmp_path, capsys):
     assert transcribed(capsys, folder, path).startswith(f"{path}: ")
 
 
-def test_streaming(timit_recipe, timit, tmp_path, capsys):
+def test_streaming(train, timit, tmp_path, capsys):
     folder = tmp_path / "asr"
     given = ["--rnn_bidirectional", "False", "--number_of_ctc_only_epochs", "0"]
-    timit_recipe(folder, *given)
+    train("TIMIT", folder, *given)
     path = next(timit.rglob("MTST0/SX0.WAV"))
     whole = transcribed(capsys, folder, path)
     command = [str(folder), str(path), "--stream", "--chunk", "0.1"]

@@ -193,7 +193,6 @@ class ASR(sb.Brain):
             meta=meta,
             num_to_keep=self.hparams.avg_checkpoints,
             min_keys=[self.hparams.metric],
-            importance_keys=[],
         )
 
     def on_evaluate_start(self, max_key=None, min_key=None):

@@ -90,6 +90,12 @@ class AtomicCheckpointer(Checkpointer):
         ddp_barrier()
         return saved
 
+    def save_and_keep_only(self, *args, importance_keys=(), **kwargs):
+        """Save a checkpoint and delete others; see Checkpointer."""
+        # Its default is one list, which each call makes longer.
+        keys = list(importance_keys)
+        super().save_and_keep_only(*args, importance_keys=keys, **kwargs)
+
     def load_checkpoint(self, checkpoint):
         """Load a checkpoint; see Checkpointer."""
         try:

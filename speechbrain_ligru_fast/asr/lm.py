@@ -59,7 +59,7 @@ class LM(sb.Brain):
             },
         )
         self.checkpointer.save_and_keep_only(
-            meta={"loss": stage_loss}, min_keys=["loss"], importance_keys=[]
+            meta={"loss": stage_loss}, min_keys=["loss"]
         )
 
 

@@ -1,10 +1,10 @@
 """One row for each run and test set, in a CSV that only grows."""
 
 import csv
-import io
 import json
 import logging
 import os
+import shutil
 from pathlib import Path
 
 from speechbrain_ligru_fast.asr.lock import locked
@@ -44,46 +44,28 @@ def append_row(path, row):
     8.7,1
     <BLANKLINE>
     """
-    path = Path(path)
+    # What a link leads to, not the link, is replaced.
+    path = Path(path).resolve()
     path.parent.mkdir(parents=True, exist_ok=True)
     with locked(path):
         columns, rows = read_rows(path)
-        new = [name for name in row if name not in columns]
-        if not new:
-            _append(path, _csv(columns, [row]))
-            return
+        columns += [name for name in row if name not in columns]
         # At once: a reader sees the old file or the new one.
         unfinished = path.with_name(f".{path.name}.{os.getpid()}")
-        columns += new
-        names = dict(zip(columns, columns))
         try:
-            unfinished.write_bytes(_csv(columns, [names, *rows, row]))
+            with open(unfinished, "w", newline="", encoding="utf-8") as file:
+                writer = csv.DictWriter(
+                    file, columns, restval="", lineterminator="\n"
+                )
+                writer.writeheader()
+                writer.writerows([*rows, row])
+                file.flush()
+                # A network's disk says only then that it is full.
+                os.fsync(file.fileno())
+            shutil.copymode(path, unfinished)
             unfinished.replace(path)
         finally:
             unfinished.unlink(missing_ok=True)
-
-
-def _csv(columns, rows):
-    lines = io.StringIO()
-    writer = csv.DictWriter(lines, columns, restval="", lineterminator="\n")
-    writer.writerows(rows)
-    return lines.getvalue().encode()
-
-
-def _append(path, data):
-    before = path.read_bytes()
-    if not before.endswith(b"\n"):
-        data = b"\n" + data
-    with open(path, "ab", buffering=0) as file:
-        try:
-            while data:
-                data = data[file.write(data) :]
-            # A network's disk says only then that it is full.
-            os.fsync(file.fileno())
-        except OSError:
-            # Half a row would make the file unreadable.
-            file.truncate(len(before))
-            raise
 
 
 def append_or_keep(path, row, folder):

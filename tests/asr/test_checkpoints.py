@@ -8,6 +8,8 @@ import re
 import numpy
 import pytest
 import torch
+from speechbrain.utils.checkpoints import ckpt_recency
+from tiny_recipes import Interrupted, last_epoch, rows
 
 from speechbrain_ligru_fast.asr import config, experiment
 from speechbrain_ligru_fast.asr.brain import ASR
@@ -15,7 +17,6 @@ from speechbrain_ligru_fast.asr.checkpoints import (
     AtomicCheckpointer,
     Randomness,
 )
-from speechbrain_ligru_fast.asr.results import read_rows
 
 
 def make(folder, units=2):
@@ -74,37 +75,36 @@ def test_nothing_to_save_is_left_out(tmp_path):
     assert set(saved.paramfiles) == {"model"}
 
 
+def test_what_chooses_checkpoints_does_not_grow(tmp_path, monkeypatch):
+    """SpeechBrain's default is one list for all, longer with each save."""
+    _, checkpointer = make(tmp_path)
+    chosen = []
+    monkeypatch.setattr(
+        checkpointer, "delete_checkpoints", lambda **how: chosen.append(how)
+    )
+    for _ in range(2):
+        checkpointer.save_and_keep_only()
+    assert [how["importance_keys"] for how in chosen] == [[ckpt_recency]] * 2
+
+
 EPOCHS, STEPS = 3, 3  # 6 utterances in batches of 2
 
 
-class Interrupted(BaseException):
-    """Stands for a kill: nothing but the test catches it."""
-
-
 @pytest.fixture
-def train(recipe, timit, tmp_path):
+def go_on(train, tmp_path):
     """Trains, or goes on; dropout and augmentation are on."""
 
     def run(name, *arguments):
-        folder = tmp_path / name
-        recipe(
-            "TIMIT/train.py",
-            "tiny_timit.yaml",
-            *["--data_folder", timit, "--output_folder", folder],
-            *["--device", "cpu", "--noprogressbar", "--backend", "torchscript"],
-            *["--number_of_epochs", EPOCHS, "--batch_size", "2"],
-            *["--ckpt_interval_steps", "1"],
-            *arguments,
-        )
-        log = (folder / "train_log.txt").read_text()
-        last = re.findall("^epoch.*", log, re.MULTILINE)[-1]
-        state = torch.load(folder / "export" / "enc.ckpt")
-        return re.sub(r"(train|elapsed) s: \S+", "", last), state
+        steps = ["--number_of_epochs", EPOCHS, "--batch_size", "2"]
+        steps += ["--ckpt_interval_steps", "1"]
+        train("TIMIT", tmp_path / name, *steps, *arguments)
+        state = torch.load(tmp_path / name / "export" / "enc.ckpt")
+        return last_epoch(tmp_path / name), state
 
     return run
 
 
-def interrupt(monkeypatch, train, name, method, when):
+def interrupt(monkeypatch, go_on, name, method, when):
     """Trains until the `when`th call of a method of ASR."""
     calls, genuine = [], getattr(ASR, method)
 
@@ -117,7 +117,7 @@ def interrupt(monkeypatch, train, name, method, when):
     with monkeypatch.context() as patch:
         patch.setattr(ASR, method, counted)
         with pytest.raises(Interrupted):
-            train(name)
+            go_on(name)
 
 
 def equal(a, b):
@@ -127,9 +127,9 @@ def equal(a, b):
 
 
 def test_where_a_training_is_interrupted_makes_no_difference(
-    monkeypatch, train
+    monkeypatch, go_on
 ):
-    whole = train("whole")
+    whole = go_on("whole")
     # Before a first checkpoint, within the epoch, after its last step, when
     # its validation is over but not saved, and within the next one.
     for method, when in (
@@ -140,16 +140,18 @@ def test_where_a_training_is_interrupted_makes_no_difference(
         ("fit_batch", 2),
         ("fit_batch", STEPS + 1),
     ):
-        interrupt(monkeypatch, train, "broken", method, when)
-    assert equal(train("broken"), whole)
+        interrupt(monkeypatch, go_on, "broken", method, when)
+    assert equal(go_on("broken"), whole)
     # It would, were the random numbers others.
-    interrupt(monkeypatch, train, "other", "fit_batch", 3)
+    interrupt(monkeypatch, go_on, "other", "fit_batch", 3)
     with monkeypatch.context() as patch:
         patch.setattr(Randomness, "resume", lambda self: None)
-        assert not equal(train("other"), whole)
+        assert not equal(go_on("other"), whole)
 
 
-def test_a_row_tells_of_the_whole_training(monkeypatch, train, tmp_path):
+def test_a_row_tells_of_the_whole_training(monkeypatch, go_on, tmp_path):
+    folder = tmp_path / "broken"
+
     def process(commit, peak_mb):
         monkeypatch.setattr(config, "describe_commit", lambda: commit)
         monkeypatch.setattr(ASR, "peak_mb", lambda self: peak_mb)
@@ -157,30 +159,28 @@ def test_a_row_tells_of_the_whole_training(monkeypatch, train, tmp_path):
     def stop(*args):
         raise Interrupted
 
-    def rows():
-        return read_rows(tmp_path / "broken" / "results.csv")[1]
-
     process("aaaaaaa", 3000.0)
-    interrupt(monkeypatch, train, "broken", "fit_batch", STEPS + 1)
+    interrupt(monkeypatch, go_on, "broken", "fit_batch", STEPS + 1)
     process("bbbbbbb", 1000.0)
     with monkeypatch.context() as patch, pytest.raises(Interrupted):
         patch.setattr(experiment, "export", stop)
-        train("broken")
+        go_on("broken")
     # With a row the run would count as done.
-    assert not (tmp_path / "broken" / "results.csv").exists()
-    train("broken")
-    (row,) = rows()
+    assert not (folder / "results.csv").exists()
+    go_on("broken")
+    (row,) = rows(folder)
     assert (row["commit"], row["peak_mb"]) == ("aaaaaaa..bbbbbbb", "3000.0")
-    log = (tmp_path / "broken" / "train_log.txt").read_text()
+    log = (folder / "train_log.txt").read_text()
     elapsed = [float(x) for x in re.findall(r"elapsed s: (\S+)", log)]
     assert len(elapsed) == EPOCHS and elapsed == sorted(elapsed)
     # A test alone measures no training.
-    train("broken", "--test_only")
-    assert rows()[1]["peak_mb"] == "" and float(rows()[1]["epoch_s"]) > 0
+    go_on("broken", "--test_only")
+    row = rows(folder)[1]
+    assert row["peak_mb"] == "" and float(row["epoch_s"]) > 0
     # On another machine, say, not even of an epoch.
     monkeypatch.setattr(ASR, "place", lambda self: "elsewhere")
-    train("broken", "--test_only")
-    assert rows()[2]["epoch_s"] == ""
+    go_on("broken", "--test_only")
+    assert rows(folder)[2]["epoch_s"] == ""
 
 
 def test_other_processes_draw_other_numbers(monkeypatch, tmp_path):

@@ -95,7 +95,7 @@ def test_a_spawned_process_loads_data(hparams, manifest):
 
 
 def test_dynamic_batches_change_with_the_epoch_and_the_seed(
-    recipe, librispeech, tmp_path, monkeypatch
+    train, tmp_path, monkeypatch
 ):
     """Of a training that learns nothing; SpeechBrain tells it the epoch."""
     seen, samplers = {}, []
@@ -107,10 +107,8 @@ def test_dynamic_batches_change_with_the_epoch_and_the_seed(
         return torch.tensor(0.0)
 
     monkeypatch.setattr(ASR, "fit_batch", fit_batch)
-    recipe(
-        *["LibriSpeech/train.py", "tiny_librispeech.yaml"],
-        *["--data_folder", librispeech, "--output_folder", tmp_path / "asr"],
-        *["--device", "cpu", "--noprogressbar", "--norm_type", "sentence"],
+    train(
+        *["LibriSpeech", tmp_path / "asr", "--norm_type", "sentence"],
         *["--number_of_epochs", 4, "--number_of_ctc_only_epochs", "0"],
         *["--dynamic_batching", "True", "--max_batch_length", "300"],
     )

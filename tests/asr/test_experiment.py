@@ -5,37 +5,26 @@ import shutil
 from types import SimpleNamespace
 
 import pytest
+from tiny_recipes import CPU, rows
 
 from speechbrain_ligru_fast.asr import experiment, results
 from speechbrain_ligru_fast.asr.brain import ASR
 from speechbrain_ligru_fast.asr.results import read_rows
 
-QUIET = ["--device", "cpu", "--noprogressbar", "--backend", "torchscript"]
-
 
 @pytest.fixture
-def again(recipe, trained_librispeech, librispeech, tmp_path):
+def again(train, trained_librispeech, tmp_path):
     """Runs the recipe in a copy of what is trained; returns the rows."""
     folder = tmp_path / "asr"
     shutil.copytree(trained_librispeech, folder)
 
-    def run(*arguments, data=librispeech):
+    def run(*arguments, data=None):
         if "--number_of_epochs" not in arguments:
             arguments += ("--number_of_epochs", "1")
-        recipe(
-            "LibriSpeech/train.py",
-            "tiny_librispeech.yaml",
-            *["--data_folder", data, "--output_folder", folder, *QUIET],
-            *arguments,
-        )
-        return rows(folder)
+        return train("LibriSpeech", folder, *arguments, data=data)
 
     run.folder = folder
     return run
-
-
-def rows(folder):
-    return read_rows(folder / "results.csv")[1]
 
 
 def other_corpus(librispeech, folder, split):
@@ -243,7 +232,7 @@ def test_debug_leaves_what_is_trained_alone(again, librispeech, tmp_path):
 def test_a_language_model_of_other_transcripts_is_refused(
     recipe, again, tmp_path
 ):
-    arguments = ["LibriSpeech/LM/train.py", "tiny_lm.yaml", *QUIET[:-2]]
+    arguments = ["LibriSpeech/LM/train.py", "tiny_lm.yaml", *CPU]
     arguments += ["--asr_folder", again.folder]
     arguments += ["--output_folder", tmp_path / "lm"]
     recipe(*arguments)

@@ -11,54 +11,28 @@ from pathlib import Path
 import pytest
 import torch
 from speechbrain.utils.checkpoints import Checkpointer
+from tiny_recipes import QUIET, Interrupted, last_epoch, rows
+from tiny_recipes import last_weights as weights
 from tiny_systems import tiny
 
 from speechbrain_ligru_fast.asr.brain import ASR
-from speechbrain_ligru_fast.asr.results import read_rows
 
 RECIPES = Path(__file__).parents[2] / "recipes"
-QUIET = ["--device", "cpu", "--noprogressbar", "--backend", "torchscript"]
-
-
-def weights(folder):
-    """The weights of the last checkpoint, as one vector.
-
-    The best one may be another: that depends on the CPU's arithmetic.
-    """
-    path = Checkpointer(folder / "save").find_checkpoint().path / "model.ckpt"
-    return torch.cat([v.flatten() for v in torch.load(path).values()])
-
-
-def last_epoch(folder):
-    """What was logged of the last epoch, but the time it took."""
-    log = (folder / "train_log.txt").read_text()
-    last = re.findall("^epoch.*", log, re.MULTILINE)[-1]
-    return re.sub(r"(train|elapsed) s: \S+", "", last)
 
 
 def distance(a, b):
     return float((a - b).norm() / b.norm())
 
 
-def row_of(folder):
-    return read_rows(folder / "results.csv")[1][-1]
-
-
 @pytest.fixture
-def trained(recipe, timit, tmp_path):
+def trained(train, tmp_path):
     """Weights after training in one process, the same each time."""
 
-    def train(name, *arguments):
-        folder = tmp_path / name
-        recipe(
-            "TIMIT/train.py",
-            "even_timit.yaml",
-            *["--data_folder", timit, "--output_folder", folder],
-            *[*QUIET, *arguments],
-        )
-        return weights(folder)
+    def run(name, *arguments):
+        train("TIMIT", tmp_path / name, *arguments, yaml="even_timit.yaml")
+        return weights(tmp_path / name)
 
-    return train
+    return run
 
 
 def torchrun(recipe, script, yaml, data, folder, *arguments):
@@ -134,11 +108,7 @@ def test_two_processes_equal_one_on_the_doubled_batch(trained, timit, tmp_path):
     log = (folder / "train_log.txt").read_text()
     epochs = re.findall(r"^epoch: (\d+)", log, re.MULTILINE)
     assert epochs == ["1", "2", "3"]
-    assert row_of(folder)["epochs"] == "3"
-
-
-class Interrupted(BaseException):
-    """Stands for a kill: nothing but the test catches it."""
+    assert rows(folder)[-1]["epochs"] == "3"
 
 
 def test_accumulated_gradients(trained, monkeypatch):
@@ -217,7 +187,7 @@ def test_bf16(trained, tmp_path):
     want = trained("fp32", *epochs)
     begin = trained("begin", "--number_of_epochs", "1")
     got = trained("bf16", *epochs, "--precision", "bf16")
-    assert row_of(tmp_path / "bf16")["precision"] == "bf16"
+    assert rows(tmp_path / "bf16")[-1]["precision"] == "bf16"
     # Weights stay float32 and go the same way.
     assert got.dtype == torch.float32
     assert 0 < distance(got, want) < 0.5 * distance(begin, want)

@@ -72,11 +72,7 @@ def test_norms_that_are_scripted_are_said_not_to_be(monkeypatch, caplog):
     ("value", "words"),
     [("True", "=True on a CPU: torch's Sync"), ("some", "must be null, True")],
 )
-def test_what_can_not_be_is_refused(recipe, timit, tmp_path, value, words):
+def test_what_can_not_be_is_refused(train, tmp_path, value, words):
     with pytest.raises(ValueError, match=f"sync_batch_norm.*{words}"):
-        recipe(
-            *["TIMIT/train.py", "tiny_timit.yaml", "--data_folder", timit],
-            *["--output_folder", tmp_path / "asr", "--device", "cpu"],
-            *["--sync_batch_norm", value],
-        )
+        train("TIMIT", tmp_path / "asr", "--sync_batch_norm", value)
     assert not list((tmp_path / "asr").glob("save/CKPT*"))
