@@ -13,11 +13,11 @@ from speechbrain.nnet import RNN as stock
 from speechbrain.processing.features import InputNormalization
 
 from speechbrain_ligru_fast import LiGRU, SLiGRU
-from speechbrain_ligru_fast.asr.encoding import Encoder
-from speechbrain_ligru_fast.asr.features import Fbank
 from speechbrain_ligru_fast.deploy import recognizer as deploy
 from speechbrain_ligru_fast.deploy.chunks import CHUNK, run_chunks
 from speechbrain_ligru_fast.lobe import CRDNN
+from speechbrain_ligru_fast.recognition.encoding import Encoder
+from speechbrain_ligru_fast.recognition.features import Fbank
 
 onnxruntime = pytest.importorskip(
     "onnxruntime", reason="the extra deploy is not installed"
