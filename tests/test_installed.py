@@ -3,10 +3,9 @@
 import ast
 import os
 import pathlib
-import subprocess
-import sys
 
 import pytest
+from fresh import python
 
 from speechbrain_ligru_fast import installed
 from speechbrain_ligru_fast.installed import explanation, torchaudio_for
@@ -95,12 +94,7 @@ def test_a_torchaudio_that_does_not_load(tmp_path):
     code = "from speechbrain_ligru_fast import ligru_scan\n"
     code += "from speechbrain_ligru_fast import LiGRU"
     paths = [str(tmp_path), *filter(None, [os.environ.get("PYTHONPATH")])]
-    done = subprocess.run(
-        [sys.executable, "-c", code],
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(paths)},
-        capture_output=True,
-        text=True,
-    )
+    done = python(code, ok=False, PYTHONPATH=os.pathsep.join(paths))
     last = done.stderr.strip().splitlines()[-1]
     assert last.startswith("ImportError: SpeechBrain needs torchaudio"), last
     assert str(SYMBOL) in last

@@ -2,10 +2,9 @@
 
 import ast
 import pathlib
-import subprocess
-import sys
 
 import pytest
+from fresh import python
 
 import speechbrain_ligru_fast
 
@@ -14,28 +13,19 @@ OPTIONAL = ("numba", "llvmlite", "triton", "cuda", "sentencepiece", "jiwer")
 OPTIONAL += ("faker", "num2words")
 
 
-def run(code):
-    """What a fresh interpreter prints."""
-    done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True
-    )
-    assert done.returncode == 0, done.stderr
-    return done.stdout
-
-
 def test_importing_the_package_imports_nothing_else():
-    loaded = run(
+    loaded = python(
         "import sys; before = set(sys.modules)\n"
         "import speechbrain_ligru_fast\n"
         "print(*{m.split('.')[0] for m in set(sys.modules) - before})"
-    )
+    ).stdout
     assert "speechbrain_ligru_fast" in loaded.split()
     assert not {"torch", "speechbrain", *OPTIONAL} & set(loaded.split())
 
 
 def test_an_eager_layer_imports_no_more_than_speechbrain_s():
     """No compiler: torch._dynamo and sympy take as long as torch itself."""
-    imported, forward = run(
+    imported, forward = python(
         "import sys, torch, speechbrain.nnet.RNN\n"
         "before = set(sys.modules)\n"
         "from speechbrain_ligru_fast import LiGRU\n"
@@ -43,7 +33,7 @@ def test_an_eager_layer_imports_no_more_than_speechbrain_s():
         "before = set(sys.modules)\n"
         "LiGRU(4, (2, 9, 3))(torch.randn(2, 9, 3))\n"
         "print(*set(sys.modules) - before)"
-    ).splitlines()
+    ).stdout.splitlines()
     assert {name.split(".")[0] for name in imported.split()} == {
         "speechbrain_ligru_fast"
     }
@@ -54,14 +44,14 @@ def test_an_eager_layer_imports_no_more_than_speechbrain_s():
 
 @pytest.mark.parametrize("absent", ["numba", "jiwer"])
 def test_layers_work_without_optional_libraries(absent):
-    result = run(
+    result = python(
         f"import sys; sys.modules[{absent!r}] = None\n"
         "import torch\n"
         "from speechbrain_ligru_fast import LiGRU, available_backends\n"
         "out, _ = LiGRU(4, (2, 9, 3))(torch.randn(2, 9, 3))\n"
         "out.sum().backward()\n"
         "print(available_backends()['numba'])"
-    )
+    ).stdout
     assert (result.strip() != "ok") == (absent == "numba")
 
 

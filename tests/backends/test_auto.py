@@ -1,13 +1,12 @@
 """What ``auto`` picks, and what it says of those that it passes over."""
 
 import logging
-import subprocess
-import sys
 import types
 
 import pytest
 import torch
 import twins
+from fresh import python
 
 import speechbrain_ligru_fast as fast
 from speechbrain_ligru_fast import backends
@@ -61,16 +60,12 @@ def test_who_has_set_up_no_logging_sees_it(tmp_path):
     (tmp_path / "numba").mkdir()
     source = 'raise ImportError("Numba needs NumPy 2.3 or less. Got 2.4.")'
     (tmp_path / "numba" / "__init__.py").write_text(source)
-    code = (
+    done = python(
         "import sys; sys.path.insert(0, sys.argv[1])\n"
         "import torch; from speechbrain_ligru_fast import ligru_scan\n"
         "for _ in range(2): ligru_scan(torch.ones(2, 5, 8), torch.ones(8, 4))\n"
-        "print('speechbrain_ligru_fast.backends.triton' in sys.modules)"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", code, str(tmp_path)],
-        capture_output=True,
-        text=True,
+        "print('speechbrain_ligru_fast.backends.triton' in sys.modules)",
+        str(tmp_path),
     )
     # A CPU needs no Triton, whose import takes its time.
     assert done.stdout == "False\n", done.stderr

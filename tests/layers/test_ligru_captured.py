@@ -3,12 +3,11 @@
 import copy
 import io
 import pickle
-import subprocess
-import sys
 
 import pytest
 import torch
 import twins
+from fresh import python
 from torch._dynamo.testing import CompileCounterWithBackend
 from torch.export import Dim
 
@@ -117,10 +116,7 @@ def test_scripted_in_another_process(tmp_path):
     code = "import torch, speechbrain_ligru_fast.ops\n"
     code += f"net = torch.jit.load({str(file)!r})\n"
     code += f"print(tuple(net(torch.randn{SHAPE})[0].shape))"
-    done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True
-    )
-    assert done.stdout.strip() == "(3, 7, 5)", done.stderr
+    assert python(code).stdout.strip() == "(3, 7, 5)"
 
 
 @pytest.mark.parametrize(

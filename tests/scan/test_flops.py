@@ -1,12 +1,11 @@
 """torch.utils.flop_counter counts the recurrence as it counts SpeechBrain's."""
 
 import re
-import subprocess
-import sys
 
 import pytest
 import torch
 import twins
+from fresh import python
 from torch.utils.flop_counter import FlopCounterMode
 
 import speechbrain_ligru_fast as fast
@@ -59,7 +58,7 @@ def test_directions_and_a_given_state(backend, bidirectional):
 
 
 def test_the_counter_may_come_later_and_is_not_imported_by_us():
-    code = (
+    done = python(
         "import sys, torch, speechbrain_ligru_fast as fast\n"
         "net = fast.LiGRU(4, (2, 5, 3))\n"
         "net(torch.randn(2, 5, 3))\n"
@@ -69,7 +68,4 @@ def test_the_counter_may_come_later_and_is_not_imported_by_us():
         "    net(torch.randn(2, 5, 3))\n"
         "print(count.get_total_flops() == 2 * 2 * 5 * 8 * (3 + 4))\n"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True
-    )
-    assert done.stdout.split() == ["False", "True"], done.stderr
+    assert done.stdout.split() == ["False", "True"]

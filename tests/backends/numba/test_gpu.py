@@ -1,15 +1,13 @@
 """The Numba backend's GPU kernels without a GPU."""
 
-import os
 import pathlib
 import re
-import subprocess
-import sys
 import types
 
 import numpy
 import pytest
 import torch
+from fresh import run_tests
 
 from speechbrain_ligru_fast.backends.spec import ScanSpec
 
@@ -22,14 +20,7 @@ from speechbrain_ligru_fast.backends.numba import gpu  # noqa: E402
 def test_the_kernels_in_the_simulator():
     """simulated/, in a process that simulates CUDA from the start."""
     folder = pathlib.Path(__file__).parent / "simulated"
-    done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", folder],
-        env={**os.environ, "NUMBA_ENABLE_CUDASIM": "1"},
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert " passed" in done.stdout and "skipped" not in done.stdout
+    run_tests(folder, NUMBA_ENABLE_CUDASIM="1")
 
 
 @pytest.mark.parametrize("kernel", ["forward", "backward"])

@@ -1,12 +1,10 @@
 """Where the Triton backend can run, and its kernels interpreted."""
 
-import os
 import pathlib
-import subprocess
-import sys
 
 import pytest
 import torch
+from fresh import run_tests
 
 from speechbrain_ligru_fast import backends
 from speechbrain_ligru_fast.backends.failures import CannotRun
@@ -20,14 +18,7 @@ from speechbrain_ligru_fast.backends import triton as backend  # noqa: E402
 def test_the_kernels_in_the_interpreter():
     """interpreted/, in a process that interprets Triton from the start."""
     folder = pathlib.Path(__file__).parent / "interpreted"
-    done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", folder],
-        env={**os.environ, "TRITON_INTERPRET": "1"},
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert " passed" in done.stdout and "skipped" not in done.stdout
+    run_tests(folder, TRITON_INTERPRET="1")
 
 
 def test_who_cannot_run():

@@ -1,15 +1,13 @@
 """Products of bfloat16 on a CPU's matrix unit."""
 
 import itertools
-import os
-import subprocess
-import sys
 
 import numpy
 import pytest
 import scan_checks
 import torch
 import twins
+from fresh import python
 from hypothesis import given
 from scan_cases import OPTIONS, SIXTY, drawn, run, scans
 
@@ -117,13 +115,12 @@ def test_an_epsilon_of_zero(dtype):
 @needs_unit
 def test_numba_compiles_for_a_lesser_cpu():
     """LLVM would abort the process, which no fallback catches."""
-    code = (
+    python(
         "import torch; from speechbrain_ligru_fast import ligru_scan; "
         "ligru_scan(torch.randn(2, 5, 80), torch.randn(80, 40).bfloat16(), "
-        "backend='numba')"
+        "backend='numba')",
+        NUMBA_CPU_NAME="generic",
     )
-    environment = {**os.environ, "NUMBA_CPU_NAME": "generic"}
-    subprocess.run([sys.executable, "-c", code], env=environment, check=True)
 
 
 @needs_unit

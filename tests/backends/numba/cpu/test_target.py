@@ -1,13 +1,11 @@
 """What the CPU can do that Numba compiles for, and what follows from it."""
 
 import json
-import os
 import platform
 import re
-import subprocess
-import sys
 
 import pytest
+from fresh import python
 
 target = pytest.importorskip("speechbrain_ligru_fast.backends.numba.cpu.target")
 
@@ -35,17 +33,11 @@ print(json.dumps([close, available_backends()["numba"]]))
 @needs_fma
 def test_a_cpu_without_fused_multiply_add(tmp_path):
     """Numba's loops are right; ``auto`` goes on, and says so."""
-    environment = {
-        "NUMBA_CACHE_DIR": str(tmp_path),
-        "NUMBA_CPU_NAME": "generic",
-        "NUMBA_CPU_FEATURES": "",
-    }
-    done = subprocess.run(
-        [sys.executable, "-c", AS_ANOTHER_CPU],
-        env={**os.environ, **environment},
-        check=True,
-        capture_output=True,
-        text=True,
+    done = python(
+        AS_ANOTHER_CPU,
+        NUMBA_CACHE_DIR=str(tmp_path),
+        NUMBA_CPU_NAME="generic",
+        NUMBA_CPU_FEATURES="",
     )
     assert json.loads(done.stdout) == [True, "ok"]
     said = re.search("LiGRU backend on cpu .*", done.stderr)[0]
