@@ -4,7 +4,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 EXTRAS := recipes,report,demo,cuda,deploy,docs,test
 
-.PHONY: setup test oldest plain kernels speechbrain findings corpus demo \
+.PHONY: setup test web oldest plain kernels speechbrain findings corpus demo \
 	compare docs gpu lint clean
 
 setup: $(STAMP)
@@ -27,6 +27,14 @@ test oldest kernels: export OMP_WAIT_POLICY = passive
 
 test: $(STAMP) lint
 	$(BIN)/python -m pytest --numprocesses 2 --dist worksteal
+
+# Without these `make test` skips the page in examples/web: the runtime that the
+# page loads, and a browser, where there is none Debian's.
+web:
+	npm install --prefix examples/web
+	command -v chromium || command -v google-chrome || \
+		{ apt-get update && \
+		apt-get install --yes --no-install-recommends chromium; }
 
 # The layers and the operator on the lower bounds in setup.cfg, in an
 # environment of its own. torchaudio loads beside torch's own release only.

@@ -1,0 +1,277 @@
+"""The page in examples/web, in a headless Chromium: the text is Python's."""
+
+import functools
+import http.server
+import pathlib
+import shutil
+import threading
+from types import SimpleNamespace
+
+import numpy
+import pytest
+import soundfile
+import torch
+from speechbrain.processing.features import InputNormalization
+
+from speechbrain_ligru_fast.deploy import recognizer as deploy
+from speechbrain_ligru_fast.deploy.chunks import run_chunks
+from speechbrain_ligru_fast.lobe import CRDNN
+from speechbrain_ligru_fast.recognition.encoding import Encoder
+from speechbrain_ligru_fast.recognition.features import Fbank
+
+ROOT = pathlib.Path(__file__).parents[2]
+WEB = ROOT / "examples" / "web"
+AN4 = ROOT.parent / "shared" / "data" / "an4-librispeech"
+BROWSER = shutil.which("chromium") or shutil.which("google-chrome")
+RATE, LABELS = 16000, [*"ABCDEFGH"]
+# What a person reads; the machine may be busy.
+TIMEOUT = 60_000
+
+onnxruntime = pytest.importorskip("onnxruntime")
+pytest.importorskip("onnxscript")
+sync_api = pytest.importorskip("playwright.sync_api")
+pytestmark = [
+    pytest.mark.skipif(BROWSER is None, reason="no Chromium: see make web"),
+    pytest.mark.skipif(
+        not (WEB / "node_modules").is_dir(),
+        reason="no onnxruntime-web: see make web",
+    ),
+]
+
+
+def chirp(seconds=2.0, rate=RATE):
+    """A tone that rises and falls, (N,) from -1 to 1."""
+    t = numpy.arange(int(seconds * rate)) / rate
+    return 0.5 * numpy.sin(2 * numpy.pi * (900 * t + 100 * numpy.sin(9 * t)))
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    """The folder of an exported model, which was not trained."""
+    torch.manual_seed(0)
+    crdnn = CRDNN(
+        input_shape=[None, None, 20],
+        cnn_channels=(3,),
+        cnn_blocks=1,
+        rnn_layers=2,
+        rnn_neurons=10,
+        rnn_bidirectional=False,
+        dnn_neurons=6,
+    )
+    normalize = InputNormalization(norm_type="global")
+    normalize.glob_mean = torch.full((20,), -20.0)
+    normalize.glob_std = torch.full((20,), 12.0)
+    encoder = Encoder(Fbank(n_mels=20), normalize, crdnn).eval()
+    ctc_lin = torch.nn.Linear(6, 1 + len(LABELS))
+    sound = torch.from_numpy(chirp()).float().unsqueeze(0)
+    with torch.no_grad():
+        # No token but the blank, the first, is better than others on average.
+        scores = ctc_lin(encoder(sound, torch.ones(1)))
+        ctc_lin.bias -= scores.mean((0, 1))
+        ctc_lin.bias[0] -= 100
+    recognizer = SimpleNamespace(
+        mods=SimpleNamespace(encoder=encoder, ctc_lin=ctc_lin),
+        audio_normalizer=SimpleNamespace(sample_rate=RATE),
+        hparams=SimpleNamespace(blank_index=0),
+        tokenizer=SimpleNamespace(
+            special=1, labels=LABELS, get_piece_size=lambda: 1 + len(LABELS)
+        ),
+    )
+    out = tmp_path_factory.mktemp("site") / "model"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(deploy, "load_recognizer", lambda *_, **__: recognizer)
+        deploy.export_ctc("experiment", out, streaming=True)
+    return out
+
+
+def text_of(model, samples):
+    """What Python says of samples of 16 bits."""
+    session = onnxruntime.InferenceSession(model / "model.onnx")
+    samples = numpy.asarray(samples, "int32")
+    best = run_chunks(session, samples)[0].argmax(1)
+    changes = numpy.append(True, best[1:] != best[:-1])
+    return " ".join(LABELS[i - 1] for i in best[changes] if i != 0)
+
+
+@pytest.fixture(scope="module")
+def site(model):
+    """The address of the page, beside the model, on a server as in docs."""
+    for path in WEB.iterdir():
+        if path.name != "model":
+            (model.parent / path.name).symlink_to(path)
+
+    class Quiet(http.server.SimpleHTTPRequestHandler):
+        def log_message(self, *_):
+            pass
+
+    handler = functools.partial(Quiet, directory=model.parent)
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}/"
+        server.shutdown()
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory):
+    """Its microphone hears a chirp, again and again."""
+    heard = tmp_path_factory.mktemp("microphone") / "heard.wav"
+    soundfile.write(heard, chirp(rate=48000), 48000)
+    with sync_api.sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path=BROWSER,
+            args=[
+                # Root, of a container say, has no other way.
+                "--no-sandbox",
+                "--use-fake-device-for-media-stream",
+                f"--use-file-for-fake-audio-capture={heard}",
+            ],
+        )
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def page(browser, site):
+    """The page, which keeps what its model and its reader were given."""
+    with browser.new_context(permissions=["microphone"]) as context:
+        page = context.new_page()
+        page.set_default_timeout(TIMEOUT)
+        asked, errors = [], []
+        page.on("request", lambda request: asked.append(request.url))
+        page.on("pageerror", lambda error: errors.append(error))
+        yield page
+        assert len(asked) > 2 and not errors
+        assert all(url.startswith(site) for url in asked)
+
+
+def start(page, site):
+    page.goto(site)
+    says(page, "Ready")
+    page.evaluate("""async () => {
+        const { Recognizer } = await import("./recognizer.mjs");
+        window.given = [];
+        window.shown = [];
+        const step = Recognizer.prototype.step;
+        Recognizer.prototype.step = function (numbers) {
+            window.given.push(...numbers);
+            return step.call(this, numbers);
+        };
+        const text = document.getElementById("text");
+        new MutationObserver(() => window.shown.push(text.textContent))
+            .observe(text, { childList: true });
+    }""")
+
+
+def says(page, words):
+    status = page.locator("#status", has_text=words)
+    status.wait_for(timeout=TIMEOUT)
+    return status.inner_text()
+
+
+def check_text(page, model):
+    """The text is Python's and grew. Returns the samples that it is of."""
+    given = page.evaluate("given")
+    shown = page.evaluate("shown")
+    want = text_of(model, given)
+    assert page.locator("#text").inner_text() == want != ""
+    assert all(b.startswith(a) for a, b in zip(shown, shown[1:]))
+    assert len(set(shown)) > 2
+    return given
+
+
+@pytest.mark.parametrize("recording", ["mono.wav", "stereo.flac", "an4"])
+def test_a_recording(page, site, model, tmp_path, recording):
+    path = tmp_path / recording
+    if recording == "an4":
+        path = next(AN4.glob("test-an4/**/*.flac"), None)
+        if path is None:
+            pytest.skip("AN4 is not at ../shared/data")
+    elif recording == "mono.wav":
+        soundfile.write(path, chirp(), RATE)
+    else:
+        both = numpy.stack([chirp(), -chirp() / 2], 1)
+        soundfile.write(path, both, RATE)
+    start(page, site)
+    page.set_input_files("#file", path)
+    says(page, f"{path.name}: ")
+    samples, _ = soundfile.read(path, always_2d=True)
+    want = numpy.round(samples.mean(1) * 32768)
+    assert numpy.abs(check_text(page, model) - want).max() <= 1
+
+
+def test_a_recording_at_another_rate(page, site, model, tmp_path):
+    path = tmp_path / "cd.wav"
+    soundfile.write(path, chirp(rate=44100), 44100)
+    start(page, site)
+    page.set_input_files("#file", path)
+    says(page, "cd.wav: 2.0 s")
+    given = numpy.array(check_text(page, model)) / 32768
+    assert len(given) == 2 * RATE
+    assert numpy.abs(given - chirp())[100:-100].max() < 0.01
+
+
+def test_the_microphone(page, site, model):
+    start(page, site)
+    page.click("#microphone")
+    says(page, "Listening")
+    page.wait_for_function("new Set(shown).size > 3", timeout=TIMEOUT)
+    page.click("#microphone")
+    says(page, "Stopped")
+    given = numpy.array(check_text(page, model))
+    # It has begun to hear, and is a chirp then.
+    assert numpy.abs(given).max() > 0.3 * 32768
+    assert page.locator("#microphone").inner_text() == "Use the microphone"
+
+
+def test_a_file_that_is_no_recording(page, site):
+    start(page, site)
+    page.set_input_files("#file", WEB / "page.mjs")
+    assert says(page, "page.mjs: not a recording")
+    # And goes on.
+    assert page.locator("#file").is_enabled()
+
+
+@pytest.mark.parametrize(
+    "script, words",
+    [
+        (
+            "navigator.mediaDevices.getUserMedia = async () => {"
+            "throw new DOMException('Device not found') }",
+            "Device not found",
+        ),
+        ("Object.defineProperty(navigator, 'mediaDevices', {})", "HTTPS"),
+    ],
+)
+def test_no_microphone(page, site, script, words):
+    page.add_init_script(script)
+    start(page, site)
+    page.click("#microphone")
+    assert says(page, "No microphone: ") and says(page, words)
+    assert page.locator("#microphone").is_enabled()
+
+
+@pytest.mark.parametrize(
+    "path, words",
+    [
+        ("model/model.onnx", "No model/model.onnx. Make it with"),
+        ("model/tokens.txt", "No model/tokens.txt"),
+        ("node_modules/**", "npm install"),
+    ],
+)
+def test_what_is_missing(page, site, path, words):
+    page.route(f"{site}{path}", lambda route: route.fulfill(status=404))
+    page.goto(site)
+    says(page, words)
+    assert page.locator("#file").is_disabled()
+
+
+def test_a_model_that_does_not_stream(page, site, model):
+    import onnx
+
+    whole = onnx.load(model / "model.onnx")
+    del whole.metadata_props[:]
+    body = whole.SerializeToString()
+    page.route("**/model.onnx", lambda route: route.fulfill(body=body))
+    page.goto(site)
+    says(page, "needs whole recordings")
+    assert page.locator("#file").is_disabled()
