@@ -21,7 +21,6 @@ import functools
 import pathlib
 import platform
 import sys
-import time
 import types
 from dataclasses import asdict, replace
 from importlib.metadata import version
@@ -30,7 +29,6 @@ from itertools import product
 import numpy as np
 import speechbrain.nnet.RNN as stock
 import torch
-from torch.utils.benchmark import Timer
 
 import speechbrain_ligru_fast as fast
 from benchmarks.cases import (
@@ -40,10 +38,11 @@ from benchmarks.cases import (
     of_as_many_parameters,
 )
 from benchmarks.provenance import provenance
-from benchmarks.verify import relative_error
 from speechbrain_ligru_fast.asr.results import append_row, check_results
 from speechbrain_ligru_fast.backends import choose
 from speechbrain_ligru_fast.backends.spec import ScanSpec
+from speechbrain_ligru_fast.backends.trial import errors
+from speechbrain_ligru_fast.backends.turns import take_turns
 from upstream import apply
 
 # Not benchmarks/results: what is measured elsewhere would change the committed
@@ -54,8 +53,6 @@ THEIRS = (STOCK, "speechbrain-jit", STOCK_LINEAR, "torch")
 # After a backend's name: its backward computes the gates again.
 RECOMPUTE = "-recompute"
 SEED = 1234
-# Seconds a turn lasts at least: a short call is less than the clock can tell.
-TURN = 0.05
 
 
 class Step:
@@ -192,48 +189,19 @@ def check(impl, case):
     """
     exact, gradients = Step(STOCK, case, torch.float64)()
     output, found = Step(impl, case, torch.float64)()
-    own = relative_error(Step(STOCK, case)()[0], exact)
+    own = errors(Step(STOCK, case)()[0], exact)[1]
     rounded, _ = Step(impl, case)()
     for name, got, want, limit in (
         ("output", output, exact, 1e-10),
         *((name, found[name], gradients[name], 1e-8) for name in gradients),
         ("rounded output", rounded, exact, 4 * own + 4 * 2**-23),
     ):
-        error = relative_error(got, want)
+        _, error = errors(got, want)
         if not error <= limit:  # So that a NaN is wrong.
             raise ArithmeticError(
                 f"{impl}: {case.name}: {name}: error {error:.2e}, allowed "
                 f"{limit:.2e}"
             )
-
-
-def take_turns(steps, seconds):
-    """Milliseconds of each callable, a figure a turn.
-
-    In the order A B B A, twice at least, until so many seconds have passed.
-
-    Example
-    -------
-    >>> times = take_turns({"a": lambda: 1, "b": lambda: 2}, 0)
-    >>> len(times["a"]), len(times["b"])
-    (4, 4)
-    """
-    timers, calls = {}, {}
-    for key, step in steps.items():
-        for _ in range(3):  # TorchScript specialises itself at first.
-            step()
-        threads = torch.get_num_threads()
-        timers[key] = Timer("f()", globals={"f": step}, num_threads=threads)
-        once = timers[key].timeit(1).median
-        calls[key] = max(1, round(TURN / max(once, 1e-9)))
-    times = {key: [] for key in steps}
-    begin = time.monotonic()
-    blocks = 0
-    while blocks < 2 or time.monotonic() - begin < seconds:
-        for key in (*steps, *reversed(steps)):
-            times[key].append(1000 * timers[key].timeit(calls[key]).median)
-        blocks += 1
-    return times
 
 
 def measure(case, args):

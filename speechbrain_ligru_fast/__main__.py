@@ -1,6 +1,13 @@
-"""Environment and backend report, to paste in an issue."""
+"""Environment and backends of this machine, to paste in an issue.
 
+python -m speechbrain_ligru_fast            what is installed and can run
+python -m speechbrain_ligru_fast report     and what is proven on its GPU
+python -m speechbrain_ligru_fast verify     proves and times it, by hand
+"""
+
+import argparse
 import platform
+import sys
 from importlib.metadata import PackageNotFoundError, version
 
 import torch
@@ -46,5 +53,42 @@ def report():
     return "\n".join(lines)
 
 
-if __name__ == "__main__":
+def proven():
+    """Returns what ``auto`` knows of this machine's GPUs, as text."""
+    from speechbrain_ligru_fast.backends import verdicts
+
+    lines = ["proven:"]
+    for device, kind, found in verdicts.everything():
+        lines.append(f"  {device}: {kind}")
+        for name, verdict in found.items():
+            us = [verdict.get(f"{w}_us") for w in ("forward", "backward")]
+            words = [verdict["verdict"], verdict.get("why", "")]
+            if None not in us:
+                words[1] = "{:.2f} + {:.2f} us a step".format(*us)
+            lines.append(f"    {name}: {' '.join(words)}".rstrip(": "))
+    return "\n".join(lines if len(lines) > 1 else [lines[0] + " nothing yet"])
+
+
+def main(argv=None):
+    """Runs the tool; returns the exit status."""
+    parser = argparse.ArgumentParser(
+        prog="python -m speechbrain_ligru_fast",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("command", nargs="?", choices=["report", "verify"])
+    args, words = parser.parse_known_args(argv)
+    if args.command == "verify":
+        from speechbrain_ligru_fast import verify
+
+        return verify.main(words, report())
+    if words:
+        parser.error(f"unknown: {' '.join(words)}")
     print(report())
+    if args.command == "report":
+        print(proven())
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -77,6 +77,7 @@ FLOORS = (
     # A training ends by writing what deploy reads; deploy knows no training.
     ("deploy",),
     ("asr",),
+    ("verify",),
     ("__main__",),
 )
 

@@ -9,6 +9,7 @@ import collections
 import contextlib
 import ctypes
 import json
+import math
 import os
 import select
 import signal
@@ -56,11 +57,11 @@ def main():
     say(done=True)
 
 
-def _messages(process, seconds):
-    """Yields messages, then how it ended; kills what says nothing."""
+def _messages(process, seconds, until):
+    """Yields messages, then how it ended; a status of None is a silence."""
     output, rest = process.stdout.fileno(), b""
     tail = collections.deque(maxlen=_TAIL)
-    end, hung = time.monotonic() + START, False
+    end, hung = min(until, time.monotonic() + START), False
     while True:
         left = end - time.monotonic()
         if left <= 0 or not select.select([output], [], [], left)[0]:
@@ -75,7 +76,7 @@ def _messages(process, seconds):
             before, mark, message = text.partition(_MARK)
             if mark:
                 yield json.loads(message)
-                end = time.monotonic() + seconds
+                end = min(until, time.monotonic() + seconds)
             elif before.strip():
                 tail.append(before.strip()[:200])
     if not hung:
@@ -95,7 +96,7 @@ def _kill(process):
     process.stdout.close()
 
 
-def run(path, names, arguments, seconds):
+def run(path, names, arguments, seconds, until=math.inf):
     """Yields what children say of some names; blames who kills or hangs one.
 
     A message has a name, as its ``begin`` or its ``name``. Where a child dies
@@ -112,6 +113,8 @@ def run(path, names, arguments, seconds):
         For JSON.
     seconds : float
         From one message to the next.
+    until : float
+        When time is over for all, as ``time.monotonic`` says it.
 
     Yields
     ------
@@ -122,7 +125,8 @@ def run(path, names, arguments, seconds):
     Raises
     ------
     Ended
-        If a child did not come to work, or was killed by others.
+        If a child did not come to work, was killed by others, or had no
+        time.
     """
     names = list(names)
     # A frozen program would be started whole.
@@ -144,7 +148,7 @@ def run(path, names, arguments, seconds):
             raise Ended(f"no process could be started: {error}") from error
         current, judged, done = None, False, False
         try:
-            for message in _messages(process, seconds):
+            for message in _messages(process, seconds, until):
                 if "begin" in message:
                     current, judged = message["begin"], False
                 judged = judged or "verdict" in message
@@ -156,6 +160,8 @@ def run(path, names, arguments, seconds):
         if done:
             return
         status, tail = message["status"], message["tail"]
+        if status is None and time.monotonic() >= until:
+            raise Ended("time is over")
         if status is not None and -status in _SENT:
             raise Ended(f"it was killed by signal {-status}: {tail}")
         if current is None:

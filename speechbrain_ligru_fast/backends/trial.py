@@ -1,140 +1,25 @@
-"""How a backend is tried: the cases, the check and the timer of every proof.
+"""The check of every proof: is a backend right?
 
 ``auto``'s proof at first use, ``python -m speechbrain_ligru_fast verify`` and
-``make gpu`` all share this file.
+``make gpu`` share it, with kinds.py and turns.py.
 """
 
 import contextlib
 import functools
-import itertools
-import time
-from typing import NamedTuple
 
 import torch
 
 from speechbrain_ligru_fast.backends import reference
 from speechbrain_ligru_fast.backends.rows import active_steps, previous_hidden
-from speechbrain_ligru_fast.backends.spec import NONLINEARITIES, ScanSpec
 
-# Steps of a scan that is checked, and of one that is timed.
-STEPS, TIMED = 12, 100
+# Steps of a scan that is timed.
+TIMED = 100
 # Runs of a scan, which must give the same bits.
 RUNS = 2
 # What may be given beside w and U; SLiGRU alone has the last two.
 OPTIONAL = ("lengths", "h0", "mask", "ln_weight", "ln_bias")
 # Tensor cores read TF32's 10 bits of mantissa, cut off or rounded.
 TF32_EPS = 2**-9
-# Seconds that one turn of a timed call takes, so that a clock can tell.
-TURN = {"cuda": 0.005, "cpu": 0.05}
-
-
-class Kind(NamedTuple):
-    """Scans that run the same kernels.
-
-    Arguments
-    ---------
-    hidden : int
-        H.
-    rows : int
-        Utterances times directions, as rows.size_class rounds them up.
-    spec : ScanSpec
-        Options.
-    dtype : str
-        Of U, and so of the products' operands.
-    io : str
-        Of input and output.
-    tf32 : bool
-        Whether float32 products may be TF32.
-    steps : int
-        STEPS, or 1: a single step may be launched in another way.
-
-    Example
-    -------
-    >>> str(Kind(512, 16, ScanSpec(layernorm=True), "bfloat16"))
-    'SLiGRU relu, 1 direction, H=512, 16 rows, bfloat16/float32'
-    """
-
-    hidden: int
-    rows: int
-    spec: ScanSpec = ScanSpec()
-    dtype: str = "float32"
-    io: str = "float32"
-    tf32: bool = False
-    steps: int = STEPS
-
-    @classmethod
-    def read(cls, values):
-        """The kind that JSON made a list of."""
-        hidden, rows, spec, *more = values
-        return cls(hidden, rows, ScanSpec(*spec), *more)
-
-    def __str__(self):
-        spec = self.spec
-        return (
-            f"{'SLiGRU' if spec.layernorm else 'LiGRU'} {spec.nonlinearity}, "
-            f"{spec.directions} direction{'s' * (spec.directions > 1)}, "
-            f"H={self.hidden}, {self.rows} rows, {self.dtype}/{self.io}"
-            + ", TF32" * self.tf32
-            + ", one step" * (self.steps == 1)
-        )
-
-
-# (U, input and output, TF32) of the first cases, and of all.
-_FIRST = (("float32", "float32", False), ("bfloat16", "float32", False))
-_TYPES = (
-    *_FIRST,
-    ("float32", "float32", True),
-    ("bfloat16", "bfloat16", False),
-    ("float16", "float16", False),
-)
-# (H, rows, directions): the size that the project times, a decoder's step
-# aside; then what other plans need, and what fills no vector.
-_SIZES = ((512, 16, 2),)
-_MORE = ((256, 16, 2), (1024, 48, 2), (512, 128, 2), (2048, 16, 1), (64, 8, 2))
-_ODD = (16, 33, 100, 777)
-
-
-def cases(device_type, everything=False):
-    """The kinds that are proven by hand, the most important first.
-
-    Arguments
-    ---------
-    device_type : str
-        ``cpu`` or ``cuda``: only a GPU has TF32.
-    everything : bool
-        Else a few, in seconds.
-
-    Returns
-    -------
-    list
-
-    Example
-    -------
-    >>> len(cases("cpu")) < len(cases("cpu", everything=True)) / 10
-    True
-    """
-    found = []
-
-    def add(hidden, rows, spec, types, steps=STEPS):
-        if device_type == "cuda" or not types[2]:
-            found.append(Kind(hidden, rows, spec, *types, steps))
-
-    specs = {
-        d: (ScanSpec("relu", d), ScanSpec("relu", d, True)) for d in (1, 2)
-    }
-    for types, size in itertools.product(_FIRST, _SIZES):
-        for spec in specs[size[2]]:
-            add(*size[:2], spec, types)
-    if everything:
-        for size, types in itertools.product(_SIZES + _MORE, _TYPES):
-            for spec in specs[size[2]]:
-                add(*size[:2], spec, types)
-        for spec, types in itertools.product(specs[1], _TYPES):
-            add(512, 8, spec, types, 1)
-        for names in itertools.product(NONLINEARITIES, (1, 2), (False, True)):
-            for hidden, types in itertools.product(_ODD, _TYPES):
-                add(hidden, 8, ScanSpec(*names), types)
-    return list(dict.fromkeys(found))
 
 
 def draw(kind, given, generator, steps):
@@ -323,6 +208,7 @@ def check(module, kind, device, seed=0):
 
     Example
     -------
+    >>> from speechbrain_ligru_fast.backends.kinds import Kind
     >>> check(reference, Kind(8, 4), "cpu")
     []
     """
@@ -361,65 +247,3 @@ def calls(module, kind, device):
         functools.partial(forward, module, kind.spec, there, True),
         functools.partial(backward, module, kind.spec, there, saved),
     )
-
-
-def _milliseconds(call, times, device_type):
-    """A call's mean over several, on a GPU between its own events."""
-    if device_type == "cuda":
-        begin, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
-        begin.record()
-        for _ in range(times):
-            call()
-        end.record()
-        end.synchronize()
-        return begin.elapsed_time(end) / times
-    begin = time.perf_counter()
-    for _ in range(times):
-        call()
-    return 1000 * (time.perf_counter() - begin) / times
-
-
-def take_turns(calls, seconds, device_type="cpu", begin=lambda key: None):
-    """Milliseconds of each call, a figure a turn: A B C, C B A, and again.
-
-    What slows the machine for a while slows all of them alike, and each
-    turn's ratio is of neighbours.
-
-    Arguments
-    ---------
-    calls : dict
-        What to call, by any key.
-    seconds : float
-        For all together; each has four turns at least.
-    device_type : str
-        ``cuda`` for a GPU's own clock.
-    begin : callable
-        Told whose turn it is.
-
-    Returns
-    -------
-    dict
-        Key -> list of milliseconds.
-
-    Example
-    -------
-    >>> times = take_turns({"a": lambda: 1, "b": lambda: 2}, 0)
-    >>> len(times["a"]), len(times["b"])
-    (4, 4)
-    """
-    counts, times = {}, {key: [] for key in calls}
-    for key, call in calls.items():
-        begin(key)
-        for _ in range(3):  # TorchScript specialises itself at first.
-            call()
-        once = _milliseconds(call, 1, device_type) / 1000
-        counts[key] = max(1, round(TURN[device_type] / max(once, 1e-7)))
-    end = time.monotonic() + seconds
-    rounds = 0
-    while rounds < 2 or time.monotonic() < end:
-        for key in (*calls, *reversed(calls)):
-            begin(key)
-            turn = _milliseconds(calls[key], counts[key], device_type)
-            times[key].append(turn)
-        rounds += 1
-    return times

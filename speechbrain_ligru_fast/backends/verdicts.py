@@ -12,6 +12,7 @@ import functools
 import hashlib
 import json
 import logging
+import math
 import os
 import pathlib
 import time
@@ -22,7 +23,7 @@ import torch
 from speechbrain_ligru_fast import __version__
 from speechbrain_ligru_fast.backends import child, kept
 from speechbrain_ligru_fast.backends.failures import REPORT, warn
-from speechbrain_ligru_fast.backends.trial import STEPS, Kind
+from speechbrain_ligru_fast.backends.kinds import STEPS, Kind
 
 logger = logging.getLogger(__name__)
 
@@ -34,7 +35,7 @@ LIMIT = 90
 # Seconds to wait for another process's proof.
 PATIENCE = 600
 # What is said aloud of a backend that can't be used, by its verdict.
-_BAD = {
+BAD = {
     "wrong": "computes wrong results",
     "crashed": "crashes",
     "hung": "does not come to an end",
@@ -102,11 +103,17 @@ def _key(kind, device, names):
 def _read(path):
     """The verdicts in a file, or None if there are none to trust."""
     content = kept.read(path) if path else None
-    if content is None:
-        return None
-    with contextlib.suppress(ValueError):
-        return json.loads(content)
-    return None
+    return json.loads(content)["verdicts"] if content else None
+
+
+def everything():
+    """Yields all that is kept: device, kind and verdicts."""
+    folder = kept.folder()
+    for path in sorted(folder.glob("*.verdict")) if folder else ():
+        content = kept.read(path)
+        if content:
+            found = json.loads(content)
+            yield found["machine"]["device"], found["kind"], found["verdicts"]
 
 
 @contextlib.contextmanager
@@ -140,7 +147,7 @@ def _alone(folder):
         os.close(handle)
 
 
-def prove(kind, device, names, seed=0):
+def prove(kind, device, names, seed=0, until=math.inf):
     """What a child process finds of some backends; keeps nothing.
 
     Arguments
@@ -153,6 +160,8 @@ def prove(kind, device, names, seed=0):
         Backends.
     seed : int
         Of the random numbers.
+    until : float
+        When time is over; see ``child.run``.
 
     Returns
     -------
@@ -168,13 +177,12 @@ def prove(kind, device, names, seed=0):
     found = {}
     arguments = str(device), kind, seed
     path = f"{__package__}.prover:prove"
-    for message in child.run(path, list(names), arguments, LIMIT):
+    for message in child.run(path, list(names), arguments, LIMIT, until):
         name = message.pop("name", None)
         if name is not None:
             found[name] = found.get(name, {}) | message
-    for name, verdict in found.items():
-        if verdict["verdict"] == "unknown":
-            raise child.Ended(f"{name}: {verdict['why']}")
+            if found[name]["verdict"] == "unknown":
+                raise child.Ended(f"{name}: {found[name]['why']}")
     return found
 
 
@@ -224,10 +232,19 @@ def find(kind, device, names):
                 )
             else:
                 _tell(found, kind, device, time.monotonic() - begin)
-                if path:
-                    kept.write(path, json.dumps(found).encode())
+                keep(found, kind, device, names)
     _known[key] = found
     return found
+
+
+def keep(found, kind, device, names):
+    """Writes verdicts for ``auto`` to read."""
+    folder = kept.folder()
+    if folder:
+        path = folder / f"{_key(kind, device, names)}.verdict"
+        content = {"kind": str(kind), "machine": machine(device)}
+        content = json.dumps(content | {"verdicts": found})
+        kept.write(path, content.encode())
 
 
 def in_order(found, training):
@@ -267,10 +284,10 @@ def _tell(found, kind, device, seconds):
         gain,
     )
     for name, verdict in found.items():
-        if verdict["verdict"] in _BAD:
+        if verdict["verdict"] in BAD:
             what = {k: v for k, v in machine(device).items() if k != "source"}
             warn(
-                f"backend {name!r} {_BAD[verdict['verdict']]} on this GPU and "
+                f"backend {name!r} {BAD[verdict['verdict']]} on this GPU and "
                 f"is not used: {kind}: {verdict.get('why')}; {what}: {REPORT}",
                 key=(name, verdict["verdict"]),
             )

@@ -26,7 +26,7 @@ from speechbrain_ligru_fast.backends import (
     spec,
     verdicts,
 )
-from speechbrain_ligru_fast.backends.trial import Kind
+from speechbrain_ligru_fast.backends.kinds import Kind
 
 CPU = torch.device("cpu")
 KIND = Kind(6, 8)
@@ -119,7 +119,7 @@ def test_a_training_survives_all_of_them(
     for ours, theirs in zip(got, train("reference")):
         torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-5)
     (path,) = kept.folder().glob("*.verdict")
-    found = json.loads(kept.read(path))
+    found = json.loads(kept.read(path))["verdicts"]
     assert {name: v["verdict"] for name, v in found.items()} == {
         "hang": "hung", "crash": "crashed", "raises": "failed",
         "off": "wrong", "gradient": "wrong", "nan": "wrong",
@@ -178,6 +178,13 @@ def test_an_end_of_its_own_is_a_crash(stand_in, monkeypatch, end):
     monkeypatch.setattr(child, "PROGRAM", ("sh", "-c", script, "sh"))
     found = verdicts.find(KIND, CPU, names)
     assert found["right"]["verdict"] == "crashed"
+
+
+def test_a_lease_that_ends_blames_nobody(stand_in, monkeypatch):
+    names = stand_in("right")
+    monkeypatch.setattr(child, "PROGRAM", ("sh", "-c", BEGUN + "sleep 99"))
+    with pytest.raises(child.Ended, match="time is over"):
+        verdicts.prove(KIND, CPU, names, until=time.monotonic() + 0.5)
 
 
 def test_the_measured_order(stand_in, proofs, monkeypatch):

@@ -10,6 +10,7 @@ from benchmarks import cases, layers
 from benchmarks.cases import Case
 from speechbrain_ligru_fast.asr.results import read_rows
 from speechbrain_ligru_fast.backends import reference
+from speechbrain_ligru_fast.backends.turns import TURN
 
 CONTRACT = (
     "date commit device torch model impl directions layers features hidden "
@@ -20,7 +21,7 @@ CONTRACT = (
 @pytest.fixture
 def benchmark(monkeypatch, tmp_path):
     """Runs the tool on a tiny shape; returns its status and result file."""
-    monkeypatch.setattr(layers, "TURN", 0)
+    monkeypatch.setitem(TURN, "cpu", 0)
     threads = torch.get_num_threads()
     out = tmp_path / "layers.csv"
 

@@ -1,1 +1,0 @@
-"""Verifies a GPU's backends, then times its layers; see __main__.py."""

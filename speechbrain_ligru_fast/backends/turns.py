@@ -1,0 +1,70 @@
+"""The timer that all measurements share: calls take turns."""
+
+import time
+
+import torch
+
+# Seconds that one turn of a timed call takes, so that a clock can tell.
+TURN = {"cuda": 0.005, "cpu": 0.05}
+
+
+def _milliseconds(call, times, device_type):
+    """A call's mean over several, on a GPU between its own events."""
+    if device_type == "cuda":
+        begin, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
+        begin.record()
+        for _ in range(times):
+            call()
+        end.record()
+        end.synchronize()
+        return begin.elapsed_time(end) / times
+    begin = time.perf_counter()
+    for _ in range(times):
+        call()
+    return 1000 * (time.perf_counter() - begin) / times
+
+
+def take_turns(calls, seconds, device_type="cpu", begin=lambda key: None):
+    """Milliseconds of each call, a figure a turn: A B C, C B A, and again.
+
+    What slows the machine for a while slows all of them alike, and each
+    turn's ratio is of neighbours.
+
+    Arguments
+    ---------
+    calls : dict
+        What to call, by any key.
+    seconds : float
+        For all together; each has four turns at least.
+    device_type : str
+        ``cuda`` for a GPU's own clock.
+    begin : callable
+        Told whose turn it is.
+
+    Returns
+    -------
+    dict
+        Key -> list of milliseconds.
+
+    Example
+    -------
+    >>> times = take_turns({"a": lambda: 1, "b": lambda: 2}, 0)
+    >>> len(times["a"]), len(times["b"])
+    (4, 4)
+    """
+    counts, times = {}, {key: [] for key in calls}
+    for key, call in calls.items():
+        begin(key)
+        for _ in range(3):  # TorchScript specialises itself at first.
+            call()
+        once = _milliseconds(call, 1, device_type) / 1000
+        counts[key] = max(1, round(TURN[device_type] / max(once, 1e-7)))
+    end = time.monotonic() + seconds
+    rounds = 0
+    while rounds < 2 or time.monotonic() < end:
+        for key in (*calls, *reversed(calls)):
+            begin(key)
+            turn = _milliseconds(calls[key], counts[key], device_type)
+            times[key].append(turn)
+        rounds += 1
+    return times

@@ -1,0 +1,95 @@
+"""A user's own verification, and the report."""
+
+import json
+
+import pytest
+import stand_ins
+import torch
+
+from speechbrain_ligru_fast import __main__ as command
+from speechbrain_ligru_fast import verify
+from speechbrain_ligru_fast.backends import kinds, loading, verdicts
+from speechbrain_ligru_fast.layers import ligru
+
+
+@pytest.fixture
+def run(monkeypatch, tmp_path, capsys):
+    """Runs the command on two small kinds; returns status, file and output."""
+    stand_ins.run_here(monkeypatch)
+    monkeypatch.setattr(
+        verify,
+        "cases",
+        lambda device: [kinds.Kind(8, 4), kinds.Kind(8, 4, dtype="bfloat16")],
+    )
+    sizes = dict(hidden=8, features=3, batch=2, steps=4, directions=2)
+    monkeypatch.setattr(verify, "SHAPE", sizes)
+    monkeypatch.setattr(verify, "TURNS", 0)
+
+    def start(*words):
+        out = tmp_path / "out.json"
+        status = command.main(["verify", "--out", str(out), *words])
+        found = json.loads(out.read_text())
+        return status, found, capsys.readouterr().out
+
+    yield start
+
+
+def test_a_machine_without_a_gpu(run):
+    status, found, text = run()
+    assert status == 0
+    assert "python: " in found["environment"] and "python: " in text
+    rows = found["cpu"]["checks"]
+    assert {row["verdict"] for row in rows} == {"right"}
+    assert {"torchscript", "reference"} <= {row["backend"] for row in rows}
+    timed = {row["name"] for row in found["cpu"]["times"]}
+    assert {*verify.RIVALS, "LiGRU torchscript", "SLiGRU torchscript"} <= timed
+    assert "LSTM torch" in text and "us a step" in text
+
+
+def test_what_is_wrong_is_said_and_not_timed(run, monkeypatch):
+    genuine = loading.load
+
+    def load(name):
+        return genuine(name) if name != "numba" else stand_ins.MODULES["off"]
+
+    monkeypatch.setattr(loading, "load", load)
+    status, found, text = run()
+    assert status == 1 and "numba       wrong" in text
+    timed = {row["name"] for row in found["cpu"]["times"]}
+    assert "LiGRU numba" not in timed and "LiGRU torchscript" in timed
+
+
+def test_a_layer_that_is_wrong_is_not_timed(run, monkeypatch):
+    """Though the scan is right."""
+    forward = ligru.LiGRU.forward
+
+    def off(self, *arguments):
+        output, hidden = forward(self, *arguments)
+        return output * (1 + 0.1 * (self.backend == "torchscript")), hidden
+
+    monkeypatch.setattr(ligru.LiGRU, "forward", off)
+    _, found, text = run()
+    rows = found["cpu"]["times"]
+    (row,) = (r for r in rows if r["name"] == "LiGRU torchscript")
+    assert "its output is wrong by 0.1" in row["why"] and row["why"] in text
+
+
+def test_the_report_tells_what_is_proven(monkeypatch, tmp_path, capsys):
+    monkeypatch.setenv("SPEECHBRAIN_LIGRU_CACHE", str(tmp_path))
+    assert command.main(["report"]) == 0
+    assert "proven: nothing yet" in capsys.readouterr().out
+    found = {
+        "cuda": {"verdict": "right", "forward_us": 0.8, "backward_us": 1.2},
+        "triton": {"verdict": "wrong", "why": "grad of h0: error 1"},
+    }
+    device = torch.device("cpu")
+    verdicts.keep(found, kinds.Kind(512, 16), device, ("cuda", "triton"))
+    command.main(["report"])
+    text = capsys.readouterr().out
+    assert "cuda: right 0.80 + 1.20 us a step" in text
+    assert "triton: wrong grad of h0: error 1" in text
+    assert "cpu: LiGRU relu, 1 direction, H=512, 16 rows" in text
+    command.main([])
+    assert "proven" not in capsys.readouterr().out
+    with pytest.raises(SystemExit):
+        command.main(["--unknown"])
