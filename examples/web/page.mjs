@@ -1,11 +1,10 @@
-/** The page: a file or the microphone in, text out. */
+/** The page: a recording or the microphone in, text out. */
 
 import { Recognizer } from "./recognizer.mjs";
 
 const RUNTIME = "./node_modules/onnxruntime-web/dist/ort.wasm.min.mjs";
-const ids = ["file", "microphone", "status", "text"];
-const [file, microphone, status, text] = ids.map((id) =>
-  document.getElementById(id),
+const { file, microphone, status, text } = Object.fromEntries(
+  [...document.querySelectorAll("[id]")].map((part) => [part.id, part]),
 );
 let recognizer;
 
@@ -21,7 +20,7 @@ async function act(action) {
   file.disabled = microphone.disabled = !recognizer;
 }
 
-/** Replaces the reason of a failure by words for whoever reads the page. */
+/** Says in the page's words why something failed. */
 const orSay = (promise, words) =>
   promise.catch((cause) => {
     throw new Error(words(cause), { cause });
@@ -38,25 +37,20 @@ async function load() {
   return "Ready: choose a recording or use the microphone.";
 }
 
-/** A recording's samples at the model's rate, the mean of its channels. */
-async function decode(recording) {
+async function read() {
+  const recording = file.files[0];
+  // It decodes to the model's rate.
   const context = new OfflineAudioContext(1, 1, recognizer.rate);
   const audio = await orSay(
     context.decodeAudioData(await recording.arrayBuffer()),
     () => `${recording.name}: not a recording that this browser reads.`,
   );
-  const samples = new Float32Array(audio.length);
-  for (let channel = 0; channel < audio.numberOfChannels; channel++) {
-    audio.getChannelData(channel).forEach((sample, i) => {
-      samples[i] += sample / audio.numberOfChannels;
-    });
-  }
-  return samples;
-}
-
-async function readFile() {
-  const recording = file.files[0];
-  const samples = await decode(recording);
+  const channels = Array.from({ length: audio.numberOfChannels }, (_, i) =>
+    audio.getChannelData(i),
+  );
+  const samples = channels[0].map(
+    (_, i) => channels.reduce((sum, c) => sum + c[i], 0) / channels.length,
+  );
   recognizer.reset();
   for (let at = 0; at < samples.length; at += recognizer.chunk) {
     const chunk = samples.subarray(at, at + recognizer.chunk);
@@ -65,8 +59,7 @@ async function readFile() {
     await new Promise((resolve) => setTimeout(resolve));
   }
   text.textContent = await recognizer.finish();
-  const seconds = (samples.length / recognizer.rate).toFixed(1);
-  return `${recording.name}: ${seconds} s`;
+  return `${recording.name}: ${audio.duration.toFixed(1)} s`;
 }
 
 async function listen() {
@@ -80,7 +73,7 @@ async function listen() {
   const context = new AudioContext({ sampleRate: recognizer.rate });
   try {
     await context.audioWorklet.addModule("worklet.mjs");
-    await hear(stream, context);
+    await hear(context.createMediaStreamSource(stream));
   } finally {
     stream.getTracks().forEach((track) => track.stop());
     await context.close();
@@ -91,21 +84,22 @@ async function listen() {
   return "Stopped.";
 }
 
-/** Reads the microphone until its button is pressed again. */
-async function hear(stream, context) {
-  const recorder = new AudioWorkletNode(context, "recorder", {
+/** Reads a source until the button is pressed again. */
+async function hear(source) {
+  const recorder = new AudioWorkletNode(source.context, "recorder", {
     channelCount: 1,
     channelCountMode: "explicit",
   });
-  let last = recognizer.reset();
+  recognizer.reset();
+  let last = Promise.resolve();
   const stopped = new Promise((stop, fail) => {
     microphone.onclick = stop;
     recorder.port.onmessage = ({ data }) => {
-      last = Promise.resolve(last).then(() => recognizer.feed(data));
+      last = last.then(() => recognizer.feed(data));
       last.then((heard) => (text.textContent = heard)).catch(fail);
     };
   });
-  context.createMediaStreamSource(stream).connect(recorder);
+  source.connect(recorder);
   microphone.textContent = "Stop";
   microphone.disabled = false;
   status.textContent = "Listening.";
@@ -115,6 +109,6 @@ async function hear(stream, context) {
 }
 
 file.onclick = () => (file.value = ""); // The same file may be chosen again.
-file.onchange = () => act(readFile);
+file.onchange = () => act(read);
 microphone.onclick = () => act(listen);
 act(load);

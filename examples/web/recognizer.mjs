@@ -1,86 +1,69 @@
 /** An exported streaming model: samples in, the text so far out. */
 
-/** Thrown with a sentence for the user. */
-export class Problem extends Error {}
-
 async function get(url) {
   const response = await fetch(url);
-  if (!response.ok) {
-    throw new Problem(
-      `No ${url}. Make it with: ` +
-        "ligru-export EXPERIMENT --streaming --out examples/web/model",
-    );
-  }
-  return response;
+  if (response.ok) return response;
+  throw new Error(
+    `No ${url}. Make it with: ` +
+      "ligru-export EXPERIMENT --streaming --out examples/web/model",
+  );
 }
 
-/** The fields of a protobuf message (numbers are left out) as bytes. */
-function* fields(bytes) {
+/** The fields of a protobuf message, but for numbers: [field, bytes]. */
+function* fields(message) {
   let at = 0;
-  const varint = () => {
+  const number = () => {
     let value = 0;
-    for (let scale = 1; ; scale *= 128) {
-      const byte = bytes[at++];
-      value += (byte & 127) * scale;
-      if (byte < 128) return value;
+    for (let unit = 1; ; unit *= 128) {
+      value += (message[at] % 128) * unit;
+      if (message[at++] < 128) return value;
     }
   };
-  while (at < bytes.length) {
-    const key = varint();
-    const value = varint();
-    if (key % 8 === 2) yield [key >> 3, bytes.subarray(at, (at += value))];
+  while (at < message.length) {
+    const [key, value] = [number(), number()];
+    if (key % 8 === 2) yield [key >> 3, message.subarray(at, (at += value))];
   }
 }
 
-/** A model's metadata, field 14 of an ONNX file, which the runtime hides. */
+/** A model's metadata, field 14 of its file, which the runtime hides. */
 function metadata(model) {
-  const text = new TextDecoder();
-  const facts = {};
-  for (const [field, pair] of fields(model)) {
-    if (field !== 14) continue;
-    const { 1: key, 2: value = [] } = Object.fromEntries(fields(pair));
-    facts[text.decode(key)] = text.decode(value);
-  }
-  return facts;
+  const words = (bytes) => new TextDecoder().decode(bytes);
+  const pairs = [...fields(model)].filter(([field]) => field === 14);
+  return Object.fromEntries(
+    pairs.map(([, pair]) => [...fields(pair)].map(([, bytes]) => words(bytes))),
+  );
 }
 
-/** Chunks of samples and a state go in, scores of tokens and the next come out. */
+/** Reads one recording after another; a call must wait for the one before. */
 export class Recognizer {
   static async load(ort, folder) {
-    const response = await get(`${folder}/model.onnx`);
-    const model = new Uint8Array(await response.arrayBuffer());
+    const file = await (await get(`${folder}/model.onnx`)).arrayBuffer();
     const tokens = await (await get(`${folder}/tokens.txt`)).text();
-    const facts = metadata(model);
+    const facts = metadata(new Uint8Array(file));
     if (!facts.chunk) {
-      throw new Problem(
-        `${folder}/model.onnx needs whole recordings. ` +
-          "Export a model with --streaming.",
+      throw new Error(
+        `${folder}/model.onnx needs whole recordings: ` +
+          "export one with --streaming.",
       );
     }
-    const session = await ort.InferenceSession.create(model);
-    return new Recognizer(ort, session, facts, tokens);
-  }
-
-  constructor(ort, session, facts, tokens) {
-    this.ort = ort;
-    this.session = session;
-    this.rate = Number(facts.sample_rate);
-    this.chunk = Number(facts.chunk);
-    this.blank = Number(facts.blank_id);
-    this.tokens = tokens
-      .split("\n")
-      .map((line) => line.slice(0, line.lastIndexOf(" ")));
+    const made = new Recognizer();
+    made.ort = ort;
+    made.session = await ort.InferenceSession.create(file);
+    made.rate = Number(facts.sample_rate);
+    made.chunk = Number(facts.chunk);
+    made.size = Number(facts.state_dim);
+    made.blank = Number(facts.blank_id);
+    const lines = tokens.split("\n");
+    made.tokens = lines.map((line) => line.slice(0, line.lastIndexOf(" ")));
     // A word's first piece begins with \u2581. Phones have no such mark.
-    const pieces = this.tokens.some((token) => token.includes("\u2581"));
-    this.between = pieces ? "" : " ";
-    this.reset();
+    made.between = tokens.includes("\u2581") ? "" : " ";
+    return made;
   }
 
-  /** Begins another recording. */
+  /** Begins a recording. */
   reset() {
-    const { shape } = this.session.inputMetadata[1];
-    const zeros = new Uint16Array(shape[1]);
-    this.state = new this.ort.Tensor("float16", zeros, shape);
+    const zeros = new Uint16Array(this.size);
+    this.state = new this.ort.Tensor("float16", zeros, [1, this.size]);
     this.waiting = [];
     this.last = this.blank;
     this.pieces = [];
@@ -95,14 +78,14 @@ export class Recognizer {
     while (this.waiting.length >= this.chunk) {
       await this.step(this.waiting.splice(0, this.chunk));
     }
-    return this.text();
+    return this.pieces.join(this.between).replaceAll("\u2581", " ").trim();
   }
 
   /** Ends the recording and returns its text. */
   async finish() {
     // What is shorter than a chunk, even empty, is the last.
     await this.step(this.waiting.splice(0));
-    return this.text();
+    return this.feed([]);
   }
 
   async step(numbers) {
@@ -118,9 +101,5 @@ export class Recognizer {
       }
       this.last = best;
     }
-  }
-
-  text() {
-    return this.pieces.join(this.between).replaceAll("\u2581", " ").trim();
   }
 }
