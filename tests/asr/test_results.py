@@ -54,22 +54,20 @@ def test_older_columns_keep_their_cells(tmp_path):
     )
 
 
-def test_what_is_no_table_is_left_alone(tmp_path):
+@pytest.mark.parametrize(
+    "content, words",
+    [
+        ("wer,cer\n1,2,3\n", "line 2: 3 cells for 2 columns"),
+        ("wer,seed,wer\n9.1,1,8.0\n", "more than one column named wer: ren"),
+    ],
+)
+def test_what_is_no_table_is_left_alone(tmp_path, content, words):
     path = tmp_path / "rows.csv"
-    path.write_text("wer,cer\n1,2,3\n")
-    with pytest.raises(ValueError, match="line 2: 3 cells for 2 columns"):
-        append_row(path, {"per": 1})
-    assert path.read_text() == "wer,cer\n1,2,3\n"
-
-
-def test_a_column_named_twice_is_refused(tmp_path):
-    path = tmp_path / "rows.csv"
-    path.write_text("wer,seed,wer\n9.1,1,8.0\n")
-    words = "rows.csv has more than one column named wer: rename"
+    path.write_text(content)
     for row in ({"wer": 7}, {"per": 7}):
-        with pytest.raises(ValueError, match=words):
+        with pytest.raises(ValueError, match=f"rows.csv.* {words}"):
             append_row(path, row)
-    assert path.read_text() == "wer,seed,wer\n9.1,1,8.0\n"
+    assert path.read_text() == content
 
 
 def test_report(tmp_path, capsys):
@@ -121,6 +119,21 @@ def test_a_full_disk_leaves_no_half_row(tmp_path):
     assert list(tmp_path.iterdir()) == [path]
     append_row(path, {"wer": 8.7})
     assert len(read_rows(path)[1]) == 2
+
+
+def test_a_file_is_replaced_but_a_link_stays_one(tmp_path):
+    path = tmp_path / "elsewhere" / "rows.csv"
+    path.parent.mkdir()
+    (tmp_path / "rows.csv").symlink_to(path)
+    append_row(tmp_path / "rows.csv", {"wer": 1})
+    path.chmod(0o664)
+    with open(path) as reader:
+        append_row(tmp_path / "rows.csv", {"wer": 2})
+        # Never half of a file
+        assert reader.read() == "wer\n1\n"
+    assert path.read_text() == "wer\n1\n2\n"
+    assert path.stat().st_mode & 0o777 == 0o664
+    assert (tmp_path / "rows.csv").is_symlink()
 
 
 def test_a_full_disk_makes_no_empty_file(tmp_path):
