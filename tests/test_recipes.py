@@ -108,15 +108,9 @@ def test_from_a_training_to_a_language_model(
     assert "rnnlm" in recognizer.mods["decoder"].scorer.full_scorers
     check_error_rate(recognizer, row)
 
-    # What differs in the same folder is refused, not claimed by a row. A
-    # model that validates is a setting too.
-    for given, words in (
-        (["--lm_folder", lm], "lm_folder. Give"),
-        (["--lr", "9", "--beam_size", "5"], "beam_size, lr. Give"),
-        (["--rnn_neurons", "8", "--test_only"], "rnn_neurons. Give"),
-    ):
-        with pytest.raises(ValueError, match=f"with other {words}"):
-            train("LibriSpeech", folder, *epochs, *given)
+    # One that validates is a setting, whose change no row may claim.
+    with pytest.raises(ValueError, match="with other lm_folder. Give"):
+        train("LibriSpeech", folder, *with_lm)
     with pytest.raises(ValueError, match="lm/save holds .* other extra_text"):
         lm_recipe(lm, folder, "--extra_text", "more")
     assert len(rows(folder)) == 3

@@ -1,7 +1,7 @@
 """Recognisers trained with CTC and attention: what the recipes share.
 
 A run, in its order: command_line and config read what is asked for,
-preparation and fingerprint say on which data, before checks it, experiment
+preparation and fingerprint say on which data, preflight checks it, experiment
 trains (brain, checkpoints) and tests, results keeps the rows.
 
 What it is made of: manifests, audio and tokens (text, files, audio, augment,

@@ -57,17 +57,20 @@ def test_older_columns_keep_their_cells(tmp_path):
 @pytest.mark.parametrize(
     "content, words",
     [
-        ("wer,cer\n1,2,3\n", "line 2: 3 cells for 2 columns"),
-        ("wer,seed,wer\n9.1,1,8.0\n", "more than one column named wer: ren"),
+        (b"wer,cer\n1,2,3\n", "line 2: 3 cells for 2 columns"),
+        (b"wer,seed,wer\n9.1,1,8.0\n", "more than one column named wer: ren"),
+        (b"\x89PNG\r\n\x1a\n", "is no CSV: .*can't decode"),
+        (b'"a' + b"b" * 200000, "is no CSV: field larger"),
     ],
+    ids=["cells", "columns", "binary", "long"],
 )
 def test_what_is_no_table_is_left_alone(tmp_path, content, words):
     path = tmp_path / "rows.csv"
-    path.write_text(content)
+    path.write_bytes(content)
     for row in ({"wer": 7}, {"per": 7}):
         with pytest.raises(ValueError, match=f"rows.csv.* {words}"):
             append_row(path, row)
-    assert path.read_text() == content
+    assert path.read_bytes() == content
 
 
 def test_report(tmp_path, capsys):
