@@ -31,7 +31,7 @@ def folder(tmp_path):
 
 @pytest.fixture
 def load(folder):
-    def call(*arguments):
+    def call(*arguments, folder=folder):
         command = [YAML, "--data_folder", "x", "--output_folder", str(folder)]
         return load_experiment([*command, *arguments])[0]
 
@@ -143,37 +143,37 @@ def test_what_belongs_to_the_test_may_differ(load, folder, trained):
 
 
 HOLD = """\
-import sys, time
+import os, sys, time
 from speechbrain_ligru_fast.asr.lock import lock_folder
-lock_folder(sys.argv[1])
+for folder in sys.argv[1:]:
+    lock_folder(folder)
 print("held", flush=True)
-if sys.argv[2:]:
-    import os
-    os.fork()  # as data loading does: both go on
+os.fork()  # as data loading does: both go on
 time.sleep(600)
 """
 
 
-@pytest.mark.parametrize("key", ["output_folder", "save_folder"])
-def test_one_process_to_a_folder(load, folder, tmp_path, key):
-    held = {"output_folder": folder, "save_folder": tmp_path / "held"}[key]
-    given = [] if key == "output_folder" else ["--save_folder", str(held)]
+def test_one_process_to_a_folder(load, folder, tmp_path):
+    save, beside = tmp_path / "save", tmp_path / "beside"
+    cases = (folder, [], folder), (beside, ["--save_folder", str(save)], save)
     other = subprocess.Popen(
-        [sys.executable, "-c", HOLD, str(held), "fork"],
+        [sys.executable, "-c", HOLD, str(folder), str(save)],
         stdout=subprocess.PIPE,
         start_new_session=True,
     )
     try:
         assert other.stdout.readline() == b"held\n"
-        words = f"output_folder {held} is in use by process {other.pid} "
-        with pytest.raises(RuntimeError, match=re.escape(words)):
-            load(*given)
-        assert not (folder / "hyperparams.yaml").exists()
+        for output, given, held in cases:
+            words = f"output_folder {held} is in use by process {other.pid} "
+            with pytest.raises(RuntimeError, match=re.escape(words)):
+                load(*given, folder=output)
+            assert not (output / "hyperparams.yaml").exists()
         other.kill()
         other.wait()
-        load(*given)
-        # Its own test afterwards, in the same process or in another.
-        load(*given, "--test_only")
+        for output, given, _ in cases:
+            load(*given, folder=output)
+            # Its own test afterwards, in the same process or in another.
+            load(*given, "--test_only", folder=output)
     finally:
         # With the forked one; without it nobody may be left.
         with contextlib.suppress(ProcessLookupError):

@@ -158,7 +158,7 @@ def test_two_processes_killed_and_resumed(librispeech, tmp_path):
     arguments = ["--dynamic_batching", "True", "--max_batch_length", "150"]
     arguments += ["--grad_accumulation_factor", "2", "--precision", "bf16"]
     arguments += ["--ckpt_interval_minutes", "0", "--ckpt_interval_steps", "1"]
-    arguments += ["--avg_checkpoints", "1", "--number_of_epochs", "3"]
+    arguments += ["--avg_checkpoints", "1", "--number_of_epochs", "2"]
 
     def run(script, name):
         return torchrun(
