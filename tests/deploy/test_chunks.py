@@ -136,17 +136,18 @@ def test_sherpa_onnx_reads_it(monkeypatch, tmp_path):
         num_threads=1,
     )
     samples, stream = noise(6 * CHUNK), theirs.create_stream()
-    # Whole chunks, and one more, after which it decodes the others. It
-    # multiplies by 32767 and rounds down.
-    stream.accept_waveform(8000, (samples + 0.5).astype("float32") / 32767)
+    # It multiplies by 32767 and drops what is behind the point.
+    wav = (samples + 0.5 * numpy.sign(samples)) / 32767
+    stream.accept_waveform(8000, wav.astype("float32"))
+    # It takes a chunk once the next has begun.
     stream.accept_waveform(8000, numpy.zeros(CHUNK, "float32"))
     while theirs.is_ready(stream):
         theirs.decode_stream(stream)
     session = onnxruntime.InferenceSession(out / "model.onnx")
     scores = run_chunks(session, samples)
     got = theirs.get_result(stream)
-    print(repr(got), text(scores))
-    assert got == text(scores[:, :-3])
+    # The last two frames wait for an end.
+    assert got == text(scores[:, :-2]) != ""
 
 
 @pytest.mark.parametrize(

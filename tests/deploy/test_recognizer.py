@@ -17,26 +17,37 @@ onnxruntime = pytest.importorskip(
 pytest.importorskip("onnxscript")
 
 
+@pytest.fixture(scope="module")
+def exported(trained_librispeech, tmp_path_factory):
+    """The folder of a recogniser."""
+    out = tmp_path_factory.mktemp("exported") / "recognizer"
+    assert export_ctc(trained_librispeech, out) < 1e-4
+    return out
+
+
+def greedy(recognizer, samples):
+    """What CTC alone finds in torch."""
+    encoder, ctc_lin = recognizer.mods.encoder, recognizer.mods.ctc_lin
+    with torch.no_grad():
+        scores = ctc_lin(encoder(samples.unsqueeze(0), torch.ones(1)))
+    blank = recognizer.hparams.blank_index
+    ids = filter_ctc_output(scores.argmax(-1)[0].tolist(), blank_id=blank)
+    return recognizer.tokenizer.decode_ids(ids).strip()
+
+
 def test_the_file_recognises_what_the_experiment_does(
-    librispeech, trained_librispeech, tmp_path
+    librispeech, trained_librispeech, exported
 ):
-    experiment = trained_librispeech
-    out = tmp_path / "recognizer"
-    assert export_ctc(experiment, out) < 1e-4
+    out = exported
     assert sorted(path.name for path in out.iterdir()) == [
         "README.md",
         "model.onnx",
         "recognize.py",
         "tokens.txt",
     ]
-    recognizer = load_recognizer(experiment)
+    recognizer = load_recognizer(trained_librispeech)
     wav = str(next(librispeech.glob("test-*/**/*.flac")))
-    samples = recognizer.load_audio(wav).unsqueeze(0)
-    ones = torch.ones(1)
-    with torch.no_grad():
-        scores = recognizer.mods.ctc_lin(recognizer.mods.encoder(samples, ones))
-    blank = recognizer.hparams.blank_index
-    ids = filter_ctc_output(scores.argmax(-1)[0].tolist(), blank_id=blank)
+    text = greedy(recognizer, recognizer.load_audio(wav))
     # On the shelf: neither torch nor this package, as far as it can tell.
     program = "import sys, runpy\nfor name in ('torch', 'speechbrain', "
     program += "'speechbrain_ligru_fast'): sys.modules[name] = None\n"
@@ -49,9 +60,11 @@ def test_the_file_recognises_what_the_experiment_does(
         env={**os.environ, "PYTHONPATH": ""},
     )
     assert done.returncode == 0, done.stderr
-    assert done.stdout.strip() == recognizer.tokenizer.decode_ids(ids).strip()
+    assert done.stdout.strip() == text
     lines = (out / "tokens.txt").read_text("utf-8").splitlines()
-    assert len(lines) == scores.size(-1) and lines[blank] == f"<blk> {blank}"
+    blank = recognizer.hparams.blank_index
+    assert len(lines) == recognizer.tokenizer.get_piece_size()
+    assert lines[blank] == f"<blk> {blank}"
     session = onnxruntime.InferenceSession(out / "model.onnx")
     facts = session.get_modelmeta().custom_metadata_map
     assert facts == {
@@ -61,9 +74,36 @@ def test_the_file_recognises_what_the_experiment_does(
     }
 
 
-def test_what_can_not_be_exported(tmp_path, capsys):
+def test_sherpa_onnx_reads_it(librispeech, trained_librispeech, exported):
+    sherpa_onnx = pytest.importorskip("sherpa_onnx")
+    theirs = sherpa_onnx.OfflineRecognizer.from_omnilingual_asr_ctc(
+        model=str(exported / "model.onnx"), tokens=str(exported / "tokens.txt")
+    )
+    recognizer = load_recognizer(trained_librispeech)
+    for path in sorted(librispeech.glob("test-*/**/*.flac"))[:3]:
+        samples = recognizer.load_audio(str(path))
+        stream = theirs.create_stream()
+        stream.accept_waveform(16000, samples.numpy())
+        theirs.decode_stream(stream)
+        # What it does to samples first.
+        scale = torch.sqrt(samples.var(correction=0) + 1e-5)
+        text = greedy(recognizer, (samples - samples.mean()) / scale)
+        assert stream.result.text.strip() == text != ""
+
+
+def test_what_can_not_be_exported(trained_librispeech, tmp_path, capsys):
     assert main([str(tmp_path), "--out", str(tmp_path / "new")]) == 1
     assert "no trained experiment in" in capsys.readouterr().err
     assert main([str(tmp_path), "--out", str(tmp_path)]) == 1
     assert "expected a new folder" in capsys.readouterr().err
-    assert not list(tmp_path.iterdir())
+    file = tmp_path / "file"
+    file.touch()
+    asr = str(trained_librispeech)
+    for words, options in {
+        "expected a new folder": ["--out", str(file / "new")],
+        "opset: got 99, expected 18 to": ["--opset", "99"],
+        "Train with --rnn_bidirectional False": ["--streaming"],
+    }.items():
+        assert main([asr, "--out", str(tmp_path / "new"), *options]) == 1
+        assert words in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == [file]
