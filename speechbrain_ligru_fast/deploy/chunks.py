@@ -43,7 +43,7 @@ chunks (int32[1, samples, 1] x, float16[1, {numbers2}] state) => (
  int64[1] chunk = {{{chunk}}}, int64[1] hop = {{{hop}}},
  int64[1] ahead = {{{ahead}}}, int64[1] again = {{{again}}},
  int64[1] least = {{{least}}}, int64[3] before = {{0, 0, 0}},
- int64[1] end = {{{end}}}, float[1, {kept}] silence = {{{silence}}},
+ int64[1] end = {{{end}}}, int64[2] behind = {{0, 0}},
  float none = {{0}}, float scale = {{{scale}}}, float rest = {{{rest}}}>
 {{
   halves = Cast <to = 1> (state)
@@ -90,9 +90,9 @@ chunks (int32[1, samples, 1] x, float16[1, {numbers2}] state) => (
   start = Mul (dropped, hop)
   later = Slice (known, start, end, one)
   n_next = Shape <start = 1, end = 2> (later)
-  padded = Concat <axis = 1> (silence, later)
-  from = Neg (kept)
-  past_next = Slice (padded, from, end, one)
+  silent = Sub (kept, n_next)
+  pads_next = Concat <axis = 0> (zero, silent, behind)
+  past_next = Pad (later, pads_next)
   skip_next = Min (until, again)
   counts = Concat <axis = 0> (n_next, skip_next)
   counts_f = Cast <to = 1> (counts)
@@ -223,7 +223,7 @@ def write_chunks(recognizer, path, tokens, int8=False, opset=OPSET):
         **{"ahead": ahead, "again": again, "least": least, "kept": kept},
         **{"numbers": numbers, "numbers2": 2 * numbers, "hidden": hidden},
         **{"layers": layers, "width": rnn.hidden_size, "scale": _FULL_SCALE},
-        **{"rest": _REST, "end": 2**62, "silence": ", ".join("0" * kept)},
+        **{"rest": _REST, "end": 2**62},
     )
     model = _joined(
         text,
@@ -266,7 +266,8 @@ def _joined(text, **parts):
         values += [*graph.inputs, *graph.initializers.values()]
         # onnx.compose.add_prefix forgets what a Scan's body uses of the graph.
         for thing in (*nodes, *values):
-            thing.name = f"{name}_{thing.name}"
+            if thing.name:
+                thing.name = f"{name}_{thing.name}"
         graph = onnx_ir.to_proto(part).graph
         whole.graph.node.extend(graph.node)
         whole.graph.initializer.extend(graph.initializer)

@@ -11,6 +11,7 @@ import torch
 from torch.export import Dim
 
 from speechbrain_ligru_fast.deploy.portable import portable
+from speechbrain_ligru_fast.deploy.spectrum import drop_weights, use_spectra
 from speechbrain_ligru_fast.layers import LiGRU, SLiGRU
 
 OPSET = 20
@@ -181,8 +182,10 @@ def convert(plain, arguments, dims, outputs, opset):
     -------
     onnx_ir.Model
     """
+    use_spectra(plain)
+    named = _Named(plain, list(arguments))
     program = torch.export.export(
-        _Named(plain, list(arguments)),
+        named,
         tuple(arguments.values()),
         dynamic_shapes=(tuple(dims.values()),),
     )
@@ -196,7 +199,7 @@ def convert(plain, arguments, dims, outputs, opset):
         verbose=False,
     )
     _drop_traces(exported.model)
-    return exported.model
+    return drop_weights(exported.model, named)
 
 
 def put(model, path, int8, difference):
@@ -242,6 +245,7 @@ def put(model, path, int8, difference):
 
 def _quantized(path):
     """The file beside one whose products are int8."""
+    import onnx
     from onnxruntime.quantization import QuantType, quantize_dynamic
 
     quantized = path.with_name("int8.onnx")
@@ -250,10 +254,29 @@ def _quantized(path):
         quantized,
         weight_type=QuantType.QInt8,
         per_channel=True,
+        # Convolutions have few weights, and are slower in 8 bits.
+        op_types_to_quantize=["MatMul"],
+        nodes_to_exclude=_before_logarithms(onnx.load(path).graph),
         # The recurrent product is in the body of a Scan.
         extra_options={"EnableSubgraph": True},
     )
     return quantized
+
+
+def _before_logarithms(graph):
+    """Names of the nodes that a logarithm depends on.
+
+    A filter bank's energies differ by more than 8 bits can tell apart.
+    """
+    made_by = {name: node for node in graph.node for name in node.output}
+    waiting = [node for node in graph.node if node.op_type == "Log"]
+    found = {}
+    while waiting:
+        node = waiting.pop()
+        if node.output[0] not in found:
+            found[node.output[0]] = node.name
+            waiting += [made_by[i] for i in node.input if i in made_by]
+    return [name for name in found.values() if name]
 
 
 def check(module, path):
