@@ -50,6 +50,14 @@ def no_list_of_packages():
 
 
 @pytest.fixture
+def fresh_compiler():
+    """Nothing is compiled so far, and nothing of it is left."""
+    torch._dynamo.reset()
+    yield
+    torch._dynamo.reset()
+
+
+@pytest.fixture
 def poisoned_memory(monkeypatch):
     """Uninitialised memory holds NaN, so that reading it shows.
 

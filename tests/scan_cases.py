@@ -107,6 +107,27 @@ def drawn(hidden, operand=torch.float32, dtype=torch.float32, **options):
     return {**given, "u": u.to(operand).requires_grad_()}
 
 
+def operands(given, *more):
+    """Positional arguments of the operator ``scan``, then its backend."""
+    tensors = ("w", "u", "h0", "mask", "lengths", "ln_weight", "ln_bias")
+    return [
+        *map(given.get, tensors), given.get("nonlinearity", "relu"),
+        given.get("directions", 1), given.get("layernorm", False), 1e-5, *more,
+    ]  # fmt: skip
+
+
+def backward_operands(operands, found, recompute=False, needs=None):
+    """Those of ``scan_backward`` after what ``scan`` has found."""
+    w, u, h0, mask, lengths, ln_weight, ln_bias, *options = operands
+    if needs is None:
+        needs = [x is not None for x in (w, u, h0, ln_weight, ln_bias)]
+    grad = twins.data(found[0].shape, found[0].dtype, seed=9).detach()
+    again = (w, ln_bias) if recompute else (None, None)
+    return [
+        grad, *found, u, h0, mask, lengths, ln_weight, needs, *options, *again
+    ]  # fmt: skip
+
+
 def run(function, arguments, **more):
     """Output and gradients by name."""
     leaves = {k: v for k, v in arguments.items() if k in INPUTS}

@@ -1,47 +1,28 @@
 """Layers that are scripted, traced, compiled, exported, pickled, copied."""
 
-import copy
-import io
-import pickle
-
 import pytest
 import torch
 import twins
+from captures import (
+    COPIES,
+    LIKE_INDUCTOR,
+    SIZES,
+    open_export,
+    script_in_a_file,
+    scripted,
+)
 from fresh import python
 from torch._dynamo.testing import CompileCounterWithBackend
-from torch.export import Dim
 
 import speechbrain_ligru_fast as fast
 
-pytestmark = pytest.mark.filterwarnings("ignore")
+pytestmark = [
+    pytest.mark.filterwarnings("ignore"),
+    pytest.mark.usefixtures("fresh_compiler"),
+]
 
 SHAPE = (3, 7, 5)
 LENGTHS = torch.tensor([1.0, 0.6, 0.3])
-# Decompositions and partition of inductor, without compiling C++.
-LIKE_INDUCTOR = "aot_eager_decomp_partition"
-SIZES = ((4, 12), (5, 14), (6, 11), (6, 11), (3, 40), (20, 13))
-
-
-@pytest.fixture(autouse=True)
-def fresh():
-    torch._dynamo.reset()
-    yield
-    torch._dynamo.reset()
-
-
-def through_a_file(save, load, model):
-    file = io.BytesIO()
-    save(model, file)
-    file.seek(0)
-    return load(file)
-
-
-def script_in_a_file(net):
-    return through_a_file(torch.jit.save, torch.jit.load, torch.jit.script(net))
-
-
-def compiled(net):
-    return torch.compile(net, backend=LIKE_INDUCTOR, fullgraph=True)
 
 
 def assert_same_steps(net, capture, inputs):
@@ -68,21 +49,12 @@ def test_scripted(backend, model, normalization):
     ).double()  # fmt: skip
     x, hx = twins.data(SHAPE), twins.data((4, 3, 5), seed=6)
     inputs = [dict(x=x), dict(x=x, hx=hx), dict(x=x, hx=hx, lengths=LENGTHS)]
-    assert_same_steps(ours, torch.jit.script, inputs)
+    assert_same_steps(ours, scripted, inputs)
 
 
 @pytest.mark.parametrize("model", twins.MODELS)
 @pytest.mark.parametrize("recompute", [False, True])
-@pytest.mark.parametrize(
-    "capture",
-    [
-        compiled,
-        script_in_a_file,
-        copy.deepcopy,
-        lambda net: pickle.loads(pickle.dumps(net)),
-    ],
-    ids="compile script deepcopy pickle".split(),
-)
+@pytest.mark.parametrize("capture", COPIES)
 def test_same_steps(capture, model, recompute):
     keeping, _ = twins.build(model, SHAPE, bidirectional=True)
     ours = getattr(fast, model)(
@@ -130,9 +102,9 @@ def test_scripted_in_another_process(tmp_path):
     ids=lambda value: value if isinstance(value, str) else "",
 )
 def test_scripted_checks_its_input(given, words):
-    scripted = torch.jit.script(fast.LiGRU(5, SHAPE))
+    script = scripted(fast.LiGRU(5, SHAPE))
     with pytest.raises(torch.jit.Error, match=words):
-        scripted(**{"x": torch.randn(SHAPE), **given})
+        script(**{"x": torch.randn(SHAPE), **given})
 
 
 @pytest.mark.parametrize("model, lengths", [("LiGRU", False), ("SLiGRU", True)])
@@ -164,19 +136,10 @@ def test_inference_compiles_once_for_all_sizes(backend):
 @pytest.mark.parametrize("model", twins.MODELS)
 @pytest.mark.parametrize("recompute", [False, True])
 def test_exported(model, recompute):
-    """With the batch size and the length left open."""
     ours = getattr(fast, model)(
         5, SHAPE, num_layers=2, bidirectional=True, recompute=recompute
     ).eval()
-    exported = torch.export.export(
-        ours,
-        (torch.randn(SHAPE),),
-        {"lengths": LENGTHS},
-        dynamic_shapes={
-            "x": {0: Dim.AUTO, 1: Dim.AUTO},
-            "lengths": {0: Dim.AUTO},
-        },
-    ).module()
+    exported = open_export(ours, torch.randn(SHAPE), LENGTHS).module()
     x, lengths = torch.randn(6, 20, 5), torch.linspace(0.1, 1, 6)
     want = ours(x, lengths=lengths)
     for got, value in zip(exported(x, lengths=lengths), want):

@@ -1,10 +1,9 @@
 """State dicts go to and fro between stock and ours."""
 
-import io
-
 import pytest
 import torch
 import twins
+from captures import through_a_file
 from torch import nn
 
 from speechbrain_ligru_fast import restore
@@ -24,10 +23,7 @@ def pair(model, **options):
 
 def reloaded(state):
     """A state dict after a trip through a file."""
-    file = io.BytesIO()
-    torch.save(state, file)
-    file.seek(0)
-    return torch.load(file, weights_only=True)
+    return through_a_file(torch.save, torch.load, state)
 
 
 @pytest.mark.parametrize("model, options", AFFINE)

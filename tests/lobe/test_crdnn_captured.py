@@ -9,26 +9,18 @@ import shutil
 import pytest
 import torch
 import twins
+from captures import LIKE_INDUCTOR, SIZES, like_inductor, open_export
 from torch._dynamo.testing import CompileCounterWithBackend
-from torch.export import Dim
 
 from speechbrain_ligru_fast import SLiGRU
 from speechbrain_ligru_fast.lobe import CRDNN
 
-# Decompositions and partition of inductor, without compiling C++.
-LIKE_INDUCTOR = "aot_eager_decomp_partition"
+pytestmark = pytest.mark.usefixtures("fresh_compiler")
+
 ONLY_TWO_GRAPHS = pytest.mark.skipif(
     torch.__version__.startswith("2.7."),
     reason="torch 2.7 compiles a CRDNN, with the same results, for more sizes",
 )
-SIZES = ((4, 12), (5, 14), (6, 11), (6, 11), (3, 40), (20, 13))
-
-
-@pytest.fixture(autouse=True)
-def fresh():
-    torch._dynamo.reset()
-    yield
-    torch._dynamo.reset()
 
 
 def crdnn(**options):
@@ -81,7 +73,7 @@ def test_compiles_once_for_all_sizes(options):
 
 def test_compiled_under_autocast():
     model = crdnn().eval()
-    compiled = torch.compile(model, backend=LIKE_INDUCTOR, fullgraph=True)
+    compiled = like_inductor(model)
     x = torch.randn(4, 12, 6)
     exact = model(x)
     with torch.autocast("cpu", dtype=torch.bfloat16):
@@ -125,18 +117,13 @@ def test_scripted(pooling):
 
 @pytest.mark.parametrize("strict", [False, True])
 def test_exported(strict):
-    """With the batch size and the length left open."""
     model = crdnn(time_pooling=True).eval()
-    program = torch.export.export(
-        model,
-        (torch.randn(3, 12, 6), torch.ones(3)),
-        dynamic_shapes=({0: Dim.AUTO, 1: Dim.AUTO}, {0: Dim.AUTO}),
-        strict=strict,
-    )
+    x = torch.randn(3, 12, 6)
+    program = open_export(model, x, torch.ones(3), strict=strict)
     # Stock's convolutions: the compiler's own are not in the program.
     targets = {str(node.target) for node in program.graph.nodes}
     ours = {t for t in targets if t.startswith("speechbrain_ligru_fast")}
     assert ours == {"speechbrain_ligru_fast.scan.default"}
     x, lengths = torch.randn(5, 30, 6), torch.linspace(0.2, 1, 5)
-    got = program.module()(x, lengths)
+    got = program.module()(x, lengths=lengths)
     assert torch.allclose(got, model(x, lengths), atol=1e-6)

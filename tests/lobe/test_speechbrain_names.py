@@ -1,13 +1,14 @@
 """register: the fast layers under SpeechBrain's names."""
 
 import copy
+import functools
 import inspect
-import io
 import pickle
 
 import pytest
 import torch
 import twins
+from captures import through_a_file
 from hyperpyyaml import load_hyperpyyaml
 from speechbrain.lobes.models import CRDNN as stock_lobe
 from speechbrain.nnet import RNN as stock
@@ -102,10 +103,8 @@ def files(model):
     yield copy.deepcopy(model)
     for protocol in range(pickle.HIGHEST_PROTOCOL + 1):
         yield pickle.loads(pickle.dumps(model, protocol))
-    file = io.BytesIO()
-    torch.save(model, file)
-    file.seek(0)
-    yield torch.load(file, weights_only=False)
+    load = functools.partial(torch.load, weights_only=False)
+    yield through_a_file(torch.save, load, model)
 
 
 @pytest.mark.parametrize("model", twins.MODELS)

@@ -2,25 +2,10 @@
 
 import pytest
 import torch
+from captures import compiled, eager, exported, scripted, traced
 
 from speechbrain_ligru_fast import LiGRU, ligru_scan
 from speechbrain_ligru_fast.scan import lengths
-
-
-def compiled(net, *example):
-    torch._dynamo.reset()
-    return torch.compile(net, backend="aot_eager", fullgraph=True)
-
-
-CAPTURES = {
-    "eager": lambda net, *example: net,
-    "script": lambda net, *example: torch.jit.script(net),
-    "trace": lambda net, *example: torch.jit.trace(
-        net, example, check_trace=False
-    ),
-    "compiled": compiled,
-    "export": lambda net, *example: torch.export.export(net, example).module(),
-}
 
 
 class Layer(torch.nn.Module):
@@ -43,7 +28,9 @@ RELATIVE = [[10.0, 5.0], [0.0, 1.0], [1.0, float("nan")], [-0.5, 1.0]]
 TOLD = (ValueError, RuntimeError, torch.jit.Error)
 
 
-@pytest.mark.parametrize("capture", CAPTURES)
+@pytest.mark.parametrize(
+    "capture", [eager, scripted, traced, compiled, exported]
+)
 @pytest.mark.parametrize(
     "net, size, good, wrong, words",
     [
@@ -57,7 +44,7 @@ TOLD = (ValueError, RuntimeError, torch.jit.Error)
 def test_wrong_ones_are_told_everywhere(capture, net, size, good, wrong, words):
     """Frames in place of relative lengths above all: nothing was masked."""
     x, good = torch.randn(2, 9, size), torch.tensor(good)
-    run = CAPTURES[capture](net, x, good)
+    run = capture(net, x, good)
     assert not run(x, good)[1, 4:].any()
     for values in wrong:
         with pytest.raises(TOLD, match=f"lengths: .*expected {words}"):

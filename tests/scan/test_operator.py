@@ -4,7 +4,17 @@ import pytest
 import torch
 import twins
 from hypothesis import given
-from scan_cases import INPUTS, OPTIONS, SIXTY, arguments, oracle, run, scans
+from scan_cases import (
+    INPUTS,
+    OPTIONS,
+    SIXTY,
+    arguments,
+    backward_operands,
+    operands,
+    oracle,
+    run,
+    scans,
+)
 from torch.autograd import gradcheck
 
 from speechbrain_ligru_fast import ligru_scan
@@ -60,39 +70,18 @@ def test_gradcheck(backend, options):
         )
 
 
-def operands(given, backend, save=True, recompute=False):
-    """Positional arguments of the custom operator ``scan``."""
-    tensors = ("w", "u", "h0", "mask", "lengths", "ln_weight", "ln_bias")
-    return (
-        *[given.get(name) for name in tensors],
-        given.get("nonlinearity", "relu"),
-        given.get("directions", 1),
-        given.get("layernorm", False),
-        1e-5,
-        backend,
-        save,
-        recompute,
-    )
-
-
 @pytest.mark.parametrize("recompute", [False, True])
 @pytest.mark.parametrize("options", [OPTIONS[i] for i in (1, 5, 17)], ids=str)
 def test_opcheck(backend, options, recompute):
     given = arguments(dtype=torch.float32, **options)
-    args = operands(given, backend, True, recompute)
-    torch.library.opcheck(ops.scan, args)
+    args = operands(given, backend)
+    torch.library.opcheck(ops.scan, (*args, True, recompute))
     args = [x.detach() if torch.is_tensor(x) else x for x in args]
-    torch.library.opcheck(ops.scan, (*args[:-2], False, False))
-    output, *saved = ops.scan(*args)
-    assert not recompute or not any(x.numel() for x in saved)
-    w, u, h0, mask, lengths, ln_weight, ln_bias, *spec = args[:-2]
-    needs = [True] * 3 + [ln_weight is not None] * 2
-    again = (w, ln_bias) if recompute else (None, None)
-    torch.library.opcheck(
-        ops.scan_backward,
-        (torch.ones_like(output), output, *saved, u, h0, mask, lengths)
-        + (ln_weight, needs, *spec, *again),
-    )
+    torch.library.opcheck(ops.scan, (*args, False, False))
+    found = ops.scan(*args, True, recompute)
+    assert not recompute or not any(x.numel() for x in found[1:])
+    backward = backward_operands(args, found, recompute)
+    torch.library.opcheck(ops.scan_backward, tuple(backward))
 
 
 def test_double_backward_raises(backend):
@@ -120,7 +109,7 @@ def test_saves_only_for_a_backward(backend):
         with torch.no_grad():
             ligru_scan(**given, backend=backend)
     assert saved == []
-    for tensor in ops.scan(*operands(given, backend, save=False))[1:]:
+    for tensor in ops.scan(*operands(given, backend, False))[1:]:
         assert tensor.numel() == 0
 
 

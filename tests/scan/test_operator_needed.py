@@ -7,6 +7,7 @@ gradient, which is no backend's own.
 import pytest
 import torch
 import twins
+from captures import compiled, eager
 from scan_cases import arguments
 from torch.utils.flop_counter import FlopCounterMode
 
@@ -35,15 +36,6 @@ def asked(monkeypatch):
     monkeypatch.setattr(ops, "recurrent_weight_gradient", counted)
     monkeypatch.setattr(backends, "run", watched)
     return found
-
-
-def eager(net):
-    return net
-
-
-def compiled(net):
-    torch._dynamo.reset()
-    return torch.compile(net, backend="aot_eager", fullgraph=True)
 
 
 def gradients(net, function, given):

@@ -9,6 +9,7 @@ import itertools
 
 import pytest
 import torch
+from scan_cases import arguments, backward_operands, operands
 from torch._subclasses import FakeTensorMode
 from torch.utils._pytree import tree_map
 
@@ -79,53 +80,29 @@ DTYPES = [
 ]
 
 
-def scan_arguments(size, directions, norm, given, dtypes=DTYPES[0]):
-    batch, steps, hidden = size
-    rows = directions * batch
+def scan_operands(size, directions, norm, given, dtypes=DTYPES[0]):
     dtype, dtype_of_u = dtypes
-
-    def make(*shape, dtype=dtype):
-        return torch.randn(shape).to(dtype)
-
-    affine = norm == "affine"
-    return [
-        make(batch, steps, 2 * hidden),
-        make(2 * hidden, hidden, dtype=dtype_of_u),
-        make(rows, hidden) if given else None,
-        make(rows, hidden) if given else None,
-        torch.full((batch,), min(steps, 1)) if given else None,
-        make(2 * hidden) if affine else None,
-        make(2 * hidden) if affine else None,
-        "tanh",
-        directions,
-        norm is not None,
-        1e-5,
-    ]
-
-
-def backward_arguments(arguments, found, recompute, needs=None):
-    w, u, h0, mask, frames, ln_weight, ln_bias, *options = arguments
-    if needs is None:
-        needs = [x is not None for x in (w, u, h0, ln_weight, ln_bias)]
-    output, gates, normed, rstd = found
-    again = (w, ln_bias) if recompute else (None, None)
-    return [
-        torch.randn_like(output.float()).to(output.dtype), output, gates,
-        normed, rstd, u, h0, mask, frames, ln_weight, needs, *options, *again,
-    ]  # fmt: skip
+    found = arguments(
+        *size, dtype, given, given, nonlinearity="tanh", directions=directions,
+        layernorm=norm is not None, affine=norm == "affine",
+    )  # fmt: skip
+    found["u"] = found["u"].to(dtype_of_u)
+    if given:
+        found["lengths"] = torch.full(size[:1], min(size[1], 1))
+    return [x.detach() if torch.is_tensor(x) else x for x in operands(found)]
 
 
 @pytest.mark.parametrize("directions", [1, 2])
 @pytest.mark.parametrize("norm", [None, "plain", "affine"])
 @pytest.mark.parametrize("given", [False, True])
 def test_strides_of_each_argument(backend, directions, norm, given):
-    arguments = scan_arguments((3, 4, 5), directions, norm, given)
-    assert_promise_kept(ops.scan, *arguments, backend, False, False)
+    args = [*scan_operands((3, 4, 5), directions, norm, given), backend]
+    assert_promise_kept(ops.scan, *args, False, False)
     # Turned in both modes, one after another in the usual one.
     for recompute in (False, True):
-        options = [backend, True, recompute]
-        found = each_laid_out(ops.scan, [*arguments, *options], not recompute)
-        given = backward_arguments([*arguments, backend], found, recompute)
+        options = [True, recompute]
+        found = each_laid_out(ops.scan, [*args, *options], not recompute)
+        given = backward_operands(args, found, recompute)
         each_laid_out(ops.scan_backward, given, not recompute)
 
 
@@ -136,29 +113,26 @@ def test_sizes_and_types(backend, size):
     )
     # Every seventh: each value meets each value of another option.
     for directions, norm, given, dtypes, recompute in list(cases)[::7]:
-        arguments = scan_arguments(size, directions, norm, given, dtypes)
-        arguments.append(backend)
-        found = assert_promise_kept(ops.scan, *arguments, True, recompute)
-        assert_promise_kept(
-            ops.scan_backward,
-            *backward_arguments(arguments, found, recompute),
-        )
+        args = [*scan_operands(size, directions, norm, given, dtypes), backend]
+        found = assert_promise_kept(ops.scan, *args, True, recompute)
+        given = backward_operands(args, found, recompute)
+        assert_promise_kept(ops.scan_backward, *given)
 
 
 def test_only_what_is_needed_has_a_size(backend):
-    arguments = scan_arguments((3, 4, 5), 2, "affine", True) + [backend]
-    found = ops.scan(*arguments, True)
+    args = [*scan_operands((3, 4, 5), 2, "affine", True), backend]
+    found = ops.scan(*args, True)
     for needs in itertools.product((False, True), repeat=5):
-        given = backward_arguments(arguments, found, False, list(needs))
+        given = backward_operands(args, found, False, list(needs))
         results = assert_promise_kept(ops.scan_backward, *given)
         assert [x.numel() > 0 for x in results] == list(needs)
 
 
 def test_autocast(backend):
-    arguments = scan_arguments((3, 4, 5), 2, "affine", True)
+    args = [*scan_operands((3, 4, 5), 2, "affine", True), backend]
     for dtype in (torch.bfloat16, torch.float16):
         with torch.autocast("cpu", dtype=dtype):
-            each_laid_out(ops.scan, [*arguments, backend, True])
+            each_laid_out(ops.scan, [*args, True])
 
 
 def test_frames():

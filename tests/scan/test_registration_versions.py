@@ -6,11 +6,11 @@ arguments of the operators in them, not by what their fakes promise.
 
 import hashlib
 import inspect
-import io
 
 import pytest
 import torch
 import twins
+from captures import script_in_a_file, through_a_file, traced
 from torch._dynamo.backends.common import aot_autograd
 
 import speechbrain_ligru_fast as fast
@@ -90,25 +90,17 @@ class Before(torch.nn.Module):
         return before_versions(w, u)
 
 
-def saved(save, load, model):
-    file = io.BytesIO()
-    save(model, file)
-    file.seek(0)
-    return load(file)
-
-
 @pytest.mark.filterwarnings("ignore")
 def test_models_that_name_no_version_still_load():
     w, u = twins.data((3, 4, 6)), twins.data((6, 3), seed=2)
     want = fast.ligru_scan(w, u, directions=2)
-    scripted = torch.jit.script(Before())
-    traced = torch.jit.trace(Before(), (w, u))
-    exported = torch.export.export(Before(), (w, u))
-    for got in (
-        saved(torch.jit.save, torch.jit.load, scripted)(w, u),
-        saved(torch.jit.save, torch.jit.load, traced)(w, u),
-        saved(torch.export.save, torch.export.load, exported).module()(w, u),
+    program = torch.export.export(Before(), (w, u))
+    for model in (
+        script_in_a_file(Before()),
+        through_a_file(torch.jit.save, torch.jit.load, traced(Before(), w, u)),
+        through_a_file(torch.export.save, torch.export.load, program).module(),
     ):
+        got = model(w, u)
         assert torch.equal(got, want)
         got.sum().backward()
     assert u.grad.any()

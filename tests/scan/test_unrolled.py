@@ -5,6 +5,7 @@ import functools
 import pytest
 import torch
 import twins
+from captures import exported, traced
 from torch.autograd import forward_ad
 from torch.func import functional_call, grad, hessian, jacfwd, jacrev, jvp, vmap
 
@@ -120,15 +121,7 @@ def test_an_ordinary_backward_stays_the_operators(backend, monkeypatch):
     assert twins.error(got, want) <= 1e-10
 
 
-def export(net, x):
-    return torch.export.export(net, (x,)).module()
-
-
-def trace(net, x):
-    return torch.jit.trace(net, (x,), check_trace=False)
-
-
-@pytest.mark.parametrize("capture", [export, trace])
+@pytest.mark.parametrize("capture", [exported, traced])
 @pytest.mark.filterwarnings("ignore")
 def test_a_graph_captured_without_gradients_says_so(capture):
     net = fast.LiGRU(5, SHAPE).eval()
