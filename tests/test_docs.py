@@ -197,7 +197,7 @@ def options():
 
 
 # A word for any, and others' options; what the guide makes, and SpeechBrain's.
-FOREIGN = {"key", "help", "standalone", "nproc_per_node"}
+FOREIGN = {"key", "help", "standalone", "nproc_per_node", "tool"}
 ELSEWHERE = {
     "speechbrain_ligru_fast/backends/toy.py",
     "hparams/train_BPE_1000_sligru.yaml",
