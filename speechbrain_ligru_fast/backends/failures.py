@@ -1,5 +1,6 @@
 """Failures of a backend, and which of them another backend can mend."""
 
+import atexit
 import logging
 
 import torch
@@ -85,6 +86,30 @@ def is_alive(device):
     except RuntimeError:
         return False
     return True
+
+
+def watch(check, device):
+    """Has what a backend's kernels left looked at when the program ends.
+
+    Until then each launch looks at what the one before has left: nothing comes
+    after the last.
+
+    Arguments
+    ---------
+    check : callable
+        Raises EarlierFailure.
+    device : torch.device
+        Where they ran.
+    """
+    atexit.register(_check_last, check, device)
+
+
+def _check_last(check, device):
+    try:
+        if is_alive(device):  # Waits for the GPU.
+            check()
+    except EarlierFailure as error:
+        logger.error("%s", error)
 
 
 class Refused:

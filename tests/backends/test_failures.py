@@ -1,5 +1,6 @@
 """``auto`` outlives a backend that fails, wherever it fails."""
 
+import contextlib
 import errno
 import logging
 import types
@@ -214,3 +215,71 @@ def test_a_recomputation_rounds_as_what_ran(stand_in):
     backends.run("scan_forward", "auto", *scan, *run)
     assert backends.rounds_states("auto", *scan, grad)
     assert not backends.rounds_states("numba", *scan, grad)
+
+
+def test_what_the_last_launch_left_is_reported(monkeypatch, caplog):
+    """At the program's end: no later launch would look at it."""
+    at_exit = []
+
+    def register(*arguments):
+        at_exit.append(arguments)
+
+    monkeypatch.setattr(failures.atexit, "register", register)
+
+    def gave_up():
+        raise EarlierFailure("a CTA waited too long; its output is NaN")
+
+    for check in (gave_up, lambda: None):
+        failures.watch(check, torch.device("cpu"))
+    for function, *arguments in at_exit:
+        function(*arguments)
+    (record,) = caplog.records
+    assert record.levelno == logging.ERROR
+    assert "waited too long" in record.getMessage()
+
+
+def test_a_library_that_fails_at_any_question_is_passed_over(replace, caplog):
+    def passed_over(device_type):
+        raise AttributeError("no such function in this version")
+
+    module = types.SimpleNamespace(
+        __name__="backends.numba",
+        unavailable=lambda *_: None,
+        passed_over=passed_over,
+    )
+    replace(numba=module)
+    compare(train("auto"), train("reference"))
+    (record,) = caplog.records
+    assert "no such function in this version" in record.getMessage()
+
+
+def test_each_gpu_is_asked_itself(replace, monkeypatch):
+    """The current one may be of another kind."""
+    current, asked = [0], []
+
+    @contextlib.contextmanager
+    def device(which):
+        current.append(which.index)
+        yield
+        current.pop()
+
+    def unavailable(*_):
+        asked.append(current[-1])
+        return "too old" if current[-1] == 0 else None
+
+    monkeypatch.setattr(torch.cuda, "device", device)
+    monkeypatch.setenv("SPEECHBRAIN_LIGRU_VERIFY", "0")
+    module = types.SimpleNamespace(
+        __name__="backends.cuda", unavailable=unavailable
+    )
+    replace(cuda=module, triton="absent", numba="absent")
+    taken = []
+    for index in (0, 1, 0):
+        place = torch.device("cuda", index)
+        sizes = place, torch.float32, 6, 8, False, True
+        scan = "cuda", torch.float32, ScanSpec(), False, False
+        taken.append(backends._choose("auto", *scan, (), sizes).__name__)
+    assert [name.rpartition(".")[2] for name in taken] == [
+        "torchscript", "cuda", "torchscript"
+    ]  # fmt: skip
+    assert asked == [0, 1]

@@ -11,6 +11,7 @@ import pathlib
 import re
 
 from speechbrain_ligru_fast.backends import kept
+from speechbrain_ligru_fast.backends.failures import CannotRun
 
 KERNELS = pathlib.Path(__file__).parent / "kernels"
 
@@ -53,7 +54,7 @@ def compile_cubin(plan, arch, macros):
     plan : Plan
         What to compile.
     arch : str
-        Architecture, such as sm_90a.
+        Architecture, such as sm_90.
     macros : dict
         Further macros: IO, ACTIVATION, LEAKY_SLOPE.
 
@@ -76,10 +77,15 @@ def compile_cubin(plan, arch, macros):
     report = io.StringIO()
     program = Program(source(plan.backward), "c++", options)
     try:
-        cubin = program.compile("cubin", logs=report).code
+        cubin = bytes(program.compile("cubin", logs=report).code)
     finally:
         program.close()
-    return bytes(cubin), report.getvalue()
+    # For compute_90, say, NVRTC makes an empty one and calls that a success.
+    if not cubin.startswith(b"\x7fELF"):
+        raise RuntimeError(
+            f"NVRTC {compiler_version()} made no machine code for {arch}"
+        )
+    return cubin, report.getvalue()
 
 
 @functools.cache
@@ -91,6 +97,46 @@ def compiler_version():
     if status != nvrtc.nvrtcResult.NVRTC_SUCCESS:
         raise RuntimeError(f"NVRTC does not tell its version: {status}")
     return f"{major}.{minor}"
+
+
+@functools.cache
+def architectures():
+    """What NVRTC compiles for, as numbers such as 90."""
+    from cuda.bindings import nvrtc
+
+    status, found = nvrtc.nvrtcGetSupportedArchs()
+    if status != nvrtc.nvrtcResult.NVRTC_SUCCESS:
+        raise RuntimeError(f"NVRTC does not tell what it knows: {status}")
+    return tuple(found)
+
+
+def architecture(capability):
+    """NVRTC's name of the newest code that a device runs.
+
+    Code for 8.0 runs on 8.6 and 8.9 too, but not on another major version.
+
+    Arguments
+    ---------
+    capability : tuple
+        Compute capability, major and minor.
+
+    Returns
+    -------
+    str
+
+    Raises
+    ------
+    CannotRun
+        If NVRTC is older than the device.
+    """
+    number = 10 * capability[0] + capability[1]
+    known = [n for n in architectures() if number // 10 * 10 <= n <= number]
+    if not known:
+        raise CannotRun(
+            f"backend 'cuda': NVRTC {compiler_version()} knows no code for "
+            f"compute capability {capability[0]}.{capability[1]}"
+        )
+    return f"sm_{max(known)}"
 
 
 def entry_name(plan, arch, macros):

@@ -9,7 +9,12 @@ import torch
 
 from speechbrain_ligru_fast.backends.cuda import build
 from speechbrain_ligru_fast.backends.cuda.plan import Limits, plan
-from speechbrain_ligru_fast.backends.failures import CannotRun, EarlierFailure
+from speechbrain_ligru_fast.backends.failures import (
+    CannotRun,
+    EarlierFailure,
+    watch,
+)
+from speechbrain_ligru_fast.backends.rows import size_class
 
 logger = logging.getLogger(__name__)
 
@@ -79,8 +84,8 @@ def launch_config(plan, stream):
 
 
 def _describe(launched):
-    hidden, rows, steps, plan = launched
-    return f"H={hidden}, {rows} rows, T={steps}, {plan.describe()}"
+    hidden, rows, plan = launched
+    return f"H={hidden}, up to {rows} rows, {plan.describe()}"
 
 
 class Machine:
@@ -97,17 +102,19 @@ class Machine:
         properties = torch.cuda.get_device_properties(device)
         capability = (properties.major, properties.minor)
         # 16 is beyond what every device grants: _resident asks the driver.
-        cluster = {9: 16, 10: 16}.get(properties.major, 8)
+        cluster = 16 if capability >= (9, 0) else 1
         self.limits = Limits(
             capability,
             properties.multi_processor_count,
             properties.shared_memory_per_block_optin,
-            cluster if properties.major >= 9 else 1,
+            cluster,
         )
-        self._kernels = {}
+        self._kernels, self._functions = {}, {}
         # In the host's memory: read without waiting for the GPU.
         self._error = torch.zeros(1, dtype=torch.int32).pin_memory()
+        # A name for each kind of launch: rows by their size class, any T.
         self._tickets = {}
+        watch(self.check, device)
 
     def kernel(self, hidden, rows, operand, backward, layernorm, macros):
         """The plan for a scan and its loaded kernel.
@@ -129,15 +136,31 @@ class Machine:
         CannotRun
             If no kernel holds this size, or the GPU can't hold the grid.
         """
+        # One for all batches of a size class, of which there are few.
+        rows = size_class(rows)
         key = hidden, rows, operand, backward, layernorm, macros
         if key not in self._kernels:
             with torch.cuda.device(self.device):
                 self._kernels[key] = self._load(*key)
         return self._kernels[key]
 
-    def _load(self, hidden, rows, operand, backward, layernorm, macros):
+    def _function(self, chosen, macros):
+        """The loaded code of a plan, once for all plans that share it."""
         from cuda.bindings import driver
 
+        code = frozenset({**chosen.macros(), **macros}.items())
+        if code not in self._functions:
+            arch = build.architecture(self.limits.capability)
+            cubin = build.cubin(chosen, arch, macros)
+            library = checked(
+                driver.cuLibraryLoadData(cubin, [], [], 0, [], [], 0)
+            )
+            kernel = checked(driver.cuLibraryGetKernel(library, b"ligru_scan"))
+            function = checked(driver.cuKernelGetFunction(kernel))
+            self._functions[code] = function
+        return self._functions[code]
+
+    def _load(self, hidden, rows, operand, backward, layernorm, macros):
         while True:
             chosen = plan(
                 hidden, rows, operand, self.limits, backward, layernorm
@@ -147,12 +170,7 @@ class Machine:
                     f"backend 'cuda': H={hidden} with {rows} rows in "
                     f"{operand} fits no kernel on {self._name()}"
                 )
-            cubin = build.cubin(chosen, self.limits.arch, dict(macros))
-            library = checked(
-                driver.cuLibraryLoadData(cubin, [], [], 0, [], [], 0)
-            )
-            kernel = checked(driver.cuLibraryGetKernel(library, b"ligru_scan"))
-            function = checked(driver.cuKernelGetFunction(kernel))
+            function = self._function(chosen, dict(macros))
             resident = self._resident(chosen, function)
             if resident >= chosen.groups:
                 logger.info("%s: %s", self._name(), chosen.describe())
@@ -217,12 +235,8 @@ class Machine:
         from cuda.bindings import driver
 
         self.check()
-        launched = (
-            arguments.hidden,
-            arguments.directions * arguments.batch,
-            arguments.steps,
-            plan,
-        )
+        rows = size_class(arguments.directions * arguments.batch)
+        launched = arguments.hidden, rows, plan
         arguments.ticket = self._tickets.setdefault(
             launched, len(self._tickets) + 1
         )

@@ -63,12 +63,6 @@ class Limits:
                 return known[group]
         return self.processors // group
 
-    @property
-    def arch(self):
-        """NVRTC's name of the architecture."""
-        major, minor = self.capability
-        return f"sm_{major}{minor}" + ("a" if major in (9, 10) else "")
-
 
 @dataclass(frozen=True)
 class Plan:

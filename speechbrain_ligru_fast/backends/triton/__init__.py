@@ -17,8 +17,13 @@ import torch
 import triton
 from triton.runtime.errors import OutOfResources, PTXASError
 
-from speechbrain_ligru_fast.backends.failures import CannotRun, EarlierFailure
+from speechbrain_ligru_fast.backends.failures import (
+    CannotRun,
+    EarlierFailure,
+    watch,
+)
 from speechbrain_ligru_fast.backends.products import tf32_allowed
+from speechbrain_ligru_fast.backends.rows import size_class
 from speechbrain_ligru_fast.backends.triton.backward import backward_kernel
 from speechbrain_ligru_fast.backends.triton.cache_folder import with_folder
 from speechbrain_ligru_fast.backends.triton.device import COUNTER_STRIDE
@@ -101,6 +106,7 @@ class _Failures:
             self.flag = self.flag.pin_memory()
         self.numbers = itertools.count(1)
         self.recent = collections.deque(maxlen=64)
+        watch(self.check, device)
 
     def launch(self, what):
         """A new launch's number; raises if an earlier one failed."""
@@ -261,7 +267,9 @@ def scan_forward(spec, w, u, h0, mask, lengths, ln_weight, ln_bias, save):
     batch, steps, width = w.shape
     hidden, d, device = width // 2, spec.directions, w.device
     rows = d * batch
-    how = plan(_describe(device), hidden, rows, u.dtype.itemsize, steps)
+    how = plan(
+        _describe(device), hidden, size_class(rows), u.dtype.itemsize, steps
+    )
     real = dict(dtype=torch.float32, device=device)
     # Frames past an utterance's end are never visited.
     make = torch.empty if lengths is None else torch.zeros
@@ -319,8 +327,8 @@ def scan_backward(
     hidden, device = width // 2, grad.device
     rows = d * batch
     how = plan(
-        _describe(device), hidden, rows, u.dtype.itemsize, steps + 1,
-        backward=True,
+        _describe(device), hidden, size_class(rows), u.dtype.itemsize,
+        steps + 1, backward=True,
     )  # fmt: skip
     real = dict(dtype=torch.float32, device=device)
     make = torch.empty if lengths is None else torch.zeros

@@ -13,14 +13,15 @@ import pytest
 from cuda_devices import DEVICES, H100, operands
 
 from speechbrain_ligru_fast.backends.cuda import build
-from speechbrain_ligru_fast.backends.cuda.plan import plan
+from speechbrain_ligru_fast.backends.cuda.plan import Limits, plan
+from speechbrain_ligru_fast.backends.failures import CannotRun
 
 pytest.importorskip("cuda.core", reason="the extra [cuda] is not installed")
 
 # `make kernels` compiles all: minutes. Else each kind once on two that have
 # little in common, and a quarter of the kinds on the others.
 ALL = bool(os.environ.get("LIGRU_ALL_KERNELS"))
-WHOLE = ("sm_75", "sm_90a")
+WHOLE = ("sm_75", "sm_90")
 MACROS = {"IO": 0, "ACTIVATION": 0, "LEAKY_SLOPE": "0.01f"}
 
 
@@ -74,7 +75,7 @@ def spilled(report):
     [(arch, operand) for arch in DEVICES for operand in operands(arch)],
 )
 def test_compiles_without_spills(arch, operand):
-    assert DEVICES[arch].arch == arch
+    assert build.architecture(DEVICES[arch].capability) == arch
     for chosen in (kernels if ALL else kinds)(arch, operand):
         cubin, report = build.compile_cubin(chosen, arch, MACROS)
         assert cubin.startswith(b"\x7fELF")
@@ -93,5 +94,36 @@ def test_a_spill_would_show():
     chosen = plan(1024, 48, "bf16", H100)
     assert chosen.held < chosen.blocks
     greedy = dataclasses.replace(chosen, held=chosen.blocks, kept=0)
-    _, report = build.compile_cubin(greedy, "sm_90a", MACROS)
+    _, report = build.compile_cubin(greedy, "sm_90", MACROS)
     assert spilled(report) != [0, 0]
+
+
+def test_every_architecture_that_nvrtc_knows():
+    """By what it can do: nobody has to list them. The least of each kind."""
+    numbers = {n for n in build.architectures() if n >= 75}
+    assert {88, 103, 110, 121} <= numbers
+    others = numbers - {int(name.removeprefix("sm_")) for name in DEVICES}
+    for number in others:
+        capability = divmod(number, 10)
+        cluster = 8 if capability >= (9, 0) else 1
+        limits = Limits(capability, 16, 101376, cluster)
+        assert build.architecture(capability) == f"sm_{number}"
+        for backward in (False, True):
+            chosen = plan(256, 16, "bf16", limits, backward)
+            assert chosen.tier == ("cluster" if cluster > 1 else "grid")
+        _, report = build.compile_cubin(chosen, f"sm_{number}", MACROS)
+        assert spilled(report) == [0, 0]
+
+
+def test_a_device_that_is_newer_than_nvrtc(monkeypatch):
+    monkeypatch.setattr(build, "architectures", lambda: (75, 80, 86, 90, 120))
+    assert build.architecture((8, 9)) == "sm_86"
+    assert build.architecture((12, 1)) == "sm_120"
+    with pytest.raises(CannotRun, match="no code for compute capability 13.0"):
+        build.architecture((13, 0))
+
+
+def test_no_machine_code_is_an_error():
+    """NVRTC calls it a success: only a name with sm_ gives machine code."""
+    with pytest.raises(RuntimeError, match="made no machine code for compute"):
+        build.compile_cubin(plan(64, 8, "bf16", H100), "compute_90", MACROS)

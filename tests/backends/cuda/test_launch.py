@@ -1,6 +1,8 @@
 """What can be seen of launching without a GPU."""
 
+import contextlib
 import ctypes
+import types
 
 import pytest
 import torch
@@ -36,15 +38,49 @@ def test_a_kernel_that_gave_up_is_named(monkeypatch):
     machine.device = torch.device("cuda", 0)
     machine._error = torch.zeros(1, dtype=torch.int32)
     plans = [plan(hidden, 16, "bf16", H100) for hidden in (512, 2048)]
-    machine._tickets = {(512, 16, 9, plans[0]): 1, (2048, 16, 3, plans[1]): 2}
+    machine._tickets = {(512, 16, plans[0]): 1, (2048, 16, plans[1]): 2}
     monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: "H100")
     machine.check()
     machine._error[0] = 2
     with pytest.raises(
-        RuntimeError, match=r"H100 \(cuda:0\).*NaN: H=2048, 16 rows, T=3, grid"
+        RuntimeError, match=r"H100 \(cuda:0\).*NaN: H=2048, up to 16 rows, grid"
     ):
         machine.check()
     machine.check()
+
+
+def test_many_batch_sizes_share_few_kernels(monkeypatch):
+    """And few names; 200 of them once loaded 400 libraries."""
+    driver = pytest.importorskip("cuda.bindings.driver")
+    machine = object.__new__(launch.Machine)
+    machine.device, machine.limits = torch.device("cuda", 0), H100
+    machine._kernels, machine._functions, machine._tickets = {}, {}, {}
+    machine._error = torch.zeros(1, dtype=torch.int32)
+    loaded = []
+    monkeypatch.setattr(launch.build, "cubin", lambda *x: loaded.append(x))
+    monkeypatch.setattr(launch, "checked", lambda result: None)
+    for name in ("cuLibraryLoadData", "cuLibraryGetKernel"):
+        monkeypatch.setattr(driver, name, lambda *_: None)
+    for name in ("cuKernelGetFunction", "cuLaunchKernelEx"):
+        monkeypatch.setattr(driver, name, lambda *_: None)
+    monkeypatch.setattr(launch.Machine, "_resident", lambda *_: 10**6)
+    monkeypatch.setattr(launch.Machine, "_name", lambda _: "H100")
+    monkeypatch.setattr(launch, "launch_config", lambda *_: None)
+    monkeypatch.setattr(torch.cuda, "device", contextlib.nullcontext)
+    stream = types.SimpleNamespace(cuda_stream=0)
+    monkeypatch.setattr(torch.cuda, "current_stream", lambda: stream)
+    for batch in range(1, 201):
+        for backward in (False, True):
+            sizes = 512, 2 * batch, "bf16", backward, False, ()
+            chosen, kernel = machine.kernel(*sizes)
+            tiles = -(-2 * batch // chosen.rows)
+            assert chosen.groups <= max(tiles, 16)
+            arguments = launch.Arguments(
+                batch=batch, directions=2, hidden=512, steps=batch
+            )
+            machine.launch(chosen, kernel, arguments)
+    assert len(loaded) <= 8 and len(machine._kernels) <= 30
+    assert len(machine._tickets) == len(machine._kernels)
 
 
 def test_arguments_have_no_padding():
