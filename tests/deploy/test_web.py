@@ -207,8 +207,10 @@ def test_a_recording_at_another_rate(page, site, model, tmp_path):
     page.set_input_files("#file", path)
     says(page, "cd.wav: 2.0 s")
     given = numpy.array(check_text(page, model)) / 32768
-    assert len(given) == 2 * RATE
-    assert numpy.abs(given - chirp())[100:-100].max() < 0.01
+    assert abs(len(given) - 2 * RATE) <= 1
+    # At its ends the browser interpolates with silence.
+    inner = slice(100, 2 * RATE - 100)
+    assert numpy.abs(given[inner] - chirp()[inner]).max() < 0.01
 
 
 def test_the_microphone(page, site, model):
