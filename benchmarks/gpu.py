@@ -3,20 +3,16 @@
     python -m benchmarks.gpu --out DIR            on a machine with a GPU
     python -m benchmarks.gpu --out DIR --dry-run  the same path on a CPU
 
-The long form of ``python -m speechbrain_ligru_fast verify``: the same cases,
-check and timer (backends/trial.py), with all options, sizes, types and rivals.
-A rival that is not installed, or has no compiler, has a row that says why.
-
-The work is a list of pieces, the most important first. Each has processes of
-its own: what crashes or hangs is named and left out. Rows go to DIR/checks.csv
-and DIR/gpu.csv as they come. Run it again to go on: pieces that the same commit
-has done on the same GPU stand. The exit status is 1 if a backend is wrong.
+The long form of ``python -m speechbrain_ligru_fast verify``. A rival that can't
+run has a row that says why. The work is a list of pieces, the most important
+first, each in processes of its own. Rows go to DIR/checks.csv and DIR/gpu.csv
+as they come. Run it again to go on: what the same commit has done on the same
+GPU stands. The exit status is 1 if a backend is wrong.
 """
 
 import argparse
 import json
 import pathlib
-import platform
 import sys
 import time
 import uuid
@@ -34,6 +30,7 @@ from speechbrain_ligru_fast.asr import results
 from speechbrain_ligru_fast.backends import child, loading, trial, verdicts
 from speechbrain_ligru_fast.backends.kinds import Kind, cases
 from speechbrain_ligru_fast.backends.spec import BACKENDS
+from speechbrain_ligru_fast.backends.verdicts import BAD
 
 # Loops that launch kernels each step: on the first shape, in few types.
 SLOW = ("torchscript", "speechbrain", "speechbrain-jit", "speechbrain-linear")
@@ -50,19 +47,18 @@ SHAPES = [BASE, LARGE] + [
 ]  # fmt: skip
 # Of one direction: FlashRNN has no more.
 TINY = dict(hidden=32, features=32, batch=2, steps=6, directions=1)
+# A row for each piece that is done; and the cells of a row that are said.
+DONE = "done.csv"
+SAID = (
+    "kind", "layer", "backend", "verdict", "why", "dtype", "mode",
+    "forward_us", "backward_us", "us_per_step", "ratio_p50",
+)  # fmt: skip
 # Backends that promise to be captured in a CUDA graph.
 CAPTURED = ("cuda", "triton")
 
 
 class PinnedGRU(torch.nn.GRU):
-    """A LiGRU with tanh on cuDNN: a GRU whose reset gate is open.
-
-    Example
-    -------
-    >>> gru = PinnedGRU(3, 4, batch_first=True)
-    >>> gru.bias_ih_l0[:4].tolist()
-    [100.0, 100.0, 100.0, 100.0]
-    """
+    """A LiGRU with tanh on cuDNN: a GRU whose reset gate is open."""
 
     def __init__(self, *sizes, **options):
         super().__init__(*sizes, **options)
@@ -90,9 +86,9 @@ class FlashRNN(torch.nn.Module):
         """Output, as (B, T, H), and the last state."""
         found = self.inputs(x).unflatten(2, (-1, 1, self.hidden))
         bias, weights = self.bias.to(found.dtype), self.weights.to(found.dtype)
-        how = "cuda_fused" if x.is_cuda else "vanilla"
+        how = {"backend": "cuda_fused" if x.is_cuda else "vanilla"}
         states, last = self.run(
-            found, weights, bias, function=self.model, backend=how
+            found, weights, bias, function=self.model, **how
         )
         return states[0].flatten(2), last
 
@@ -194,90 +190,62 @@ class Suite:
         self.until = time.monotonic() + 60 * args.minutes
         self.stamp = provenance("benchmarks.gpu", words, self.device.type)
         self.stamp["commit"] = args.commit or self.stamp["commit"]
-        driver = verdicts.machine(self.device).get("driver", "")
-        self.stamp |= {"driver": driver, "python": platform.python_version()}
-        for library in ("speechbrain", "numba", "triton", "cuda-core"):
-            try:
-                self.stamp[library] = metadata.version(library)
-            except metadata.PackageNotFoundError:
-                self.stamp[library] = ""
+        here = {"driver": "", **verdicts.machine(self.device)}
+        here.pop("device")  # The same, in other words on a CPU.
+        self.stamp |= here | {"speechbrain": metadata.version("speechbrain")}
         self.stamp["seed"] = args.seed
-        self.done = self._earlier("checks.csv") | self._earlier("gpu.csv")
-        rows = self._read("checks.csv")
-        self.bad = {r["backend"] for r in rows if r["verdict"] in verdicts.BAD}
+        bad = (r for r in self.rows("checks.csv") if r["verdict"] in BAD)
+        self.bad = {row["backend"] for row in bad}
 
-    def _read(self, name):
+    def rows(self, name):
         """Rows of this commit on this GPU."""
         same = {c: self.stamp[c] for c in ("commit", "device", "driver")}
         path = self.folder / name
         rows = results.read_rows(path)[1] if path.exists() else []
         return [row for row in rows if same.items() <= row.items()]
 
-    def _earlier(self, name):
-        """Pieces that are done; nobody knows what a changed tree was."""
-        if self.stamp["commit"].endswith(("+", "unknown")):
-            return set()
-        return {row["piece"] for row in self._read(name) if row["last"]}
-
-    def row(self, name, piece, cells):
-        """Appends a row at once, and says it."""
-        results.append_row(
-            self.folder / name, {**self.stamp, "piece": piece, **cells}
-        )
-        shown = ("kind", "layer", "backend", "verdict", "why", "dtype", "mode")
-        shown += ("forward_us", "backward_us", "us_per_step", "ratio_p50")
-        words = [
-            f"{c} {cells[c]}" for c in shown if cells.get(c) not in (None, "")
-        ]
-        print(", ".join(words), flush=True)
-
     def do(self, piece):
-        """Does a piece that is not done; its last row says that it is."""
+        """Does a piece, unless it is done: each row is written as it comes."""
         what, *more = piece
-        key = json.dumps(piece, default=list)
-        if key in self.done:
+        key = {"piece": json.dumps(piece, default=list)}
+        # Nobody knows what a changed tree was.
+        known = not self.stamp["commit"].endswith(("+", "unknown"))
+        if known and key["piece"] in {r["piece"] for r in self.rows(DONE)}:
             return
-        file = "gpu.csv" if what == "time" else "checks.csv"
         self.stamp["run"] = uuid.uuid4().hex[:12]
-        held = None
+        file = "gpu.csv" if what == "time" else "checks.csv"
         try:
             for cells in getattr(self, what)(*more):
-                if held is not None:
-                    self.row(file, key, held | {"last": ""})
-                held = cells
+                row = self.stamp | key | cells
+                results.append_row(self.folder / file, row)
+                said = [f"{c} {row[c]}" for c in SAID if row.get(c, "") != ""]
+                print(", ".join(said), flush=True)
+                if cells.get("verdict") in BAD and "backend" in cells:
+                    self.bad.add(cells["backend"])
         except child.Ended as error:
-            if held is not None:
-                self.row(file, key, held | {"last": ""})
             print(f"{what}: not done: {error}", flush=True)
         else:
-            if held is not None:
-                self.row(file, key, held | {"last": "yes"})
+            results.append_row(self.folder / DONE, self.stamp | key)
 
     def check(self, kind):
         """Rows of a kind's verdicts."""
-        for row in verify.prove(
-            kind, self.device, self.args.seed, self.until, self.args.backends
-        ):
-            cells = dict.fromkeys(("why", "forward_us", "backward_us"), "")
-            yield self._judged(cells | row)
+        asked = self.args.seed, self.until, self.args.backends
+        return verify.prove(kind, self.device, *asked)
 
     def graph(self):
         """Rows of what is captured and replayed."""
-        names = [n for n in CAPTURED if n in self._backends()]
-        job = "benchmarks.gpu:capture", names, (str(self.device),)
-        for message in child.run(*job, LIMIT, self.until):
+        names = [n for n in CAPTURED if n in self.backends()]
+        for row in self.said("benchmarks.gpu:capture", names):
+            yield row | {"kind": "CUDA graph", "backend": row.pop("name")}
+
+    def said(self, path, names, *more):
+        """What child processes say of some names."""
+        job = str(self.device), *more
+        for message in child.run(path, names, job, LIMIT, self.until):
             if "name" in message:
-                cells = {"kind": "CUDA graph", "backend": message["name"]}
-                cells |= {"verdict": message["verdict"], "seconds": ""}
-                cells |= {"forward_us": "", "backward_us": ""}
-                yield self._judged(cells | {"why": message.get("why", "")})
+                yield message
 
-    def _judged(self, cells):
-        if cells["verdict"] in verdicts.BAD:
-            self.bad.add(cells["backend"])
-        return cells
-
-    def _backends(self):
+    def backends(self):
         """Those that can run here, are asked for and have never been wrong."""
         names = verify.able(Kind(64, 8), self.device)
         out = {*self.bad, "reference"}
@@ -285,39 +253,26 @@ class Suite:
 
     def time(self, shape, precision, first):
         """Rows of the layers that take turns."""
-        names = timed(shape, precision, self._backends(), first)
-        job = str(self.device), shape, precision, self.args.seconds
+        names = timed(shape, precision, self.backends(), first)
         path = "speechbrain_ligru_fast.verify:time_layers"
-        for message in child.run(
-            path, names, (*job, "benchmarks.gpu:build"), LIMIT, self.until
-        ):
-            if "name" not in message:
-                continue
-            layer = message.pop("name")
-            case = _case(layer, shape)
-            row = asdict(case) | {"layer": layer, "op": "layer"}
-            row |= {"impl": layer.split()[1], "dtype": precision}
-            row |= dict.fromkeys((*_FIGURES, "verdict", "why", "mode"), "")
-            row |= message
+        job = shape, precision, self.args.seconds, "benchmarks.gpu:build"
+        for row in self.said(path, names, *job):
+            layer = row.pop("name")
+            case = asdict(_case(layer, shape)) | {"mode": "", "p50_ms": ""}
+            row = case | {"dtype": precision, "op": "layer"} | row
             if row["p50_ms"]:
-                us = 1000 * row["p50_ms"] / case.steps
+                us = 1000 * row["p50_ms"] / shape["steps"]
                 row["us_per_step"] = round(us, 4)
-            yield row
+            yield row | {"layer": layer, "impl": layer.split()[1]}
 
     def table(self):
         """Prints the medians in microseconds a step."""
-        rows = [row for row in self._read("gpu.csv") if row["us_per_step"]]
-        if not rows:
-            return
-        key = "features directions batch steps dtype mode layer".split()
-        rows = pd.DataFrame(rows).drop_duplicates(key, keep="last")
-        print(rows.set_index(key)["us_per_step"].unstack("layer").T.to_string())
-
-
-_FIGURES = [
-    "p20_ms", "p50_ms", "p80_ms", "ratio_p20", "ratio_p50", "ratio_p80",
-    "ratio_to", "peak_mb", "us_per_step",
-]  # fmt: skip
+        rows = [row for row in self.rows("gpu.csv") if row.get("us_per_step")]
+        if rows:
+            key = "features directions batch steps dtype mode layer".split()
+            rows = pd.DataFrame(rows).drop_duplicates(key, keep="last")
+            us = rows.set_index(key)["us_per_step"].unstack("layer")
+            print(us.T.to_string())
 
 
 def main(words=None):
