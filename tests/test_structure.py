@@ -40,6 +40,10 @@ def test_an_eager_layer_imports_no_more_than_speechbrain_s():
     compilers = ("torch._dynamo", "torch._inductor", "sympy", "triton", "cuda")
     assert "speechbrain_ligru_fast.backends.auto" in imported.split()
     assert not set(compilers) & set(forward.split())
+    # Proofs are a GPU's: they start processes.
+    for name in ("verdicts", "child", "trial", "kinds", "turns"):
+        assert f"speechbrain_ligru_fast.backends.{name}" not in forward.split()
+        assert f"speechbrain_ligru_fast.backends.{name}" not in imported.split()
 
 
 @pytest.mark.parametrize("absent", ["numba", "jiwer"])
