@@ -2,11 +2,10 @@
 
     python -m benchmarks.recognizers build/an4/LiGRU-1 --data_folder AN4
 
-Each experiment is exported by ``ligru-export``, in float32 and int8: one of one
-direction for chunks, others for whole utterances. CTC's best tokens of the test
-set are found in torch, by our layers and by SpeechBrain's, by ONNX Runtime
-alone and by sherpa-onnx. All take each utterance in turn. Times are of this
-process, on one thread. Rows are appended to --out.
+Each experiment is exported, in float32 and int8: one of one direction for
+chunks, others for whole utterances. CTC's best tokens of the test set are found
+in torch, by our layers and by SpeechBrain's, by ONNX Runtime alone and by
+sherpa-onnx, which take each utterance in turn, on one thread.
 """
 
 import argparse
@@ -42,7 +41,7 @@ def greedy(recognizer, scores):
 
 
 @torch.no_grad()
-def by_torch(wav, recognizer, streams):
+def by_torch(wav, streams, recognizer):
     """Text of a waveform, whole or chunk by chunk."""
     wav, mods = torch.from_numpy(wav), recognizer.mods
     if streams:
@@ -52,7 +51,7 @@ def by_torch(wav, recognizer, streams):
     return greedy(recognizer, mods.ctc_lin(encoded))
 
 
-def by_onnx(wav, recognizer, streams, session):
+def by_onnx(wav, streams, recognizer, session):
     """As ``by_torch``, of an exported file."""
     if streams:
         samples = (wav * 32768).astype("int32")
@@ -60,12 +59,11 @@ def by_onnx(wav, recognizer, streams, session):
     return greedy(recognizer, session.run(None, {"x": wav[None]})[0])
 
 
-def by_sherpa(wav, recognizer, streams, theirs):
+def by_sherpa(wav, streams, theirs):
     """As ``by_onnx``."""
     stream = theirs.create_stream()
     if not streams:
-        rate = recognizer.audio_normalizer.sample_rate
-        stream.accept_waveform(rate, wav)
+        stream.accept_waveform(16000, wav)
         theirs.decode_stream(stream)
         return stream.result.text
     # It takes a chunk once the next has begun, and 8000 for granted.
@@ -77,80 +75,76 @@ def by_sherpa(wav, recognizer, streams, theirs):
     return theirs.get_result(stream)
 
 
-def measure(experiment, data_folder, out):
+def runners(experiment, streams, recognizer, stock):
+    """Yields runtime, weights, bytes, a function and what it takes."""
+    yield "torch", "float32", "", by_torch, (recognizer,)
+    yield "SpeechBrain", "float32", "", by_torch, (stock,)
+    kind = sherpa_onnx.OfflineRecognizer.from_omnilingual_asr_ctc
+    if streams:
+        kind = sherpa_onnx.OnlineRecognizer.from_t_one_ctc
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    for weights in ("float32", "int8"):
+        with tempfile.TemporaryDirectory() as folder:
+            out = pathlib.Path(folder, "out")
+            export_ctc(experiment, out, weights == "int8", streaming=streams)
+            path, size = f"{out}/model.onnx", (out / "model.onnx").stat()
+            session = onnxruntime.InferenceSession(path, options)
+            theirs = kind(model=path, tokens=f"{out}/tokens.txt", num_threads=1)
+        size = size.st_size
+        yield "ONNX Runtime", weights, size, by_onnx, (recognizer, session)
+        yield "sherpa-onnx", weights, size, by_sherpa, (theirs,)
+
+
+def measure(experiment, data_folder):
     """Yields a dict a row of an experiment."""
     recognizer, stock = load_recognizer(experiment), load_recognizer(experiment)
     streams = not recognizer.mods.encoder.enc["RNN"].bidirectional
     restore(stock.mods.encoder.enc)
-    runs = {
-        ("torch", "float32"): (by_torch, recognizer, streams),
-        ("SpeechBrain", "float32"): (by_torch, stock, streams),
-    }
-    sizes, options = {}, onnxruntime.SessionOptions()
-    options.intra_op_num_threads = 1
-    kind = sherpa_onnx.OfflineRecognizer.from_omnilingual_asr_ctc
-    if streams:
-        kind = sherpa_onnx.OnlineRecognizer.from_t_one_ctc
-    for weights in ("float32", "int8"):
-        folder = out / f"{experiment.name}-{weights}"
-        export_ctc(experiment, folder, weights == "int8", streaming=streams)
-        path, tokens = str(folder / "model.onnx"), str(folder / "tokens.txt")
-        session = onnxruntime.InferenceSession(path, options)
-        theirs = kind(model=path, tokens=tokens, num_threads=1)
-        common = recognizer, streams
-        runs["ONNX Runtime", weights] = by_onnx, *common, session
-        runs["sherpa-onnx", weights] = by_sherpa, *common, theirs
-        sizes[weights] = pathlib.Path(path).stat().st_size
-    texts, rtfs = {key: [] for key in runs}, {key: [] for key in runs}
+    runs = list(runners(experiment, streams, recognizer, stock))
     wanted, whole = [], []
-    for path in sorted((experiment / "save").glob("test-*.json")):
-        for entry in json.loads(path.read_text("utf-8")).values():
-            name = entry["wav"].format(data_root=data_folder)
-            wav, rate = soundfile.read(name, dtype="float32")
-            wanted.append(entry["wrd"])
-            whole.append(by_torch(wav, recognizer, False))
-            for key in list(runs)[:: 1 if len(wanted) % 2 else -1]:
-                run, *more = runs[key]
-                start = time.process_time()
-                texts[key].append(run(wav, *more))
-                spent = time.process_time() - start
-                rtfs[key].append(spent * rate / len(wav))
-    base = np.array(rtfs["SpeechBrain", "float32"])
-    for key, found in texts.items():
-        wer, spent = ErrorRate(), np.array(rtfs[key])
-        wer.append([str(i) for i in range(len(wanted))], wanted, found)
-        pairs = zip(found, whole)
+    texts, spent = [[] for _ in runs], [[] for _ in runs]
+    (path,) = (experiment / "save").glob("test-*.json")
+    for entry in json.loads(path.read_text("utf-8")).values():
+        name = entry["wav"].format(data_root=data_folder)
+        wav, rate = soundfile.read(name, dtype="float32")
+        wanted.append(entry["wrd"])
+        whole.append(by_torch(wav, False, recognizer).strip())
+        for i in range(len(runs))[:: 1 if len(wanted) % 2 else -1]:
+            *_, run, takes = runs[i]
+            start = time.process_time()
+            texts[i].append(run(wav, streams, *takes).strip())
+            taken = time.process_time() - start
+            spent[i].append(taken * rate / len(wav))
+    for i, (runtime, weights, size, *_) in enumerate(runs):
+        wer = ErrorRate()
+        wer.append([str(n) for n in range(len(wanted))], wanted, texts[i])
+        ratio = np.array(spent[i]) / np.array(spent[1])
         yield {
-            "experiment": experiment.name,
-            "mode": "chunks" if streams else "whole",
-            "runtime": key[0],
-            "weights": key[1],
-            "wer": round(wer.summarize(), 2),
-            "same_text": sum(a.strip() == b.strip() for a, b in pairs),
-            "utterances": len(wanted),
-            "rtf": float(f"{np.median(spent):.3g}"),
-            "to_speechbrain": float(f"{np.median(spent / base):.3g}"),
-            "bytes": sizes[key[1]] if "onnx" in key[0].lower() else "",
-            "onnxruntime": version("onnxruntime"),
+            **{"experiment": experiment.name, "runtime": runtime},
+            **{"mode": "chunks" if streams else "whole", "weights": weights},
+            **{"wer": round(wer.summarize(), 2), "utterances": len(wanted)},
+            "same_text": sum(a == b for a, b in zip(texts[i], whole)),
+            "rtf": float(f"{np.median(spent[i]):.3g}"),
+            "to_speechbrain": float(f"{np.median(ratio):.3g}"),
+            **{"bytes": size, "onnxruntime": version("onnxruntime")},
             "sherpa_onnx": version("sherpa-onnx"),
         }
 
 
-def main(argv=None):
-    """Runs the tool; returns the exit status."""
+def main():
+    """Appends the rows."""
     parser = argparse.ArgumentParser("python -m benchmarks.recognizers")
     parser.add_argument("experiments", nargs="+", type=pathlib.Path)
     parser.add_argument("--data_folder", required=True)
     parser.add_argument("--out", default="build/benchmarks/recognizers.csv")
-    argv = sys.argv[1:] if argv is None else argv
-    args = parser.parse_args(argv)
+    args = parser.parse_args()
     torch.set_num_threads(1)
-    told = provenance("benchmarks.recognizers", argv)
-    with tempfile.TemporaryDirectory() as folder:
-        for path in args.experiments:
-            for row in measure(path, args.data_folder, pathlib.Path(folder)):
-                append_row(args.out, told | row)
+    told = provenance("benchmarks.recognizers", sys.argv[1:])
+    for path in args.experiments:
+        for row in measure(path, args.data_folder):
+            append_row(args.out, told | row)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -76,6 +76,14 @@ def measured(name, index, shown, **cells):
         _print(found.map(text).rename(columns=index | shown))
 
 
+def recognizers():
+    """What exported recognisers reach and cost."""
+    index = {"mode": "reads", "runtime": "by", "weights": "weights"}
+    shown = {"wer": "WER %", "same_text": "same", "utterances": "of"}
+    shown |= {"rtf": "real-time factor", "to_speechbrain": "to SpeechBrain"}
+    measured("recognizers", index, shown | {"bytes": "bytes"})
+
+
 def _times(**cells):
     """Milliseconds of a run, who computes in columns."""
     rows = _newest("layers", op="layer", **cells)

@@ -52,6 +52,7 @@ import soundfile
 
 lines = open("tokens.txt", encoding="utf-8").read().splitlines()
 tokens = [line.rpartition(" ")[0] for line in lines]
+onnxruntime.set_default_logger_severity(3)  # It warns of optional inputs.
 session = onnxruntime.InferenceSession("model.onnx")
 wav, rate = soundfile.read(sys.argv[1], dtype="float32", always_2d=True)
 if rate != {rate}:
