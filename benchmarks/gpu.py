@@ -78,18 +78,19 @@ class FlashRNN(torch.nn.Module):
         self.run, self.model, self.hidden = flashrnn, model.lower(), hidden
         gates = {"lstm": 4, "gru": 3}[self.model]
         self.inputs = torch.nn.Linear(features, gates * hidden)
-        weights = torch.randn(gates, 1, hidden, hidden) / hidden**0.5
-        self.weights = torch.nn.Parameter(weights)
-        self.bias = torch.nn.Parameter(torch.zeros(gates, 1, hidden))
+        u = torch.randn(gates, 1, hidden, hidden) / hidden**0.5
+        self.u = torch.nn.Parameter(u)
+        # A GRU's candidate has two, like cuDNN's.
+        self.bias = torch.nn.Parameter(torch.zeros(4, 1, hidden))
 
     def forward(self, x):
         """Output, as (B, T, H), and the last state."""
         found = self.inputs(x).unflatten(2, (-1, 1, self.hidden))
-        bias, weights = self.bias.to(found.dtype), self.weights.to(found.dtype)
+        u, bias = self.u.to(found.dtype), self.bias.to(found.dtype)
         how = {"backend": "cuda_fused" if x.is_cuda else "vanilla"}
-        states, last = self.run(
-            found, weights, bias, function=self.model, **how
-        )
+        # It would round all to bfloat16 by itself.
+        how |= {"function": self.model, "dtype": str(found.dtype)[6:]}
+        states, last = self.run(found, u, bias, **how)
         return states[0].flatten(2), last
 
 
@@ -291,8 +292,7 @@ def main(words=None):
     add("--commit", help="for the rows, where there is no repository")
     add("--dry-run", action="store_true", help="tiny shapes on a CPU")
     add("--watch", help="a tool to start processes with, compute-sanitizer")
-    words = sys.argv[1:] if words is None else words
-    args = parser.parse_args(words)
+    args = parser.parse_args(words := sys.argv[1:] if words is None else words)
     if args.watch:
         child.PROGRAM = (*args.watch.split(), *child.PROGRAM)
     args.out.mkdir(parents=True, exist_ok=True)

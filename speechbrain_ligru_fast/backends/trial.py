@@ -166,7 +166,7 @@ def _poisoned():
 
 
 @functools.lru_cache(1)
-def _expected(kind, seed):
+def expected(kind, seed):
     """Options, arguments, what is saved, and the results: exact, reference's.
 
     With every option, and with those that the seed's bits name.
@@ -213,7 +213,7 @@ def check(module, kind, device, seed=0):
     []
     """
     wrong = []
-    for given, x, saved, want, own in _expected(kind, seed):
+    for given, x, saved, want, own in expected(kind, seed):
         there, read = _cast(x, device=device), _cast(saved, device=device)
         with _poisoned():
             got, *others = (

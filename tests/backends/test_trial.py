@@ -74,7 +74,7 @@ def test_a_seed_chooses_options():
     given = {
         tuple(n for n in trial.OPTIONAL if x[n] is not None)
         for seed in range(8)
-        for _, x, *_ in trial._expected(kind, seed)
+        for _, x, *_ in trial.expected(kind, seed)
     }
     assert trial.OPTIONAL in given and () in given and len(given) == 9
 

@@ -180,6 +180,14 @@ def test_an_end_of_its_own_is_a_crash(stand_in, monkeypatch, end):
     assert found["right"]["verdict"] == "crashed"
 
 
+def test_an_error_of_ours_is_no_verdict_either(stand_in, monkeypatch, caplog):
+    stand_in("right")
+    monkeypatch.setattr(verdicts, "prove", lambda *_: {}["no such name"])
+    assert taken() == "torchscript"
+    (record,) = caplog.records
+    assert "no such name" in record.getMessage()
+
+
 def test_a_lease_that_ends_blames_nobody(stand_in, monkeypatch):
     names = stand_in("right")
     monkeypatch.setattr(child, "PROGRAM", ("sh", "-c", BEGUN + "sleep 99"))
