@@ -59,12 +59,12 @@ def draw(kind, given, generator, steps):
         **{n: optional[n] if n in given and n in names else None
            for n in OPTIONAL},
     }  # fmt: skip
-    found = _cast(found, getattr(torch, kind.io))
+    found = cast(found, getattr(torch, kind.io))
     u = normal(2 * hidden, hidden) / hidden**0.5
     return found | {"u": u.to(getattr(torch, kind.dtype))}
 
 
-def _cast(tensors, dtype=None, device=None):
+def cast(tensors, dtype=None, device=None):
     """The tensors elsewhere; only what is floating point changes its type."""
     return {
         name: None if x is None
@@ -177,7 +177,7 @@ def expected(kind, seed):
     for given in dict.fromkeys((OPTIONAL, some)):
         x = draw(kind, given, generator, kind.steps)
         saved = _saved(kind, x, forward(reference, kind.spec, x, True))
-        wide = (_cast(tensors, torch.float64) for tensors in (x, saved))
+        wide = (cast(tensors, torch.float64) for tensors in (x, saved))
         want = _results(reference, kind, *wide)
         own = _results(reference, kind, x, saved)
         found.append((given, x, saved, want, own))
@@ -214,7 +214,7 @@ def check(module, kind, device, seed=0):
     """
     wrong = []
     for given, x, saved, want, own in expected(kind, seed):
-        there, read = _cast(x, device=device), _cast(saved, device=device)
+        there, read = cast(x, device=device), cast(saved, device=device)
         with _poisoned():
             got, *others = (
                 _results(module, kind, there, read) for _ in range(RUNS)
@@ -241,7 +241,7 @@ def calls(module, kind, device):
     """(forward, backward) of a longer scan, for the timer."""
     steps = kind.steps if kind.steps == 1 else TIMED
     x = draw(kind, (), torch.Generator().manual_seed(0), steps)
-    there = _cast(x, device=device)
+    there = cast(x, device=device)
     saved = _saved(kind, there, forward(module, kind.spec, there, True))
     return (
         functools.partial(forward, module, kind.spec, there, True),
