@@ -295,9 +295,10 @@ class LightGRULayer(nn.Module):
         with torch.no_grad():
             # n / (n - 1) is in the update; (2n) / (2n - 1) belongs there.
             ratio = 1.0 if n == 1 else 2.0 * (n - 1) / (2 * n - 1)
-            kept = (1 - momentum) * self.norm.running_var
-            self.norm.running_var.copy_(kept + (var - kept) * ratio)
-        return out[:n]
+            kept = (1 - ratio) * (1 - momentum)
+            self.norm.running_var.mul_(kept).add_(var, alpha=ratio)
+        # A part of all would cost the backward a copy.
+        return out[:n] if n == 1 else out
 
     def _load_from_state_dict(self, state_dict, prefix, *args, **kwargs):
         for name in _STOCK_ONLY_BUFFERS:

@@ -18,7 +18,7 @@ from speechbrain_ligru_fast.backends.rows import (
     previous_hidden,
 )
 from speechbrain_ligru_fast.backends.spec import ScanSpec, check_scan
-from speechbrain_ligru_fast.scan import flops, single_step, unrolled
+from speechbrain_ligru_fast.scan import few_steps, flops, unrolled
 from speechbrain_ligru_fast.scan.lengths import bounded_frames
 from speechbrain_ligru_fast.scan.recompute import saved_values
 from speechbrain_ligru_fast.scan.registration import (
@@ -371,10 +371,10 @@ def ligru_scan(
     if mask is not None:
         mask = mask.detach()
     if not torch.jit.is_scripting():
-        if backend == "auto" and single_step.repays(
+        if backend == "auto" and few_steps.repays(
             w, u, lengths, mask, ln_weight, ln_bias
         ):
-            return single_step.step(
+            return few_steps.scan(
                 w, u, h0, mask, nonlinearity, directions, layernorm,
                 ln_weight, ln_bias, eps,
             )  # fmt: skip

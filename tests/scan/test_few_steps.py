@@ -1,4 +1,4 @@
-"""One step in plain torch: the same numbers, without the operator."""
+"""A few steps in plain torch: the same numbers, without the operator."""
 
 import itertools
 
@@ -9,6 +9,7 @@ from scan_cases import RECURRENT, arguments, run
 
 from speechbrain_ligru_fast import backends, ligru_scan
 from speechbrain_ligru_fast.backends.spec import NONLINEARITIES
+from speechbrain_ligru_fast.scan import few_steps
 
 
 @pytest.fixture
@@ -29,9 +30,10 @@ def called(monkeypatch):
 @pytest.mark.parametrize("recurrent", RECURRENT, ids=str)
 @pytest.mark.parametrize("nonlinearity", NONLINEARITIES)
 def test_equals_the_reference(directions, recurrent, nonlinearity, called):
-    for h0, mask in itertools.product((False, True), repeat=2):
+    flags, counts = (False, True), range(1, few_steps.FEW)
+    for h0, mask, steps in itertools.product(flags, flags, counts):
         given = arguments(
-            steps=1, hidden=5, h0=h0, mask=mask, directions=directions,
+            steps=steps, hidden=5, h0=h0, mask=mask, directions=directions,
             nonlinearity=nonlinearity, **recurrent,
         )  # fmt: skip
         got = run(ligru_scan, given)
@@ -46,7 +48,8 @@ def test_equals_the_reference(directions, recurrent, nonlinearity, called):
 @pytest.mark.parametrize(
     "change",
     [
-        dict(steps=2),
+        dict(steps=few_steps.FEW),
+        dict(steps=0),
         dict(lengths=True),
         dict(dtype=torch.bfloat16),
         dict(backend="torchscript"),
@@ -63,7 +66,7 @@ def test_everything_else_is_the_operators(change, called):
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
 def test_what_is_not_finite_stays_so(value):
-    w, u = torch.randn(2, 1, 8), torch.randn(8, 4)
+    w, u = torch.randn(2, 3, 8), torch.randn(8, 4)
     w[1, 0, 2] = value
     got, want = (ligru_scan(w, u, backend=b) for b in ("auto", "reference"))
     torch.testing.assert_close(got, want, equal_nan=True)
