@@ -10,6 +10,8 @@ from typing import Optional
 import torch
 from torch import Tensor, nn
 
+from speechbrain_ligru_fast.layers import packed_batch_norm
+from speechbrain_ligru_fast.layers.packed_batch_norm import masked_formula
 from speechbrain_ligru_fast.layers.wrapped import is_plain
 
 
@@ -103,24 +105,18 @@ def masked_batch_norm(
     Tensor
         (B, T, C); padding is finite but carries no meaning.
     """
-    dtype = x.dtype if x.dtype == torch.float64 else torch.float32
-    flat = x.flatten(0, 1).to(dtype)
-    keep = valid.flatten().unsqueeze(1)
-    # Padding may hold NaN, which a product with 0 would keep.
-    flat = torch.where(keep, flat, torch.zeros_like(flat))
-    share = keep.to(dtype) / keep.sum().clamp(min=1)
-    mean = (share * flat).sum(0)
-    centred = torch.where(keep, flat - mean, torch.zeros_like(flat))
-    var = (share * centred.square()).sum(0)
+    if not torch.jit.is_scripting():
+        if packed_batch_norm.repays(x, weight, bias):
+            normed = packed_batch_norm.normalise(
+                x, valid, running_mean, running_var, weight, bias, momentum,
+                eps, copies,
+            )  # fmt: skip
+            if normed is not None:
+                return normed
+    out, mean, var = masked_formula(x, valid, weight, bias, eps)
     with torch.no_grad():
-        n = copies * keep.sum().to(dtype)
+        n = copies * valid.sum().to(var.dtype)
         unbiased = var * n / (n - 1).clamp(min=1)
         running_mean.lerp_(mean.to(running_mean.dtype), momentum)
         running_var.lerp_(unbiased.to(running_var.dtype), momentum)
-    scale = torch.rsqrt(var + eps)
-    if weight is not None:
-        scale = scale * weight
-    out = centred * scale
-    if bias is not None:
-        out = out + bias
-    return out.reshape(x.shape).to(x.dtype)
+    return out
