@@ -1,124 +1,46 @@
 """Light GRUs made of operators that every runtime has, for inference.
 
 Two forms of a layer: ``GRULayer`` is one ONNX ``GRU`` node, ``ScanLayer`` one
-loop, torch's ``scan`` and ONNX's ``Scan``. Both hold copies of the parameters.
+loop: torch's ``scan`` and ONNX's ``Scan``, in TorchScript a ``for``. Both hold
+copies of the parameters.
 """
 
 import copy
+from typing import List, Optional, Tuple
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch._higher_order_ops.scan import scan
 
-from speechbrain_ligru_fast.backends.reference import activation
-from speechbrain_ligru_fast.backends.rows import flip_frames, to_scan_order
+from speechbrain_ligru_fast.backends.rows import to_scan_order
 from speechbrain_ligru_fast.backends.spec import LEAKY_SLOPE
+from speechbrain_ligru_fast.deploy.gru import GRULayer, in_time_order
 from speechbrain_ligru_fast.layers import LiGRU, SLiGRU
-from speechbrain_ligru_fast.layers.batch_norm import is_rowwise, is_tracking
+from speechbrain_ligru_fast.layers.batch_norm import is_rowwise
 from speechbrain_ligru_fast.layers.wrapped import (
     check_layer_norm,
-    is_plain,
     recurrent_matrix,
 )
 from speechbrain_ligru_fast.scan.lengths import valid_frames
 
-# The activations that ONNX names. It has no sine.
-_ONNX_NAMES = {"relu": "Relu", "tanh": "Tanh", "leaky_relu": "LeakyRelu"}
-# The reset gate of a GRU with this bias is 1, exactly, in float32.
-_OPEN = 100.0
+
+class _Sine(nn.Module):
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.sin(x)
 
 
-class GRULayer(nn.Module):
-    """One LiGRU layer as one ONNX ``GRU`` node, both directions in it.
-
-    A Light GRU is a GRU whose reset gate stays open (arXiv 1803.10225,
-    equations 1 to 4 and 9 to 12); a batch norm in evaluation is a scale of W
-    and a bias. Outside of ``torch.onnx.export`` it returns zeros.
-
-    Arguments
-    ---------
-    layer : LightGRULayer
-        One that ``fits``.
-    """
-
-    def __init__(self, layer):
-        super().__init__()
-        h = self.hidden_size = layer.hidden_size
-        self.directions = layer.directions
-        self.nonlinearity = layer.nonlinearity
-        scale, shift = _affine(layer.norm, 2 * h)
-        w = layer.w.weight.detach().double() * scale.unsqueeze(1)
-        u = recurrent_matrix(layer.u, layer.h_init).detach()
-
-        def gates(of_ours, reset):
-            # ONNX: update, reset, candidate. Ours: candidate, update.
-            parts = [of_ours[h:], reset.expand_as(of_ours[:h]), of_ours[:h]]
-            both = torch.cat(parts).to(layer.h_init.dtype)
-            return both.expand(self.directions, *both.shape).contiguous()
-
-        closed = torch.zeros((), device=u.device)
-        self.register_buffer("w", gates(w, closed))
-        self.register_buffer("u", gates(u, closed))
-        bias = gates(shift, closed + _OPEN)
-        self.register_buffer("b", torch.cat([bias, torch.zeros_like(bias)], 1))
-
-    @staticmethod
-    def fits(layer):
-        """Whether ONNX's GRU can compute what a layer computes."""
-        return (
-            not layer.stabilised
-            and layer.nonlinearity in _ONNX_NAMES
-            and is_plain(layer.w, nn.Linear)
-            and (is_tracking(layer.norm) or is_plain(layer.norm, nn.Identity))
-            and layer.h_init.dtype == torch.float32
-        )
-
-    def forward(self, x, hx, frames):
-        """As ``ScanLayer.forward``."""
-        directions = self.directions
-        attributes = {
-            "hidden_size": self.hidden_size,
-            "direction": "bidirectional" if directions == 2 else "forward",
-            "activations": ["Sigmoid", _ONNX_NAMES[self.nonlinearity]]
-            * directions,
-        }
-        if self.nonlinearity == "leaky_relu":
-            attributes["activation_alpha"] = [LEAKY_SLOPE] * directions
-        shape = [directions, x.size(0), self.hidden_size]
-        y, _ = torch.onnx.ops.symbolic_multi_out(
-            "GRU",
-            (
-                x.transpose(0, 1),
-                self.w,
-                self.u,
-                self.b,
-                None if frames is None else frames.int(),
-                hx,
-            ),
-            attributes,
-            dtypes=(x.dtype, x.dtype),
-            shapes=([x.size(1), *shape], shape),
-            version=14,
-        )
-        return y.permute(2, 0, 1, 3).flatten(2)
-
-
-def _affine(norm, size):
-    """A normalisation in evaluation as a scale and a shift, float64."""
-    if isinstance(norm, nn.Identity):
-        return torch.ones(size).double(), torch.zeros(size).double()
-    mean, var = norm.running_mean.double(), norm.running_var.double()
-    scale = torch.rsqrt(var + norm.eps)
-    if norm.weight is not None:
-        scale = scale * norm.weight.detach().double()
-    shift = -mean * scale
-    if norm.bias is not None:
-        shift = shift + norm.bias.detach().double()
-    return scale, shift
+_MODULES = {
+    "relu": nn.ReLU,
+    "tanh": nn.Tanh,
+    "leaky_relu": lambda: nn.LeakyReLU(LEAKY_SLOPE),
+    "sin": _Sine,
+}
 
 
 class ScanLayer(nn.Module):
     """One LiGRU or SLiGRU layer, its recurrence torch's ``scan`` operator.
+
+    In TorchScript, which has no such operator, it is a loop.
 
     Arguments
     ---------
@@ -130,17 +52,20 @@ class ScanLayer(nn.Module):
         super().__init__()
         self.hidden_size = layer.hidden_size
         self.directions = layer.directions
-        self.nonlinearity = layer.nonlinearity
         self.w = copy.deepcopy(layer.w)
         self.norm = copy.deepcopy(layer.norm)
+        self.rowwise = is_rowwise(layer.norm)
         self.layer_norm = nn.Identity()
         if layer.stabilised:
             check_layer_norm(layer.layer_norm)
             self.layer_norm = copy.deepcopy(layer.layer_norm)
+        self.activation = _MODULES[layer.nonlinearity]()
         u = recurrent_matrix(layer.u, layer.h_init).detach()
         self.register_buffer("u", u.t().contiguous())
 
-    def forward(self, x, hx, frames):
+    def forward(
+        self, x: Tensor, hx: Tensor, frames: Optional[Tensor]
+    ) -> Tensor:
         """Returns the states of every frame.
 
         Arguments
@@ -158,30 +83,43 @@ class ScanLayer(nn.Module):
             (B, T, directions * H); padding is 0.
         """
         w = self.w(x)
-        if is_rowwise(self.norm):
+        if self.rowwise:
             w = self.norm(w)
         else:
             w = self.norm(w.flatten(0, 1)).view_as(w)
         rows = to_scan_order(w.unsqueeze(0), self.directions, frames)
-        h = self.hidden_size
-
-        def step(state, gates):
-            gates = gates + self.layer_norm(state @ self.u)
-            candidate = activation(self.nonlinearity, gates[:, :h])
-            z = torch.sigmoid(gates[:, h:])
-            state = z * state + (1 - z) * candidate
-            return state, state.clone()
-
-        _, y = scan(step, hx.flatten(0, 1), rows)
-        y = y.transpose(0, 1)
-        if self.directions == 2:
-            # Slices: onnxscript fails at a chunk of a batch of any size.
-            b = x.size(0)
-            y = torch.cat([y[:b], flip_frames(y[b:], frames)], 2)
+        rows = rows.view(x.size(1), self.directions, x.size(0), w.size(2))
+        if torch.jit.is_scripting():
+            y = self._loop(rows, hx)
+        else:
+            y = self._scan(rows, hx)
+        y = in_time_order(y, frames)
         if frames is None:
             return y
         padding = ~valid_frames(frames, x.size(1)).unsqueeze(2)
         return y.masked_fill(padding, 0.0)
+
+    def _step(self, state: Tensor, gates: Tensor) -> Tensor:
+        """arXiv 1803.10225, equations 9 to 12."""
+        gates = gates + self.layer_norm(state @ self.u)
+        candidate = self.activation(gates[..., : self.hidden_size])
+        z = torch.sigmoid(gates[..., self.hidden_size :])
+        return z * state + (1 - z) * candidate
+
+    def _loop(self, rows: Tensor, state: Tensor) -> Tensor:
+        states: List[Tensor] = []
+        for t in range(rows.size(0)):
+            state = self._step(state, rows[t])
+            states.append(state)
+        return torch.stack(states)
+
+    @torch.jit.unused
+    def _scan(self, rows: Tensor, state: Tensor) -> Tensor:
+        def step(state, gates):
+            state = self._step(state, gates)
+            return state, state.clone()
+
+        return scan(step, state, rows)[1]
 
 
 class PortableLiGRU(nn.Module):
@@ -209,12 +147,17 @@ class PortableLiGRU(nn.Module):
             for layer in rnn.rnn
         )
 
-    def forward(self, x, hx=None, lengths=None):
+    def forward(
+        self,
+        x: Tensor,
+        hx: Optional[Tensor] = None,
+        lengths: Optional[Tensor] = None,
+    ) -> Tuple[Tensor, Tensor]:
         """See ``LiGRU.forward``; nothing is checked."""
         d = self.directions
         if x.dim() == 4:
             x = x.flatten(2)
-        frames = None
+        frames: Optional[Tensor] = None
         if lengths is not None:
             frames = torch.round(lengths * x.size(1)).clamp(min=1).long()
             padding = ~valid_frames(frames, x.size(1))

@@ -1,5 +1,9 @@
 """Models whose files need nothing of this package."""
 
+import os
+import pathlib
+import re
+import shutil
 import subprocess
 import sys
 
@@ -10,37 +14,112 @@ from torch.export import Dim
 from speechbrain_ligru_fast import LiGRU, SLiGRU
 from speechbrain_ligru_fast.deploy.portable import portable
 
+GUIDE = pathlib.Path(__file__).parents[2] / "docs/guides/deploy.md"
+slow = pytest.mark.skipif(
+    "LIGRU_EXPORTS" not in os.environ,
+    reason="compiles for half a minute, in C++ too: make exports",
+)
+# Prints how far outputs of files are from those of the model.
 LOAD = """
 import sys, torch
 sys.modules["speechbrain_ligru_fast"] = None
-program = torch.export.load(sys.argv[1]).module()
-x, output = torch.load(sys.argv[2])
-print(float((program(x)[0] - output).abs().max()))
+kinds = {
+    "export": lambda path: torch.export.load(path).module(),
+    "script": torch.jit.load,
+    "inductor": torch._inductor.aoti_load_package,
+}
+x, output = torch.load(sys.argv[1])
+for path in sys.argv[2:]:
+    model = kinds[path.rpartition("/")[2].partition(".")[0]](path)
+    print(float((model(x)[0] - output).abs().max()))
 """
 
 
-@pytest.mark.parametrize("kind", [LiGRU, SLiGRU])
-def test_a_file_loads_where_we_are_not(tmp_path, kind):
+def trained(kind):
     torch.manual_seed(0)
     net = kind(6, [None, None, 5], num_layers=2, bidirectional=True)
     net.train()(torch.randn(4, 9, 5))
-    net.eval()
-    program = torch.export.export(
+    return net.eval().requires_grad_(False)
+
+
+def exported(net, batch=None, longest=None):
+    """With any number of frames, and of utterances unless it is given."""
+    sizes = {1: Dim("time", min=2, max=longest) if longest else Dim.DYNAMIC}
+    if batch is None:
+        sizes[0] = Dim.DYNAMIC
+    return torch.export.export(
         portable(net),
-        (torch.randn(2, 7, 5),),
-        dynamic_shapes=({0: Dim.DYNAMIC, 1: Dim.DYNAMIC},),
+        (torch.randn(batch or 2, 7, 5),),
+        dynamic_shapes=(sizes,),
     )
-    torch.export.save(program, tmp_path / "net.pt2")
-    x = torch.randn(3, 20, 5)
-    with torch.no_grad():
-        torch.save((x, net(x)[0]), tmp_path / "run.pt")
-    done = subprocess.run(
-        [sys.executable, "-c", LOAD, tmp_path / "net.pt2", tmp_path / "run.pt"],
-        capture_output=True,
-        text=True,
-    )
+
+
+def run(*command):
+    done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    assert float(done.stdout) < 1e-5
+    return [float(line) for line in done.stdout.split()]
+
+
+@pytest.mark.parametrize("kind", [LiGRU, SLiGRU])
+def test_files_load_where_we_are_not(tmp_path, kind):
+    net = trained(kind)
+    files = tmp_path / "export.pt2", tmp_path / "script.pt"
+    torch.export.save(exported(net), files[0])
+    torch.jit.save(torch.jit.script(portable(net)), files[1])
+    x = torch.randn(3, 20, 5)
+    torch.save((x, net(x)[0]), tmp_path / "run.pt")
+    found = run(sys.executable, "-c", LOAD, tmp_path / "run.pt", *files)
+    assert len(found) == 2 and max(found) < 1e-5
+
+
+@slow
+@pytest.mark.parametrize("kind", [LiGRU, SLiGRU])
+def test_a_compiled_file_runs_in_python_and_in_c_plus_plus(tmp_path, kind):
+    """The program is the guide's."""
+    compiler = shutil.which("g++")
+    if compiler is None:
+        pytest.skip("no g++ is installed")
+    net, path = trained(kind), tmp_path / "inductor.pt2"
+    torch._inductor.aoti_compile_and_package(
+        exported(net, batch=1), package_path=str(path)
+    )
+    x = torch.linspace(-1, 1, 20 * 5).view(1, 20, 5)
+    torch.save((x, net(x)[0]), tmp_path / "run.pt")
+    (found,) = run(sys.executable, "-c", LOAD, tmp_path / "run.pt", path)
+    assert found < 1e-5
+
+    (source,) = re.findall(r"```cpp\n(.*?)```", GUIDE.read_text(), re.S)
+    (tmp_path / "main.cpp").write_text(source)
+    torch_folder = pathlib.Path(torch.__file__).parent
+    run(
+        *(
+            compiler,
+            "-std=c++20",
+            tmp_path / "main.cpp",
+            "-o",
+            tmp_path / "main",
+        ),
+        *(f"-I{torch_folder}/include", f"-L{torch_folder}/lib"),
+        f"-I{torch_folder}/include/torch/csrc/api/include",
+        *(f"-Wl,-rpath,{torch_folder}/lib", "-Wl,--no-as-needed"),
+        *("-ltorch", "-ltorch_cpu", "-lc10"),
+    )
+    found = run(tmp_path / "main", path, "20", "5")
+    torch.testing.assert_close(torch.tensor(found), net(x)[0].flatten())
+
+
+@slow
+@pytest.mark.parametrize("kind", [LiGRU, SLiGRU])
+def test_executorch(kind):
+    exir = pytest.importorskip("executorch.exir")
+    from executorch.runtime import Runtime
+
+    net = trained(kind)
+    program = exir.to_edge(exported(net, 1, longest=50)).to_executorch()
+    method = Runtime.get().load_program(program.buffer).load_method("forward")
+    x = torch.randn(1, 20, 5)
+    for ours, theirs in zip(net(x), method.execute([x])):
+        torch.testing.assert_close(theirs, ours, rtol=1e-4, atol=1e-5)
 
 
 def test_the_model_stays_as_it_is():
@@ -52,14 +131,16 @@ def test_the_model_stays_as_it_is():
     assert all(p.requires_grad for p in net.parameters())
 
 
-def test_lengths_and_states_as_the_layer():
+@pytest.mark.parametrize("script", [False, True])
+def test_lengths_and_states_as_the_layer(script):
     torch.manual_seed(0)
     net = SLiGRU(4, [None, None, 3], num_layers=2, bidirectional=True).eval()
+    copied = portable(net)
+    if script:
+        copied = torch.jit.script(copied)
     x, hx = torch.randn(3, 8, 3), torch.randn(4, 3, 4)
     lengths = torch.tensor([1.0, 0.1, 0.6])
     x[1, 1:] = float("nan")
     with torch.no_grad():
-        for ours, theirs in zip(
-            net(x, hx, lengths), portable(net)(x, hx, lengths)
-        ):
+        for ours, theirs in zip(net(x, hx, lengths), copied(x, hx, lengths)):
             torch.testing.assert_close(theirs, ours)

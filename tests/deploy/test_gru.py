@@ -1,0 +1,65 @@
+"""A LiGRU with tanh is torch's GRU, its reset gate open."""
+
+import pytest
+import torch
+
+from speechbrain_ligru_fast import LiGRU, SLiGRU
+from speechbrain_ligru_fast.deploy.gru import torch_gru
+
+
+def layer(kind=LiGRU, **options):
+    torch.manual_seed(0)
+    options = {"num_layers": 2, "nonlinearity": "tanh", **options}
+    net = kind(6, [None, None, 5], **options)
+    net.train()(torch.randn(4, 9, 5))
+    return net.eval()
+
+
+@pytest.mark.parametrize("bidirectional", [False, True])
+def test_outputs_and_gradients(bidirectional):
+    """Of U too: its rows in the GRU, of both directions together."""
+    net = layer(bidirectional=bidirectional, normalization="identity")
+    gru = torch_gru(net)
+    x, hx = torch.randn(3, 8, 5), torch.randn(2 * net.directions, 3, 6)
+    grad = torch.randn(3, 8, 6 * net.directions)
+    found = []
+    for model in (net, gru):
+        leaves = [x.clone().requires_grad_(), hx.clone().requires_grad_()]
+        output, hidden = model(*leaves)
+        torch.autograd.backward([output, hidden], [grad, hidden.detach()])
+        found.append([output, hidden, *(leaf.grad for leaf in leaves)])
+    ends = ("", "_reverse")[: net.directions]
+    for i, own in enumerate(net.rnn):
+        for ours, theirs in (("w", "weight_ih"), ("u", "weight_hh")):
+            found[0].append(getattr(own, ours).weight.grad)
+            both = sum(getattr(gru, f"{theirs}_l{i}{end}").grad for end in ends)
+            _, z, candidate = both.chunk(3)
+            found[1].append(torch.cat([candidate, z]))
+    for ours, theirs in zip(*found):
+        torch.testing.assert_close(theirs, ours, rtol=1e-4, atol=1e-5)
+
+
+def test_a_batch_norm_is_folded_in():
+    net = layer(bidirectional=True)
+    for norm in (own.norm for own in net.rnn):
+        torch.nn.init.uniform_(norm.weight, 0.5, 2.0)
+        torch.nn.init.normal_(norm.bias)
+    x = torch.randn(3, 8, 5)
+    for ours, theirs in zip(net(x), torch_gru(net)(x)):
+        torch.testing.assert_close(theirs, ours)
+
+
+@pytest.mark.parametrize(
+    "made",
+    [
+        lambda: layer(nonlinearity="relu"),
+        lambda: layer(SLiGRU),
+        lambda: layer(normalization="layernorm"),
+        lambda: layer().train(),
+        lambda: layer().double(),
+        lambda: torch.nn.GRU(5, 6),
+    ],
+)
+def test_what_is_no_gru(made):
+    with pytest.raises(ValueError, match="rnn: got .*expected a LiGRU"):
+        torch_gru(made())
