@@ -4,8 +4,8 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 EXTRAS := recipes,report,demo,cuda,deploy,docs,test
 
-.PHONY: setup test web oldest plain kernels speechbrain findings corpus demo \
-	compare docs gpu lint clean
+.PHONY: setup test web oldest exports plain kernels speechbrain findings \
+	corpus demo compare docs gpu lint clean
 
 setup: $(STAMP)
 
@@ -46,7 +46,7 @@ CORE_BACKENDS := test_auto.py test_backends.py test_failures.py \
 	numba/cpu/test_target.py
 
 # Another tree that PYTHONPATH names would be tested instead.
-oldest plain: export PYTHONPATH =
+oldest exports plain: export PYTHONPATH =
 
 oldest: $(STAMP)
 	rm -rf $(OLDEST)
@@ -57,6 +57,18 @@ oldest: $(STAMP)
 		pytest pytest-xdist hypothesis
 	$(OLDEST)/bin/python -m pytest --numprocesses 2 $(CORE) \
 		$(CORE_BACKENDS:%=tests/backends/%)
+
+# The slow ways out of Python: Inductor's compiler, a C++ program, and
+# ExecuTorch, whose many packages are installed beside, not into, the others.
+EXPORTS := build/exports
+
+exports: $(STAMP)
+	rm -rf $(EXPORTS)
+	$(PYTHON) -m venv $(EXPORTS)
+	$(BIN)/$(UV) $(EXPORTS)/bin/python --constraint constraints.txt \
+		--editable '.[deploy,test]' executorch==1.5.1 openvino==2026.4.1
+	LIGRU_EXPORTS=1 $(EXPORTS)/bin/python -m pytest \
+		tests/deploy/test_portable.py tests/deploy/test_onnx.py
 
 # What a user installs today, with pip and without constraints: the wheel and
 # its data, used as README does, from a folder where nothing else is found.

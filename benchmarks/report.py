@@ -148,6 +148,36 @@ def readme():
     _print(pd.DataFrame(lines))
 
 
+def exported(others):
+    """Exported layers: ONNX Runtime's times, or once each of all runtimes."""
+    rows = _newest("deploy", others=others)
+    if rows.empty:
+        return
+    names = {"runtime": "run by", "model": "layer", "form": "as"}
+    rows = rows.assign(
+        form=rows["form"].fillna("")
+        + rows["dtype"].map({"int8": ", int8"}).fillna(""),
+        model=rows["model"]
+        + rows["same"].map(", as many {}".format, "ignore").fillna(""),
+    )
+    if others:
+        names |= {"difference": "differs by", "size_mb": "MB", "p50_ms": "ms"}
+        _print(rows[list(names)].map(text).rename(columns=names))
+        return
+    rows["cell"] = rows["p50_ms"].map(text) + rows["ratio_p50"].map(
+        " ({:.2f}x)".format
+    )
+    key = ["runtime", "model", "form", "size_mb"]
+    times = rows.pivot_table(
+        "cell", key, ["threads", "batch", "steps"], "first", sort=False
+    )
+    times.columns = [
+        "{} thr, B={}, T={}".format(*column) for column in times.columns
+    ]
+    names["size_mb"] = "MB"
+    _print(times.reset_index().map(text).rename(columns=names))
+
+
 def _trained(recipe, corpus="", split="test"):
     """Of systems that differ in settings the newest of enough seeds."""
     found = systems(load(RESULTS / "recipes.csv"))

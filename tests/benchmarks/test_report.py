@@ -117,3 +117,27 @@ def test_check_catches_an_edited_number(page, capfd):
 
 def test_committed_tables_match_the_result_files(capfd):
     assert report.main(["--check"]) == 0, capfd.readouterr().out
+
+
+def test_exported_layers(page):
+    for others, run in ((False, "r1"), (True, "r2")):
+        for model, form, dtype, ms in (
+            ("LSTM", "LSTM node", "fp32", 4.0),
+            ("LiGRU", "Scan", "int8", 1.0),
+        ):
+            row = {"date": "2026-11-20", "commit": "c", "run": run} | ORIGIN
+            row |= {"command": "python -m tool", "others": others}
+            row |= {"runtime": "onnxruntime", "model": model, "form": form}
+            row |= {"dtype": dtype, "batch": 1, "steps": 100, "threads": 1}
+            row |= {"same": "units" if model == "LSTM" else "", "size_mb": 2.5}
+            row |= {"p50_ms": ms, "ratio_p50": ms / 4, "difference": "1.5e-02"}
+            append_row(page.rows / "deploy.csv", row)
+    _, _, cells = page("report.exported(others=False)")
+    assert cells[5:-1] == [
+        ["onnxruntime", "LSTM, as many units", "LSTM node", "2.5", "4 (1.00x)"],
+        ["onnxruntime", "LiGRU", "Scan, int8", "2.5", "1 (0.25x)"],
+    ]
+    _, _, cells = page("report.exported(others=True)")
+    assert cells[6:-1] == [
+        ["onnxruntime", "LiGRU", "Scan, int8", "0.015", "2.5", "1"]
+    ]
