@@ -141,5 +141,8 @@ def not_onnx(net, x, folder):
 
         path = path.with_suffix(".pte")
         path.write_bytes(to_edge(program).to_executorch().buffer)
-        method = Runtime.get().load_program(path).load_method("forward")
-        yield "ExecuTorch", lambda: method.execute([x])[0], path
+        loaded = Runtime.get().load_program(path)
+        method = loaded.load_method("forward")
+        # The method does not keep what it is of.
+        call = lambda kept=loaded: method.execute([x])[0]  # noqa: E731
+        yield "ExecuTorch", call, path

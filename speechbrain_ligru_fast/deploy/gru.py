@@ -71,8 +71,8 @@ class GRULayer(nn.Module):
             shapes=([rows.size(0), *shape], shape),
             version=14,
         )
-        steps = y.view(x.size(1), *hx.shape)
-        return in_time_order(steps, frames)
+        y = y.squeeze(1)
+        return in_time_order(y, self.directions, x.size(0), frames)
 
 
 def _is_gru(layer):
@@ -129,12 +129,15 @@ def _affine(norm, size):
     return scale, shift
 
 
-def in_time_order(states: Tensor, frames: Optional[Tensor]) -> Tensor:
-    """(T, directions, B, H) in scan order -> (B, T, directions * H)."""
-    y = states[:, 0].transpose(0, 1)
-    if states.size(1) == 1:
+def in_time_order(
+    rows: Tensor, directions: int, batch: int, frames: Optional[Tensor]
+) -> Tensor:
+    """(T, directions * B, H) in scan order -> (B, T, directions * H)."""
+    y = rows.transpose(0, 1)
+    if directions == 1:
         return y
-    return torch.cat([y, flip_frames(states[:, 1].transpose(0, 1), frames)], 2)
+    # Slices: onnxscript fails at a chunk of a batch of any size.
+    return torch.cat([y[:batch], flip_frames(y[batch:], frames)], 2)
 
 
 def torch_gru(rnn):

@@ -88,12 +88,14 @@ class ScanLayer(nn.Module):
         else:
             w = self.norm(w.flatten(0, 1)).view_as(w)
         rows = to_scan_order(w.unsqueeze(0), self.directions, frames)
-        rows = rows.view(x.size(1), self.directions, x.size(0), w.size(2))
+        # Matrices: with the directions as an axis of their own ExecuTorch
+        # 1.5.1 computes something else.
+        state = hx.flatten(0, 1)
         if torch.jit.is_scripting():
-            y = self._loop(rows, hx)
+            y = self._loop(rows, state)
         else:
-            y = self._scan(rows, hx)
-        y = in_time_order(y, frames)
+            y = self._scan(rows, state)
+        y = in_time_order(y, self.directions, x.size(0), frames)
         if frames is None:
             return y
         padding = ~valid_frames(frames, x.size(1)).unsqueeze(2)
