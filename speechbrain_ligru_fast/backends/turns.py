@@ -35,7 +35,8 @@ def take_turns(calls, seconds, device_type="cpu", begin=lambda key: None):
     calls : dict
         What to call, by any key.
     seconds : float
-        For all together; each has four turns at least.
+        For all together; each has four turns at least. 0 for turns of one
+        call, where nobody reads the times.
     device_type : str
         ``cuda`` for a GPU's own clock.
     begin : callable
@@ -53,18 +54,19 @@ def take_turns(calls, seconds, device_type="cpu", begin=lambda key: None):
     (4, 4)
     """
     counts, times = {}, {key: [] for key in calls}
+    turn = TURN[device_type] if seconds else 0
     for key, call in calls.items():
         begin(key)
         for _ in range(3):  # TorchScript specialises itself at first.
             call()
         once = _milliseconds(call, 1, device_type) / 1000
-        counts[key] = max(1, round(TURN[device_type] / max(once, 1e-7)))
+        counts[key] = max(1, round(turn / max(once, 1e-7)))
     end = time.monotonic() + seconds
     rounds = 0
     while rounds < 2 or time.monotonic() < end:
         for key in (*calls, *reversed(calls)):
             begin(key)
-            turn = _milliseconds(calls[key], counts[key], device_type)
-            times[key].append(turn)
+            ms = _milliseconds(calls[key], counts[key], device_type)
+            times[key].append(ms)
         rounds += 1
     return times
