@@ -281,7 +281,7 @@ def main(argv, environment):
             found[str(device)] = {"checks": checks, "times": times}
             for row in checks:
                 words = row.get("backend", ""), row["verdict"], row["kind"]
-                tqdm.write("{:12}{:10}{}".format(*words))
+                tqdm.write("{:12}{:9} {}".format(*words))
                 if row["verdict"] in verdicts.BAD:
                     failed = True
                     tqdm.write(f"    {row.get('why')}")
