@@ -81,7 +81,7 @@ def main(argv=None):
     if args.command == "verify":
         from speechbrain_ligru_fast import verify
 
-        return verify.main(words, report())
+        return verify.by_hand(words, report())
     if words:
         parser.error(f"unknown: {' '.join(words)}")
     print(report())

@@ -244,7 +244,7 @@ def verify(device, until, bar):
     return checks, times
 
 
-def main(argv, environment):
+def by_hand(argv, environment):
     """Runs the command; returns the exit status.
 
     Arguments

@@ -19,7 +19,7 @@ PROGRAM = (
     sys.executable, "-c",
     "import json, sys; sys.path[:] = json.loads(sys.argv[1]); "
     "import stand_ins; stand_ins.install(quick=True); "
-    "from speechbrain_ligru_fast.backends import child; child.main()",
+    "from speechbrain_ligru_fast.backends import child; child.work()",
 )  # fmt: skip
 # A file whose name is in the environment appears when ``hang`` does.
 HANGS = "STAND_IN_HANGS"

@@ -33,7 +33,7 @@ _TAIL = 6
 PROGRAM = (
     sys.executable, "-X", "faulthandler", "-c",
     "import json, sys; sys.path[:] = json.loads(sys.argv[1]); "
-    "from speechbrain_ligru_fast.backends import child; child.main()",
+    "from speechbrain_ligru_fast.backends import child; child.work()",
 )  # fmt: skip
 
 
@@ -46,7 +46,7 @@ def say(**message):
     print(f"\n{_MARK}{json.dumps(message)}", flush=True)
 
 
-def main():
+def work():
     """The child: calls a function by its name."""
     with contextlib.suppress(OSError, AttributeError):
         # Nobody waits for it any more once its parent is gone.
