@@ -9,7 +9,7 @@ tokenizer, data) and the language model (lm_text, lm). corpora reads data of
 many kinds. What is trained is in speechbrain_ligru_fast.recognition.
 """
 
-from importlib import import_module
+import importlib
 
 from speechbrain_ligru_fast import installed  # noqa: F401
 
@@ -22,4 +22,6 @@ def __getattr__(name):
     """Modules by the names that YAML files of earlier versions have."""
     if name not in _MOVED:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return import_module(f"speechbrain_ligru_fast.{_MOVED[name]}.{name}")
+    return importlib.import_module(
+        f"speechbrain_ligru_fast.{_MOVED[name]}.{name}"
+    )
