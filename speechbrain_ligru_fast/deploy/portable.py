@@ -121,6 +121,11 @@ class ScanLayer(nn.Module):
             state = self._step(state, gates)
             return state, state.clone()
 
+        exporting = torch.compiler.is_exporting()
+        if exporting and not torch.compiler.is_dynamo_compiling():
+            # What torch compiled for a scan of an earlier export would fix
+            # the batch of this one to that one's, without a word.
+            torch.compiler.reset()
         return scan(step, state, rows)[1]
 
 

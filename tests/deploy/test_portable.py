@@ -72,6 +72,15 @@ def test_files_load_where_we_are_not(tmp_path, kind):
     assert len(found) == 2 and max(found) < 1e-5
 
 
+def test_an_earlier_export_fixes_no_batch():
+    """torch keeps what it compiled for the first one's scan."""
+    net = trained(SLiGRU)
+    exported(net, batch=2)
+    x = torch.randn(1, 20, 5)
+    found = exported(net).module()(x)[0]
+    torch.testing.assert_close(found, net(x)[0])
+
+
 @slow
 @pytest.mark.parametrize("kind", [LiGRU, SLiGRU])
 def test_a_compiled_file_runs_in_python_and_in_c_plus_plus(tmp_path, kind):
