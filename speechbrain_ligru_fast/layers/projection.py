@@ -7,6 +7,14 @@ from speechbrain_ligru_fast.backends import gemm
 from speechbrain_ligru_fast.layers.wrapped import is_plain
 from speechbrain_ligru_fast.scan import unrolled
 
+# What torch's call of any module asks for.
+_HOOKS_OF_ALL = (
+    "_global_forward_hooks",
+    "_global_forward_pre_hooks",
+    "_global_backward_hooks",
+    "_global_backward_pre_hooks",
+)
+
 
 class _Linear(torch.autograd.Function):
     """x @ weight.t(), its products by the fastest route."""
@@ -78,5 +86,5 @@ def _is_called_in_vain(module):
         and module.bias is None
         and not module._backward_hooks
         and not module._backward_pre_hooks
-        and not modules._has_any_global_hook()
+        and not any(getattr(modules, hooks) for hooks in _HOOKS_OF_ALL)
     )
