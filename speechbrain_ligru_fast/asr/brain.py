@@ -47,6 +47,10 @@ class ASR(sb.Brain):
         if self.checkpointer is not None:
             self.checkpointer.add_recoverable("timer", self.timer)
             self.checkpointer.add_recoverable("randomness", self.randomness)
+        self.prepare_search()
+
+    def prepare_search(self):
+        """Move what searches to the device."""
         scorer = self.hparams.test_search.scorer
         if scorer is not None and "rnnlm" in scorer.full_scorers:
             # The scorer is no module: nobody else moves its model.
@@ -84,7 +88,7 @@ class ASR(sb.Brain):
             epoch=epoch,
         )
         p_ctc, p_seq, ids = None, None, None
-        ctc_only = self._ctc_only(stage)
+        ctc_only = self.ctc_only(stage)
         if ctc_only or (
             stage == sb.Stage.TRAIN
             and epoch <= self.hparams.number_of_ctc_epochs
@@ -186,7 +190,7 @@ class ASR(sb.Brain):
         logged["elapsed s"] = f"{self.timer.elapsed():.1f}"
         log_epoch(self.hparams.train_logger, logged, self.train_stats, stats)
         meta = {"epoch": epoch}
-        if not self._ctc_only(stage):
+        if not self.ctc_only(stage):
             # Without its decoder a checkpoint can't be the best.
             meta[self.hparams.metric] = error
         self.checkpointer.save_and_keep_only(
@@ -286,7 +290,8 @@ class ASR(sb.Brain):
             return torch.cuda.max_memory_allocated(self.device) / 2**20
         return peak_rss_mb()
 
-    def _ctc_only(self, stage):
+    def ctc_only(self, stage):
+        """Whether the decoder does not take part yet."""
         if self.debug:
             # Its few epochs shall run everything.
             return False

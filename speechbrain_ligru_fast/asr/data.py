@@ -29,7 +29,7 @@ def make_dataset(manifest, hparams, stage, shortest=0.0):
     check_tokens(hparams["tokenizer"], texts.items(), manifest, fatal)
     items = read_manifest(manifest)
     for item in items.values():
-        item["wav"] = _place(item["wav"], str(hparams["data_folder"]))
+        item["wav"] = place_audio(item["wav"], str(hparams["data_folder"]))
     dataset = DynamicItemDataset(items)
     if stage == sb.Stage.TRAIN:
         dataset = _select(dataset, manifest, hparams, shortest)
@@ -52,13 +52,13 @@ def make_dataset(manifest, hparams, stage, shortest=0.0):
     return dataset
 
 
-def _place(wav, data_folder):
+def place_audio(wav, data_folder):
     """An item's audio, with what ``{data_root}`` stands for.
 
     In paths only, not by SpeechBrain: a transcript may hold braces.
     """
     if isinstance(wav, dict):
-        return {**wav, "file": _place(wav["file"], data_folder)}
+        return {**wav, "file": place_audio(wav["file"], data_folder)}
     return wav.replace("{data_root}", data_folder)
 
 

@@ -41,6 +41,8 @@ _RUN_OPTIONS = (
 # a training begun before may go on, and rows of before are of one system.
 _MOVED = "speechbrain_ligru_fast.recognition.", "speechbrain_ligru_fast.asr."
 _DATA = {"train_manifest", "valid_manifest"}
+# What is not known at once
+_LATER = _DATA | {"lexicon"}
 # How the same training is computed, and its batches are made
 _COMPUTING = set(
     "batch_size dynamic_batching max_batch_length dynamic_batch_sampler "
@@ -57,7 +59,10 @@ _TESTING = set(
     "max_decode_ratio using_eos_threshold eos_threshold "
     "using_max_attn_shift max_attn_shift scorer test_search "
     "language_model lm_folder lm_weight lm_temperature "
-    "uppercase dev_speakers number_of_epochs number_of_ctc_epochs".split()
+    "uppercase dev_speakers number_of_epochs number_of_ctc_epochs "
+    # Of a hybrid's search
+    "beam lattice_beam acoustic_scale word_penalty acoustic_scales "
+    "word_penalties ngram_order arpa_file".split()
 )
 _FREE = set(
     "test_splits test_speakers train_logger avg_checkpoints max_bad_fraction "
@@ -202,7 +207,7 @@ class Fingerprint:
         before, now = then["settings"], self.settings
         self.first_commit = then["commit"]
         if testing:
-            now.update({k: before[k] for k in _DATA & before.keys()})
+            now.update({k: before[k] for k in _LATER & before.keys()})
         free = _FREE | ({"number_of_epochs"} if longer else set())
         if testing:
             free = free | _TESTING | _COMPUTING
@@ -210,10 +215,9 @@ class Fingerprint:
             name: f"{_shown(name, before)} to {_shown(name, now)}"
             for name in sorted((before.keys() | now.keys()) - free)
             if before.get(name) != now.get(name)
-            # A key that a later version has added had no other value; what
-            # the data is, is not known at once.
+            # A key that a later version has added had no other value.
             and (name in before or name.startswith("--"))
-            and (name in now or name not in _DATA)
+            and (name in now or name not in _LATER)
         }
         wrong = [name for name in changed if name not in _COMPUTING]
         listed = ", ".join(f"{k}: {changed[k]}" for k in wrong)
