@@ -2,7 +2,7 @@ PYTHON ?= python3.11
 VENV ?= .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
-EXTRAS := recipes,report,demo,cuda,deploy,docs,test
+EXTRAS := recipes,hybrid,report,demo,cuda,deploy,docs,test
 
 .PHONY: setup test web oldest exports plain kernels speechbrain findings \
 	corpus demo compare docs gpu lint clean

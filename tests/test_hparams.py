@@ -65,6 +65,14 @@ FAMILIES = {
         "temperature using_max_attn_shift max_attn_shift "
         "test_dataloader_opts lm_temperature",
     ),
+    "hybrid/timit_hybrid_ligru": (
+        "hybrid/an4_hybrid_ligru",
+        "seed corpus recipe layout train_splits dev_splits test_splits "
+        "test_annotations letter_case uppercase phn_set dev_speakers "
+        "test_speakers test_annotation text metric scoring lexicon_file "
+        "phones_file silence ngram_order rnn_class output_neurons "
+        "phone_neurons lr_annealing total_steps step_schedule",
+    ),
     "librispeech/lm_small": ("librispeech/lm", SIZES),
     "librispeech/lm_an4": (
         "librispeech/lm_small",
@@ -72,7 +80,10 @@ FAMILIES = {
         "number_of_epochs",
     ),
 }
-NAMES = sorted({*FAMILIES, "timit/ligru_fast", "librispeech/lm"})
+NAMES = sorted(
+    {*FAMILIES, "timit/ligru_fast", "librispeech/lm"}
+    | {"hybrid/an4_hybrid_ligru"}
+)
 
 
 def test_none_is_left_out():

@@ -81,6 +81,7 @@ FLOORS = (
     # A training ends by writing what deploy reads; deploy knows no training.
     ("deploy",),
     ("asr",),
+    ("hybrid",),
     ("verify",),
     ("__main__",),
 )

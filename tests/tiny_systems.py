@@ -65,10 +65,62 @@ rnn_neurons: 16
 dnn_neurons: 16
 emb_size: 8
 """
+_HYBRID = """
+batch_size: 4
+rnn_layers: 1
+rnn_neurons: 32
+dnn_neurons: 32
+corpus: tiny
+train_splits: [train-tiny]
+dev_splits: [dev-tiny]
+test_splits: [test-tiny]
+dynamic_batching: False
+number_of_epochs: 24
+realign_after: [16]
+wav_augment: null
+dropout: 0.0
+step_schedule: null
+gmm_iterations: 6
+gmm_gaussians: 60
+ngram_order: 2
+phones_file: null
+output_neurons: 48 # silence and 15 letters
+phone_neurons: 16
+avg_checkpoints: 2
+acoustic_scales: [0.3, 1.0]
+word_penalties: [0.0, 1.0]
+lr: 0.01
+"""
+_HYBRID_TIMIT = """
+batch_size: 4
+rnn_layers: 1
+rnn_neurons: 16
+dnn_neurons: 16
+corpus: tiny
+dev_speakers: [FDEV0]
+test_speakers: [MTST0]
+number_of_epochs: 40
+realign_after: [30]
+lr_annealing: null
+gmm_iterations: 2
+gmm_gaussians: 120
+dynamic_batching: False
+wav_augment: null
+dropout: 0.0
+lr: 0.01
+avg_checkpoints: 1
+acoustic_scales: [0.3, 1.0]
+word_penalties: [0.0]
+"""
 _SYSTEMS = {
     "tiny_timit.yaml": ("timit/small.yaml", _SIZES, _TIMIT),
     "even_timit.yaml": ("timit/small.yaml", _SIZES, _TIMIT, _EVEN),
     "tiny_librispeech.yaml": ("librispeech/small.yaml", _SIZES, _LIBRISPEECH),
+    "tiny_hybrid.yaml": ("hybrid/an4_hybrid_ligru.yaml", _HYBRID),
+    "tiny_timit_hybrid.yaml": (
+        "hybrid/timit_hybrid_ligru.yaml",
+        _HYBRID_TIMIT,
+    ),
     "tiny_lm.yaml": ("librispeech/lm_small.yaml", _LM),
 }
 

@@ -1,0 +1,142 @@
+"""Training, realignment and test of a network that classifies HMM states."""
+
+import functools
+import logging
+
+import speechbrain as sb
+import torch
+
+from speechbrain_ligru_fast.asr.brain import ASR
+from speechbrain_ligru_fast.asr.data import loader_options
+from speechbrain_ligru_fast.hybrid import packages
+from speechbrain_ligru_fast.hybrid.alignment import SCALE, align, score_matrix
+from speechbrain_ligru_fast.hybrid.data import make_dataset
+from speechbrain_ligru_fast.hybrid.decoding import Decoder
+from speechbrain_ligru_fast.hybrid.hmm import STATES
+from speechbrain_ligru_fast.hybrid.network import frame_loss
+from speechbrain_ligru_fast.recognition.encoding import encode
+from speechbrain_ligru_fast.scan.lengths import count_frames
+
+logger = logging.getLogger(__name__)
+
+
+class Hybrid(ASR):
+    """A classifier of HMM states, scored by the words that it recognises.
+
+    `hparams` needs the keys of hparams/hybrid/an4_hybrid_ligru.yaml.
+
+    Attributes
+    ----------
+    system : speechbrain_ligru_fast.hybrid.experiment.System
+        The HMM, lexicon, graphs and alignments.
+    decoder : Decoder | None
+        What the tests search with; None for the scale and penalty of the YAML.
+    """
+
+    system = decoder = None
+
+    def prepare_search(self):
+        """Nothing is moved: the search runs on the CPU."""
+
+    def ctc_only(self, stage):
+        """False: there is one loss, from the first epoch on."""
+        return False
+
+    def compute_forward(self, batch, stage):
+        """From waveforms to log-posteriors of states and phones."""
+        batch = batch.to(self.device)
+        wavs, lengths = batch.sig
+        if stage == sb.Stage.TRAIN and self.hparams.wav_augment:
+            with torch.autocast(self.device_type, enabled=False):
+                wavs, lengths = self.hparams.wav_augment(wavs, lengths)
+        encoded, lengths = encode(
+            wavs,
+            lengths,
+            self.hparams.compute_features,
+            self.modules.normalize,
+            self.modules.enc,
+            counter=self.hparams.modules["enc"],
+            epoch=self.hparams.epoch_counter.current,
+        )
+        states = self.hparams.log_softmax(self.modules.state_lin(encoded))
+        phones = self.hparams.log_softmax(self.modules.phone_lin(encoded))
+        return states, phones, lengths
+
+    def compute_objectives(self, predictions, batch, stage):
+        """The loss; not in training, the words are scored too."""
+        states, phones, lengths = predictions
+        if stage != sb.Stage.TRAIN:
+            texts = [
+                self._search().text(self._search().lattice(scores))
+                for scores in self.scores(states, lengths)
+            ]
+            for metric in self.metrics.values():
+                metric.append(batch.id, batch.text, texts)
+        if stage == sb.Stage.TEST:
+            return torch.zeros(())
+        labels = batch.states.data
+        loss = frame_loss(states, lengths, labels)
+        weight = self.hparams.phone_weight
+        return loss + weight * frame_loss(phones, lengths, labels // STATES)
+
+    def scores(self, states, lengths):
+        """Each utterance's log-likelihoods, (frames, states), on the CPU."""
+        found = self.hparams.priors(states.detach().float()).cpu()
+        frames = count_frames(lengths, states).tolist()
+        return [x[:n] for x, n in zip(found, frames)]
+
+    def _search(self):
+        if self.decoder is None:
+            self.decoder = self.make_decoder(
+                self.hparams.acoustic_scale, self.hparams.word_penalty
+            )
+        return self.decoder
+
+    def make_decoder(self, scale, penalty):
+        """A Decoder with this scale and penalty."""
+        return Decoder(
+            self.system.hmm,
+            self.system.graph,
+            self.system.lexicon,
+            scale,
+            penalty,
+            self.hparams.beam,
+            self.hparams.lattice_beam,
+        )
+
+    def on_stage_start(self, stage, epoch=None):
+        """Take the epoch's alignment; the first to need it makes it."""
+        if stage == sb.Stage.TRAIN:
+            turn = sum(epoch > done for done in self.hparams.realign_after)
+            self.system.take(turn, self.realign)
+            self.hparams.priors.count(self.system.states["train"].values())
+            self.decoder = None
+            self.modules.train()
+        super().on_stage_start(stage, epoch)
+
+    @torch.no_grad()
+    def score_all(self, utterances):
+        """The log-likelihoods of utterances, by their ids."""
+        self.modules.eval()
+        dataset = make_dataset(utterances, self.system.hparams, sb.Stage.TEST)
+        options = loader_options(dataset, self.system.hparams, sb.Stage.TEST)
+        found = {}
+        loader = self.make_dataloader(
+            dataset, sb.Stage.TEST, ckpt_prefix=None, **options
+        )
+        for batch in loader:
+            states, _, lengths = self.compute_forward(batch, sb.Stage.TEST)
+            found.update(zip(batch.id, self.scores(states, lengths)))
+        return found
+
+    def realign(self, graphs, utterances):
+        """Alignments by the network, of utterances with their graphs."""
+        scores, hmm = self.score_all(utterances), self.system.hmm
+
+        @functools.cache
+        def score(key):
+            return packages.khg.DecodableCtc(
+                score_matrix(hmm, SCALE * scores[key])
+            )
+
+        return align(hmm, graphs, score)

@@ -1,0 +1,174 @@
+"""The stages of a hybrid recogniser, one after another."""
+
+import json
+from pathlib import Path
+
+import speechbrain as sb
+
+from speechbrain_ligru_fast.asr.config import load_experiment
+from speechbrain_ligru_fast.asr.data import loader_options
+from speechbrain_ligru_fast.asr.fingerprint import hash_manifest
+from speechbrain_ligru_fast.asr.provenance import describe_run
+from speechbrain_ligru_fast.asr.results import (
+    NAMES_OF_A_TEST,
+    append_or_keep,
+    name_test,
+)
+from speechbrain_ligru_fast.asr.train_logger import log_test
+from speechbrain_ligru_fast.hybrid.brain import Hybrid
+from speechbrain_ligru_fast.hybrid.data import make_dataset, read_utterances
+from speechbrain_ligru_fast.hybrid.decoding import tune
+from speechbrain_ligru_fast.hybrid.system import System, load_lexicon
+
+
+def run(hparams, run_opts, lexicon, test_manifests):
+    """Align, train, choose scale and penalty, test; the result rows.
+
+    Arguments
+    ---------
+    hparams : dict
+        Of the experiment, its manifests prepared.
+    run_opts : speechbrain.utils.run_opts.RunOptions
+    lexicon : Lexicon
+    test_manifests : dict
+        Name of a test set -> its manifest.
+    """
+    tests = {
+        name: read_utterances(path, hparams, lexicon, tested=True)
+        for name, path in test_manifests.items()
+    }
+    brain = make_brain(hparams, run_opts, lexicon)
+    system = brain.system
+    system.take(0, system.align_by_gmm)
+    _train(brain, hparams)
+    brain.on_evaluate_start(min_key=hparams["metric"])
+    system.take_last()
+    utterances = system.utterances["valid"]
+    *chosen, error = tune(
+        brain.make_decoder,
+        brain.score_all(utterances),
+        {key: item["said"] for key, item in utterances.items()},
+        hparams["acoustic_scales"],
+        hparams["word_penalties"],
+        hparams["scoring"],
+    )
+    brain.decoder = brain.make_decoder(*chosen)
+    if not hparams["tests_only"]:
+        _chosen_file(hparams).write_text(json.dumps(chosen))
+    rows = []
+    for name, utterances in tests.items():
+        brain.evaluate(
+            make_dataset(utterances, hparams, sb.Stage.TEST),
+            min_key=hparams["metric"],
+            test_loader_kwargs=dict(hparams["test_dataloader_opts"]),
+        )
+        row = _row(brain, hparams, name, test_manifests[name])
+        row |= dict(zip(("acoustic_scale", "word_penalty"), chosen))
+        row |= {"valid_error": round(error, 2), "gmm_s": system.gmm_s}
+        append_or_keep(
+            hparams["results_csv"], row, Path(hparams["record_folder"])
+        )
+        _write(brain, hparams, row)
+        rows.append(row)
+    return rows
+
+
+def make_brain(hparams, run_opts, lexicon):
+    """The Hybrid of an experiment, with its System."""
+    system = System(hparams, lexicon)
+    brain = Hybrid(
+        modules=hparams["modules"],
+        opt_class=hparams["opt_class"],
+        hparams=hparams,
+        run_opts=run_opts,
+        checkpointer=hparams["checkpointer"],
+    )
+    brain.system = system
+    return brain
+
+
+def load_trained(output_folder, *options):
+    """What was trained: the Hybrid, its acoustic scale and word penalty.
+
+    Arguments
+    ---------
+    output_folder : path-like
+        Of the training.
+    *options : str
+        Of the command line, as ``--device``, ``cpu``.
+    """
+    yaml = str(Path(output_folder, "hyperparams.yaml"))
+    hparams, run_opts = load_experiment(
+        [yaml, "--test_only", "--output_folder", str(output_folder), *options]
+    )
+    brain = make_brain(hparams, run_opts, load_lexicon(hparams))
+    brain.on_evaluate_start(min_key=hparams["metric"])
+    brain.system.take_last()
+    brain.modules.eval()
+    return brain, *json.loads(_chosen_file(hparams).read_text())
+
+
+def _chosen_file(hparams):
+    return Path(hparams["save_folder"], "chosen.json")
+
+
+def _train(brain, hparams):
+    system, stages = brain.system, sb.Stage
+    sets = {
+        stage: make_dataset(
+            system.utterances[name], hparams, stage, system.states[name]
+        )
+        for name, stage in (("train", stages.TRAIN), ("valid", stages.VALID))
+    }
+    options = loader_options(sets[stages.TRAIN], hparams, stages.TRAIN)
+    brain.train_sampler = options.get("batch_sampler")
+    if hparams["tests_only"]:
+        return
+    brain.fit(
+        hparams["epoch_counter"],
+        *sets.values(),
+        train_loader_kwargs=options,
+        valid_loader_kwargs=loader_options(
+            sets[stages.VALID], hparams, stages.VALID
+        ),
+    )
+
+
+def _row(brain, hparams, split, manifest):
+    rates = {name.lower(): value for name, value in brain.test_stats.items()}
+    epoch_s = brain.timer.median(brain.trained_epochs, brain.place())
+    arpa = hparams["arpa_file"]
+    return {
+        **describe_run(hparams, brain.device_type),
+        **brain.recurrent(),
+        "split": split,
+        "lm": Path(arpa).stem if arpa else f"{hparams['ngram_order']}-gram",
+        "epochs": brain.trained_epochs,
+        "params": sum(p.numel() for p in hparams["model"].parameters()),
+        **{
+            name: round(rates[name], 2) if name in rates else ""
+            for name in ("wer", "cer", "per")
+        },
+        "scored": str(hparams["scoring"] or ""),
+        "epoch_s": round(epoch_s, 2) if epoch_s == epoch_s else "",
+        "train_s": round(brain.timer.elapsed(), 1),
+        "decode_rtf": round(brain.decode_s / brain.audio_s, 4),
+        "peak_mb": "" if brain.test_only else round(brain.timer.peak_mb()),
+        "precision": brain.precision,
+        "test_manifest": hash_manifest(manifest, hparams["text"]),
+    }
+
+
+def _write(brain, hparams, row):
+    """The alignment of every test utterance, and the log's entry."""
+    folder = Path(hparams["record_folder"])
+    test = name_test(*(row[cell] for cell in NAMES_OF_A_TEST))
+    for name, metric in brain.metrics.items():
+        metric.write(folder / f"{name.lower()}_{test}.txt")
+    brain.metrics[hparams["metric"]].write_texts(folder / f"texts_{test}.csv")
+    log_test(
+        hparams["train_logger"],
+        row["split"],
+        {key: row[key] for key in ("lm", "epochs")},
+        brain.test_stats,
+    )
