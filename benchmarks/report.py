@@ -19,7 +19,7 @@ import pandas as pd
 from cogapp import Cog
 
 from benchmarks.stats import compare_seeds
-from benchmarks.systems import load, systems, text
+from benchmarks.systems import SYSTEM, load, systems, text
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "benchmarks" / "results"
@@ -203,6 +203,30 @@ def recognisers(recipe, corpus=""):
     names |= {"params": "parameters", "epochs": "epochs"}
     names |= {"epoch_s": "s/epoch", "error": "error %", "wer_lm": "with LM"}
     cells = plain.assign(error=error).reset_index()[list(names)].map(text)
+    _print(cells.loc[:, (cells != "").any()].rename(columns=names))
+
+
+def hybrids():
+    """Error rates of hybrids, and the seconds of their stages."""
+    path = RESULTS / "hybrid.csv"
+    if not path.exists():
+        print("Not measured.")
+        return
+    rows = load(path)
+    found = systems(rows)
+    found["error"] = found["wer"].map(text)
+    found["error"] = found["error"].where(
+        found["error"] != "", found["per"].map(text)
+    )
+    for name in ("gmm_s", "train_s"):
+        rows[name] = pd.to_numeric(rows[name], errors="coerce")
+    seconds = rows.groupby(SYSTEM, dropna=False)[["gmm_s", "train_s"]].mean()
+    found = found.join(seconds, on=SYSTEM)
+    names = {"recipe": "recipe", "corpus": "corpus", "rnn": "layer"}
+    names |= {"params": "parameters", "lm": "LM", "error": "error %"}
+    names |= {"gmm_s": "GMM", "train_s": "train", "options": "options"}
+    cells = found.sort_values(["corpus", "recipe", "rnn"])[list(names)]
+    cells = cells.map(text)
     _print(cells.loc[:, (cells != "").any()].rename(columns=names))
 
 
