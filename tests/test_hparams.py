@@ -71,7 +71,8 @@ FAMILIES = {
         "test_annotations letter_case uppercase phn_set dev_speakers "
         "test_speakers test_annotation text metric scoring lexicon_file "
         "phones_file silence ngram_order rnn_class output_neurons "
-        "phone_neurons lr_annealing total_steps step_schedule",
+        "phone_neurons number_of_epochs realign_after lr_annealing "
+        "total_steps step_schedule",
     ),
     "librispeech/lm_small": ("librispeech/lm", SIZES),
     "librispeech/lm_an4": (
