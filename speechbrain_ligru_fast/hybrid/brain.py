@@ -111,7 +111,6 @@ class Hybrid(ASR):
             self.system.take(turn, self.realign)
             self.hparams.priors.count(self.system.states["train"].values())
             self.decoder = None
-            self.modules.train()
         super().on_stage_start(stage, epoch)
 
     @torch.no_grad()

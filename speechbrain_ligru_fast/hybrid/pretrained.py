@@ -6,11 +6,18 @@ from torch import nn
 from speechbrain_ligru_fast.pytorch_kaldi import from_pytorch_kaldi
 
 
+def choose_encoder(file, otherwise):
+    """A PytorchKaldiEncoder of a file, if there is one."""
+    return PytorchKaldiEncoder(file) if file else otherwise
+
+
+def choose_output(file, otherwise):
+    """The `pytorch_kaldi_output` of a file, if there is one."""
+    return pytorch_kaldi_output(file) if file else otherwise
+
+
 class PytorchKaldiEncoder(nn.Module):
     """PyTorch-Kaldi's trained liGRU as the network of a hybrid recipe.
-
-    A YAML's ``enc: !new:speechbrain_ligru_fast.hybrid.pretrained.\
-PytorchKaldiEncoder``, with ``state_lin`` of `pytorch_kaldi_output`.
 
     Arguments
     ---------

@@ -3,6 +3,7 @@
 import pytest
 import torch
 from test_pytorch_kaldi import FEATURES, HIDDEN, make, published
+from tiny_recipes import QUIET, last_weights, rows
 
 from speechbrain_ligru_fast.hybrid.network import StatePriors
 from speechbrain_ligru_fast.hybrid.pretrained import (
@@ -13,14 +14,13 @@ from speechbrain_ligru_fast.hybrid.pretrained import (
 STATES = 7
 
 
-def mlp(bias=True):
+def mlp(bias=True, states=STATES):
     """A checkpoint of its last layer, whose norms never ran."""
     g = torch.Generator().manual_seed(2)
-    rows = HIDDEN * 2
-    state = {"wx.0.weight": torch.randn(STATES, rows, generator=g)}
+    state = {"wx.0.weight": torch.randn(states, HIDDEN * 2, generator=g)}
     if bias:
-        state["wx.0.bias"] = torch.randn(STATES, generator=g)
-    return state | {"ln.0.gamma": torch.ones(STATES)}
+        state["wx.0.bias"] = torch.randn(states, generator=g)
+    return state | {"ln.0.gamma": torch.ones(states)}
 
 
 def test_posteriors_are_those_of_its_equations(tmp_path):
@@ -51,3 +51,24 @@ def test_another_mlp_is_refused(tmp_path, state):
     torch.save(state, tmp_path / "arch2.pkl")
     with pytest.raises(ValueError, match="MLP of one layer without"):
         pytorch_kaldi_output(tmp_path / "arch2.pkl")
+
+
+def test_the_recipe_takes_them(kaldi, recipe, librispeech, spelled, tmp_path):
+    ligru, last = tmp_path / "arch1.pkl", tmp_path / "arch2.pkl"
+    state = {k: v.float() for k, v in make().items() if "tracked" not in k}
+    torch.save({"model_par": state}, ligru)
+    torch.save({"model_par": mlp(states=48)}, last)
+    recipe(
+        *["hybrid/train.py", "tiny_hybrid.yaml", *QUIET],
+        *["--data_folder", librispeech, "--lexicon_file", spelled],
+        *["--output_folder", tmp_path / "out", "--number_of_epochs", "1"],
+        *["--n_mels", FEATURES, "--dnn_neurons", 2 * HIDDEN, "--lr", "0.0"],
+        *["--ligru_file", ligru, "--mlp_file", last],
+    )
+    (row,) = rows(tmp_path / "out")
+    assert row["rnn"] == "LiGRU" and row["epochs"] == "1"
+    weights = last_weights(tmp_path / "out")
+    for tensor in (state["uh.1.weight"], mlp(states=48)["wx.0.weight"]):
+        size = tensor.numel()
+        same = weights.unfold(0, size, 1) == tensor.flatten()
+        assert same.all(1).any()
