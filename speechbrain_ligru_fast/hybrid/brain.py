@@ -1,8 +1,5 @@
 """Training, realignment and test of a network that classifies HMM states."""
 
-import functools
-import logging
-
 import speechbrain as sb
 import torch
 
@@ -16,8 +13,6 @@ from speechbrain_ligru_fast.hybrid.hmm import STATES
 from speechbrain_ligru_fast.hybrid.network import frame_loss
 from speechbrain_ligru_fast.recognition.encoding import encode
 from speechbrain_ligru_fast.scan.lengths import count_frames
-
-logger = logging.getLogger(__name__)
 
 
 class Hybrid(ASR):
@@ -132,7 +127,6 @@ class Hybrid(ASR):
         """Alignments by the network, of utterances with their graphs."""
         scores, hmm = self.score_all(utterances), self.system.hmm
 
-        @functools.cache
         def score(key):
             return packages.khg.DecodableCtc(
                 score_matrix(hmm, SCALE * scores[key])
