@@ -36,8 +36,15 @@ def load_lexicon(hparams):
         lexicon = read_lexicon(
             hparams["lexicon_file"], hparams["silence"], hparams["phones_file"]
         )
-    else:
+    elif "phn_set" in hparams:
         lexicon = phone_lexicon(hparams["phn_set"])
+    else:
+        raise ValueError("lexicon_file: got none, expected a file's name")
+    if hparams["hand_labels"] and hparams["lexicon_file"]:
+        raise ValueError(
+            "hand_labels: True with a lexicon_file: labels are of phones that "
+            "are words, those of phn_set; give lexicon_file: null"
+        )
     wanted = STATES * len(lexicon.phones)
     if hparams["output_neurons"] != wanted:
         raise ValueError(
@@ -102,32 +109,35 @@ class System:
         """Read the alignments of a turn, or make and keep them."""
         if turn == self._turn:
             return
-        for name in ("train", "valid"):
-            path = self.folder / f"alignment_{turn}_{name}.npz"
-            found = load_alignments(path, self._made_of())
-            if found is None:
-                utterances = self.utterances[name]
-                graphs = training_graphs(
-                    self.hmm, self.lexicon, self._texts(name)
-                )
-                found = make(graphs, utterances)
-                check_aligned(
-                    utterances,
-                    found,
-                    self.hparams["max_bad_fraction"],
-                    f"{name} set, alignment {turn}",
-                )
-                save_alignments(path, found, self._made_of())
-                logger.info("Alignment %d of the %s set is made", turn, name)
+        paths = {
+            name: self.folder / f"alignment_{turn}_{name}.npz"
+            for name in self.states
+        }
+        made_of = self._made_of()
+        found = {k: load_alignments(path, made_of) for k, path in paths.items()}
+        if None in found.values():
+            found = {name: self._align(name, turn, make) for name in paths}
+            for name, path in paths.items():
+                save_alignments(path, found[name], made_of)
+        for name, alignments in found.items():
             # In place: the datasets read them there. What can't be aligned
             # any more keeps its states of before.
             self.states[name].update(
-                {k: self.hmm.pdfs[a - 1] for k, a in found.items()}
+                {k: self.hmm.pdfs[a - 1] for k, a in alignments.items()}
             )
-            if name == "train":
-                self.hmm.estimate(found.values())
+        self.hmm.estimate(found["train"].values())
         self._turn = turn
         self._build_graph()
+
+    def _align(self, name, turn, make):
+        utterances = self.utterances[name]
+        graphs = training_graphs(self.hmm, self.lexicon, self._texts(name))
+        found = make(graphs, utterances)
+        allowed = self.hparams["max_bad_fraction"]
+        what = f"{name} set, alignment {turn}"
+        check_aligned(utterances, found, allowed, what)
+        logger.info("Made: %s", what)
+        return found
 
     def take_last(self):
         """Read the newest alignments."""
@@ -140,7 +150,7 @@ class System:
 
     def align_by_gmm(self, graphs, utterances):
         """Train Gaussian mixtures on the training set, or align by them."""
-        start, features = time.perf_counter(), None
+        start = time.perf_counter()
         features = gmm_features(utterances, self.hparams)
         if utterances is self.utterances["train"]:
             first = self._first(features)

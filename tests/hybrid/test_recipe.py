@@ -21,8 +21,8 @@ def train(recipe, librispeech, spelled):
     def run(folder, *arguments, lexicon=spelled):
         recipe(
             *["hybrid/train.py", "tiny_hybrid.yaml"],
-            *["--data_folder", librispeech, "--lexicon_file", lexicon],
-            *["--output_folder", folder, *QUIET, *arguments],
+            *["--data_folder", librispeech, "--output_folder", folder],
+            *["--lexicon_file", lexicon, *QUIET, *arguments],
         )
         return rows(folder)
 
@@ -150,6 +150,8 @@ def empty_model(tmp_path):
         (bad_phones, "ZERO has the unknown phone Z; allowed are those of"),
         (empty_model, "an empty language model: .* no word of the lexicon"),
         (["--output_neurons", "51"], "output_neurons=51: the lexicon has 16"),
+        (["--hand_labels", "True"], "hand_labels: True with a lexicon_file"),
+        (["--lexicon_file", "null"], "lexicon_file: got none, expected a"),
         (["--layout", "kaldi"], "layout must be one of librispeech, timit"),
         (["--max_duration", "0.3"], "longer than max_duration=0.3 s"),
     ],
@@ -160,8 +162,11 @@ def test_bad_input_is_refused_before_any_work(
     monkeypatch.setattr(system, "train_gmm", None)
     if callable(change):
         change = change(tmp_path)
+    lexicon = {}
+    if change[0] == "--lexicon_file":
+        lexicon, change = {"lexicon": change[1]}, []
     with pytest.raises(ValueError, match=message):
-        train(tmp_path / "out", *change)
+        train(tmp_path / "out", *change, **lexicon)
 
 
 def test_a_word_that_the_lexicon_lacks(train, spelled, tmp_path, monkeypatch):
