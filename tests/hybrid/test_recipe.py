@@ -105,7 +105,7 @@ def test_an_interrupted_run_goes_on(train, tmp_path, monkeypatch, stage):
 
     with monkeypatch.context() as patch:
         if stage == "alignment":
-            patch.setattr(experiment, "Hybrid", stop)
+            patch.setattr(experiment, "_train", stop)
         elif stage == "realignment":
             patch.setattr(Hybrid, "realign", stop)
         else:
