@@ -28,7 +28,7 @@ CHOICES = ("auto", "torch", "onednn")
 # Multiplications below which asking costs more than the answer saves.
 WORTH = 1 << 24
 
-_FORMAT = 1
+_FORMAT = 2
 # How much faster another route must be: the same rounding in every process
 # is worth more than a few percent, and so is a measurement that repeats.
 _MARGIN = 0.93
