@@ -13,7 +13,12 @@ from speechbrain_ligru_fast.asr.provenance import (
 )
 
 # What decides which kernels run, by Linux's name of it.
-_VECTORS = {"avx2": "AVX2", "avx512f": "AVX-512", "amx_bf16": "AMX"}
+_VECTORS = {
+    "avx2": "AVX2",
+    "avx512f": "AVX-512",
+    "avx512_bf16": "AVX512-BF16",
+    "amx_bf16": "AMX",
+}
 
 
 def describe_cpu(cpuinfo=pathlib.Path("/proc/cpuinfo")):

@@ -9,6 +9,7 @@ from speechbrain.utils.distributed import run_on_main
 from speechbrain_ligru_fast.asr.brain import ASR
 from speechbrain_ligru_fast.asr.data import loader_options, make_dataset
 from speechbrain_ligru_fast.asr.fingerprint import hash_manifest
+from speechbrain_ligru_fast.asr.memory import keep_freed_memory
 from speechbrain_ligru_fast.asr.preflight import (
     check_before,
     check_files,
@@ -125,6 +126,8 @@ def _train(brain, hparams, shortest):
     if hparams["tests_only"]:
         brain.fit(hparams["epoch_counter"], None)
         return
+    if brain.device_type == "cpu":
+        keep_freed_memory()
     train, valid = (
         make_dataset(hparams[f"{name}_annotation"], hparams, stage, shortest)
         for name, stage in (("train", stages.TRAIN), ("valid", stages.VALID))

@@ -28,14 +28,15 @@ CHOICES = ("auto", "torch", "onednn")
 # Multiplications below which asking costs more than the answer saves.
 WORTH = 1 << 24
 
-_FORMAT = 1
+_FORMAT = 2
 # How much faster another route must be: the same rounding in every process
 # is worth more than a few percent, and so is a measurement that repeats.
-_MARGIN = 0.8
+_MARGIN = 0.93
 # Those that count: the first call of a route makes its code.
 _ROUNDS = 6
-# Rows, sums and columns that are timed: less than a millisecond.
-_SIZES = 256, 256, 384
+# Rows, sums and columns that are timed: a layer's. A library may be as fast as
+# another in a cache of 1 MB, and fall behind beyond it.
+_SIZES = 512, 512, 1024
 
 
 def _mkldnn(a, b):
@@ -218,7 +219,7 @@ def _fingerprint():
 
 
 def measure(clock=None):
-    """Times all routes, which takes some hundredths of a second.
+    """Times all routes, which takes some tenths of a second.
 
     On one thread, by its own clock: of several, those wait that a busy
     machine runs late. The library that is faster there is so on many.
@@ -267,13 +268,21 @@ def _fastest(a, b, clock):
             begin = clock()
             route(a, b)
             times[name].append(clock() - begin)
-    # The least: what else runs makes a product slower, never faster. It must
-    # win twice, for what else runs may spare one route by chance.
+    # What slows the machine for a while slows a round's routes alike. A route
+    # must win twice, for it may spare one by chance.
     halves = [
-        {name: min(values[first::2]) for name, values in times.items()}
+        {name: _median_ratio(times, name, first) for name in ROUTES}
         for first in (1, 2)
     ]
-    fastest = min(ROUTES, key=lambda name: min(half[name] for half in halves))
-    if all(half[fastest] < _MARGIN * half["torch"] for half in halves):
+    fastest = min(ROUTES, key=lambda name: sum(half[name] for half in halves))
+    if all(half[fastest] < _MARGIN for half in halves):
         return fastest
     return "torch"
+
+
+def _median_ratio(times, name, first):
+    """Of every second round's time to torch's."""
+    pairs = zip(times[name][first::2], times["torch"][first::2])
+    # A clock may stand still for a fast one.
+    ratios = sorted(own / max(torchs, 1e-9) for own, torchs in pairs)
+    return ratios[len(ratios) // 2]

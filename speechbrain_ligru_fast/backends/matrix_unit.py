@@ -1,6 +1,7 @@
-"""Whether this CPU has a matrix unit for bfloat16 that we may use: x86's AMX.
+"""What multiplies bfloat16 faster than float32 on this CPU, if anything does.
 
-Linux gives its registers to a process that asks for them, once.
+x86 has two such units: AMX, a matrix unit whose registers Linux gives to a
+process that asks for them, once; and AVX512-BF16, an instruction for vectors.
 """
 
 import ctypes
@@ -14,6 +15,7 @@ _ARCH_REQ_XCOMP_PERM = 0x1023
 _XFEATURE_XTILEDATA = 18
 
 _FLAGS = {"amx_tile", "amx_bf16", "avx512f"}
+_DOT_FLAGS = {"avx512_bf16", "avx512f"}
 
 
 def _flags():
@@ -24,6 +26,31 @@ def _flags():
             if name.strip() == "flags":
                 return set(value.split())
     return set()
+
+
+def _has(flags):
+    if sys.platform != "linux" or platform.machine() != "x86_64":
+        return False
+    try:
+        return flags <= _flags()
+    except OSError:
+        return False
+
+
+@functools.cache
+def dots():
+    """Whether vectors of bfloat16 are multiplied faster than float32's.
+
+    Returns
+    -------
+    bool
+
+    Example
+    -------
+    >>> dots() in (True, False)
+    True
+    """
+    return _has(_DOT_FLAGS)
 
 
 @functools.cache
@@ -39,11 +66,9 @@ def available():
     >>> available() in (True, False)
     True
     """
-    if sys.platform != "linux" or platform.machine() != "x86_64":
+    if not _has(_FLAGS):
         return False
     try:
-        if not _FLAGS <= _flags():
-            return False
         request = ctypes.CDLL(None).syscall
     except (OSError, AttributeError):
         return False

@@ -79,7 +79,8 @@ def recurrent_weight_gradient(dprojected, previous, u):
     Returns
     -------
     Tensor
-        (2H, H) of dprojected's dtype; on a CPU's matrix unit rounded to u's.
+        (2H, H) of dprojected's dtype; rounded to u's on a CPU that multiplies
+        bfloat16.
 
     Example
     -------
@@ -89,7 +90,8 @@ def recurrent_weight_gradient(dprojected, previous, u):
     """
     dtype = dprojected.dtype
     halves = dtype == torch.float32 and u.dtype == torch.bfloat16
-    on_cpu = halves and u.device.type == "cpu" and matrix_unit.available()
+    unit = matrix_unit.available() or matrix_unit.dots()
+    on_cpu = halves and u.device.type == "cpu" and unit
     if on_cpu or (halves and u.is_cuda):
         # As autocast's own products, which tensor cores and matrix units
         # compute; float16 lacks the gradients' range.

@@ -1,6 +1,7 @@
-"""Convolution and pooling as operators, kept dynamic under torch.compile.
+"""Convolution without copies, and with pooling as operators for torch.compile.
 
-Eager mode, torch.jit.script and torch.export run stock's code. Under
+Eager mode on a CPU convolves what lies channels-last as it lies. Elsewhere
+eager mode, and torch.jit.script and torch.export, run stock's code. Under
 torch.compile the same kernels are called through opaque operators, because
 inductor would compile stock's graph again for every length, or fail: it lays
 the convolutions of a CPU out channels-last and fixes their sizes thereby,
@@ -14,6 +15,8 @@ from typing import List, Optional, Tuple
 import torch
 from torch import Tensor, nn
 
+from speechbrain_ligru_fast.layers.wrapped import is_plain
+from speechbrain_ligru_fast.scan import unrolled
 from speechbrain_ligru_fast.scan.registration import NAMESPACE, as_promised
 
 
@@ -62,6 +65,92 @@ def _ends(
     utterance = torch.arange(x.size(0), device=x.device).unsqueeze(1)
     i = torch.arange(reach, device=x.device)
     return utterance, reach + frames.unsqueeze(1), i
+
+
+class _ReflectedEnds(torch.autograd.Function):
+    """``reflect_ends`` of (B, C, T, F).
+
+    Autograd would copy the gradient for each of its two steps.
+    """
+
+    @staticmethod
+    def forward(ctx, x, frames, reach):
+        ctx.save_for_backward(frames)
+        ctx.reach = reach
+        ctx.mark_dirty(x)
+        reflect_ends(x.transpose(2, 3), frames, reach)
+        return x
+
+    @staticmethod
+    def backward(ctx, grad):
+        (frames,) = ctx.saved_tensors
+        grad = grad.clone()
+        reflect_ends_backward(grad.transpose(2, 3), frames, ctx.reach)
+        return grad, None, None
+
+
+def lies_well(x, conv):
+    """Whether ``conv2d_as_it_lies`` may stand for a call of ``conv``.
+
+    On a CPU, where that was measured, and where nothing is captured.
+    """
+    return (
+        x.device.type == "cpu"
+        and not torch.compiler.is_compiling()
+        and not torch.jit.is_tracing()
+        and is_plain(conv, nn.Conv2d)
+    )
+
+
+def conv2d_as_it_lies(
+    x: Tensor,
+    conv: nn.Conv2d,
+    padding: List[int],
+    frames: Optional[Tensor] = None,
+) -> Tensor:
+    """What ``conv2d`` computes, with no copy of x in another order.
+
+    (batch, time, frequency, channel) is what torch calls channels-last of
+    (batch, channel, time, frequency). A CPU's libraries convolve it as fast,
+    and it need not be transposed for the layers around it, forward and back.
+
+    Arguments
+    ---------
+    x : Tensor
+        (B, T, F, C).
+    conv : torch.nn.Conv2d
+        Its weight is (out, in / groups, frequency, time), as stock's is.
+    padding : list of int
+        Of the time, before and after, then of the frequency.
+    frames : Tensor | None
+        (B,) frames, at whose end each utterance is reflected.
+
+    Returns
+    -------
+    Tensor
+        (B, T', F', out).
+
+    Example
+    -------
+    >>> conv = nn.Conv2d(1, 4, (3, 5))
+    >>> x = torch.ones(2, 9, 8, 1)
+    >>> conv2d_as_it_lies(x, conv, [2, 2, 1, 1]).shape
+    torch.Size([2, 9, 8, 4])
+    """
+    x = x.permute(0, 3, 1, 2)
+    x = nn.functional.pad(x, [*padding[2:], *padding[:2]], mode="reflect")
+    if frames is not None and unrolled.transformed():
+        reflect_ends(x.transpose(2, 3), frames, padding[0])
+    elif frames is not None and padding[0] > 0:
+        x = _ReflectedEnds.apply(x, frames, padding[0])
+    # Told by the weight, too: of one channel x may lie in either order.
+    weight = conv.weight.transpose(2, 3)
+    weight = weight.contiguous(memory_format=torch.channels_last)
+    y = nn.functional.conv2d(
+        x, weight, conv.bias, conv.stride[::-1], 0, conv.dilation[::-1],
+        conv.groups,
+    )  # fmt: skip
+    return y.permute(0, 2, 3, 1)
 
 
 @torch.library.custom_op(f"{NAMESPACE}::conv2d", mutates_args=())

@@ -9,7 +9,7 @@ from speechbrain_ligru_fast import installed  # noqa: F401
 
 # isort: split
 from types import FunctionType
-from typing import Optional
+from typing import List, Optional
 
 import torch
 from speechbrain.lobes.models.CRDNN import CNN_Block, DNN_Block
@@ -24,7 +24,13 @@ from speechbrain_ligru_fast.layers.batch_norm import (
     is_tracking,
     masked_batch_norm,
 )
-from speechbrain_ligru_fast.lobe.cnn import conv2d, max_pool, reflect_ends
+from speechbrain_ligru_fast.lobe.cnn import (
+    conv2d,
+    conv2d_as_it_lies,
+    lies_well,
+    max_pool,
+    reflect_ends,
+)
 from speechbrain_ligru_fast.scan.lengths import valid_frames
 
 
@@ -91,6 +97,9 @@ class AwareConv2d(Conv2d):
         if not torch.jit.is_scripting():
             if _compiles():
                 return self._compiled(x, frames)
+            if lies_well(x, self.conv) and not self._squeezes():
+                x = x.unsqueeze(-1) if self.unsqueeze else x
+                return conv2d_as_it_lies(x, self.conv, self._padding(), frames)
         if frames is None:
             return self.stock_forward(x)
         x = x.transpose(1, -1)
@@ -112,8 +121,25 @@ class AwareConv2d(Conv2d):
         """A reflection needs one frame more than it adds."""
         return max(frames, self._reach() + 1)
 
+    def _squeezes(self) -> bool:
+        return self.unsqueeze and self.conv.out_channels == 1
+
     def _reach(self) -> int:
         return self.dilation[-1] * (self.kernel_size[-1] - 1) // 2
+
+    @torch.jit.unused
+    def _padding(self) -> List[int]:
+        """Of the time, before and after, then of the frequency."""
+        return [
+            pad
+            for axis in (-1, -2)
+            for pad in get_padding_elem(
+                self.in_channels,
+                self.stride[axis],
+                self.kernel_size[axis],
+                self.dilation[axis],
+            )
+        ]
 
     @torch.jit.unused
     def _compiled(self, x: Tensor, frames: Optional[Tensor]) -> Tensor:
@@ -125,18 +151,10 @@ class AwareConv2d(Conv2d):
         if torch.is_autocast_enabled(device):
             dtype = torch.get_autocast_dtype(device)
             tensors = [t if t is None else t.to(dtype) for t in tensors]
-        padding = [
-            pad
-            for axis in (-1, -2)
-            for pad in get_padding_elem(
-                self.in_channels,
-                self.stride[axis],
-                self.kernel_size[axis],
-                self.dilation[axis],
-            )
-        ]
         return conv2d(
-            *tensors, padding, self.stride, self.dilation, conv.groups, frames
+            *(*tensors, self._padding(), self.stride, self.dilation),
+            conv.groups,
+            frames,
         )
 
 

@@ -1,10 +1,12 @@
-"""Noise: which recordings are found, and which are drawn."""
+"""Noise that is found and drawn, and frequencies that are dropped."""
 
 from pathlib import Path
 
 import pytest
 import soundfile
 import torch
+import twins
+from speechbrain.augment.time_domain import DropFreq
 
 from speechbrain_ligru_fast.asr.augment import build_augmenter
 
@@ -59,3 +61,31 @@ def test_a_resumed_training_goes_on_with_the_same_noise(tmp_path):
     got, _ = resumed(speech, ones)
     assert torch.equal(got, want) and not torch.equal(want, later)
     assert not torch.equal(want, speech)
+
+
+@pytest.mark.parametrize("steps", [1, 50, 101, 127, 128, 129, 4000])
+def test_the_same_frequencies_are_dropped_sooner(steps):
+    stock, mine = DropFreq(), DropFreq()
+    augment = build_augmenter([mine], 16000)
+    waves, ones = torch.randn(3, steps), torch.ones(3)
+    state = torch.get_rng_state()
+    got, _ = augment(waves, ones)
+    later = torch.rand(1)
+    torch.set_rng_state(state)
+    (name,) = augment.augmentations
+    augment.augmentations[name] = stock
+    want, _ = augment(waves, ones)
+    assert type(mine) is not DropFreq and type(stock) is DropFreq
+    assert twins.error(got, want) < 1e-6
+    # What is drawn after it is what SpeechBrain's would leave.
+    assert torch.equal(torch.rand(1), later)
+
+
+def test_channels_are_filtered_by_speechbrain():
+    mine = DropFreq()
+    build_augmenter([mine], 16000)
+    waves = torch.randn(2, 400, 3)
+    state = torch.get_rng_state()
+    got = mine(waves)
+    torch.set_rng_state(state)
+    assert torch.equal(got, DropFreq()(waves))

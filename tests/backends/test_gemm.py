@@ -89,7 +89,7 @@ def test_which_route_a_product_takes(layout, measured, monkeypatch):
         ({"onednn-transposed": [50]}, "onednn-transposed"),
         ({"onednn": [70], "onednn-transposed": [50]}, "onednn-transposed"),
         # Not worth another rounding.
-        ({"onednn": [90]}, "torch"),
+        ({"onednn": [95]}, "torch"),
         ({"onednn": [200]}, "torch"),
         # In every second round only: something else ran.
         ({"torch": [100, 40], "onednn": [50]}, "torch"),

@@ -34,7 +34,7 @@ class Products(TorchDispatchMode):
         return function(*args, **(kwargs or {}))
 
 
-@pytest.mark.parametrize("unit", [False, True])
+@pytest.mark.parametrize("unit", [None, "available", "dots"])
 @pytest.mark.parametrize(
     "device, operands, state, expected",
     [
@@ -50,7 +50,9 @@ class Products(TorchDispatchMode):
 def test_the_weight_gradient_is_one_product(
     device, operands, state, expected, unit, monkeypatch
 ):
-    monkeypatch.setattr(matrix_unit, "available", lambda: unit)
+    for name in ("available", "dots"):
+        there = name == unit
+        monkeypatch.setattr(matrix_unit, name, lambda there=there: there)
     if unit and (device, operands, state) == (
         "cpu", torch.bfloat16, torch.float32
     ):  # fmt: skip

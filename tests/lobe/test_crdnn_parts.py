@@ -24,9 +24,65 @@ def test_computes_what_stocks_does_compiled_or_not(part, shape):
     x = twins.data(shape).detach()
     want = part.double()(x)
     parts.make_aware(part)
-    assert torch.equal(part(x), want)
+    assert twins.error(part(x), want) < 1e-14
     torch._dynamo.reset()
     assert torch.equal(torch.compile(part, backend="eager")(x), want)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"stride": (1, 2), "kernel_size": (3, 5)},
+        {"dilation": (2, 1), "bias": False},
+        {"out_channels": 6, "groups": 3},
+        {"out_channels": 1},
+        {"weight_norm": True},
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("shape", [(2, 9, 7, 3), (2, 9, 7)], ids=str)
+def test_a_convolution_as_it_lies(options, shape):
+    """Output and gradients are stock's; nothing is laid out anew."""
+    given = {"out_channels": 4, "kernel_size": (3, 3)} | options
+    if len(shape) == 3:
+        given.pop("groups", None)
+    part = Conv2d(**given, input_shape=shape).double()
+    found = []
+    for _ in range(2):
+        part.zero_grad()
+        x = twins.data(shape)
+        y = part(x)
+        y.square().sum().backward()
+        grads = [p.grad.clone() for p in part.parameters()]
+        found.append([y, x.grad, *grads])
+        parts.make_aware(part)
+    for got, want in zip(*reversed(found), strict=True):
+        assert twins.error(got, want) < 1e-13
+    assert found[1][0].is_contiguous() or y.dim() == 3
+
+
+def test_ends_reflected_as_it_lies():
+    """As where torch.func, which is not served so, sees each operation."""
+    part = Conv2d(4, (3, 5), input_shape=(2, 9, 7, 3)).double()
+    parts.make_aware(part)
+    x, frames = twins.data((2, 9, 7, 3)), torch.tensor([9, 5])
+
+    def size(x):
+        return part(x, frames).square().sum()
+
+    (got,) = torch.autograd.grad(size(x), x, create_graph=True)
+    assert twins.error(got, torch.func.grad(size)(x)) < 1e-14
+    assert torch.autograd.gradgradcheck(size, (x,))
+
+
+def test_a_hook_of_a_convolution_is_called():
+    part = Conv2d(4, (3, 3), input_shape=(2, 9, 7, 3))
+    parts.make_aware(part)
+    seen = []
+    part.conv.register_forward_hook(lambda *call: seen.append(call))
+    part(torch.randn(2, 9, 7, 3))
+    assert len(seen) == 1
 
 
 def test_crdnn_parts_stay_the_same_objects():

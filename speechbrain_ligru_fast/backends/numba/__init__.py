@@ -15,7 +15,7 @@ from speechbrain_ligru_fast.backends.numba.cpu import target
 
 def rounds_states(device_type, dtype):
     """Whether products round the states to U's dtype, or read them whole."""
-    return device_type == "cpu" and cpu.multiplies_words(dtype)
+    return device_type == "cpu" and cpu.words_of(dtype) is not None
 
 
 def unavailable(device_type, dtype, spec):

@@ -13,6 +13,7 @@ from speechbrain_ligru_fast.backends.numba.cpu import (
     amx,
     arguments,
     loops,
+    operands,
     team,
     tiles,
     vectors,
@@ -21,16 +22,23 @@ from speechbrain_ligru_fast.backends.rows import accumulate_dtype
 from speechbrain_ligru_fast.backends.spec import NONLINEARITIES
 
 # Work of one step, in multiply-adds, below which one more thread costs more
-# at the barriers than it saves; the matrix unit does it sooner.
-_WORK_PER_THREAD = 150_000
-_WORDS_PER_THREAD = 1_000_000
+# at the barriers than it saves: of numbers, and of each kind of words.
+_WORK_PER_THREAD = {
+    None: 150_000,
+    operands.WORD: 300_000,
+    operands.TILE: 1_000_000,
+}
 
 
-def multiplies_words(dtype):
-    """Whether U of a dtype is multiplied by the CPU's matrix unit."""
-    if dtype != torch.bfloat16 or not matrix_unit.available():
-        return False
-    return amx.compiles()
+def words_of(dtype):
+    """The kind of words as which U of a dtype is multiplied, or None."""
+    if dtype != torch.bfloat16:
+        return None
+    if matrix_unit.available() and amx.compiles():
+        return operands.TILE
+    if matrix_unit.dots() and tiles.compiles_dots():
+        return operands.WORD
+    return None
 
 
 @functools.cache
@@ -77,8 +85,8 @@ def _run(direction, dtype, words, spec, batch, steps, padded, true, tensors):
     item = dtype.itemsize
     all_rows = arguments.padded_rows(rows, words)
     # Both passes multiply rows x 2H x H a step.
-    share = _WORDS_PER_THREAD if words else _WORK_PER_THREAD
-    threads = team.size(2 * true * true * rows // share)
+    work = 2 * true * true * rows
+    threads = team.size(work // _WORK_PER_THREAD[words])
     panels = arguments.backward_panels(padded, item)
     threads = min(threads, panels)
     packed = 2 * tiles.TILE_VECTORS * panels * vectors.VECTOR_BYTES * padded
@@ -126,7 +134,7 @@ def _run(direction, dtype, words, spec, batch, steps, padded, true, tensors):
         layernorm=int(spec.layernorm),
     )
     given["save"] = int(tensors.get("gates") is not None)
-    if words:
+    if words == operands.TILE:
         given["tiles"] = amx.CONFIG.ctypes.data
     table = np.array(list(given.values()), dtype=np.int64)
     function, address = _compiled(direction, dtype, words)
@@ -143,7 +151,7 @@ def scan_forward(spec, w, u, h0, mask, lengths, ln_weight, ln_bias, save):
     batch, steps, width = w.shape
     hidden, d = width // 2, spec.directions
     dtype = accumulate_dtype(w.dtype)
-    words = dtype == torch.float32 and multiplies_words(u.dtype)
+    words = words_of(u.dtype) if dtype == torch.float32 else None
     padded = arguments.padded_hidden(hidden, dtype.itemsize, words)
     if not words:
         u = u.to(dtype)
@@ -206,7 +214,7 @@ def scan_backward(
     """See backends/reference.py."""
     d, batch, steps, width = gates.shape
     hidden, dtype = width // 2, gates.dtype
-    words = dtype == torch.float32 and multiplies_words(u.dtype)
+    words = words_of(u.dtype) if dtype == torch.float32 else None
     padded = arguments.padded_hidden(hidden, dtype.itemsize, words)
 
     def fit(x):

@@ -18,7 +18,7 @@ from numba import types
 from numba.core.registry import cpu_target
 from numba.extending import intrinsic
 
-from speechbrain_ligru_fast.backends.numba.cpu.operands import is_word
+from speechbrain_ligru_fast.backends.numba.cpu.operands import is_tile
 from speechbrain_ligru_fast.backends.numba.cpu.vectors import (
     I64,
     VECTOR_BYTES,
@@ -66,10 +66,10 @@ def _tile(index):
 
 @intrinsic
 def begin(typingctx, element, config, kept):
-    """Sets a thread's tiles up and keeps their old set-up, for words."""
+    """Sets a thread's tiles up and keeps their old set-up."""
 
     def generate(context, builder, signature, arguments):
-        if is_word(element):
+        if is_tile(element):
             _, config, kept = arguments
             call(builder, "llvm.x86.sttilecfg", _at(builder, kept))
             call(builder, "llvm.x86.ldtilecfg", _at(builder, config))
@@ -83,7 +83,7 @@ def end(typingctx, element, kept):
     """Gives a thread's tiles back as ``begin`` found them."""
 
     def generate(context, builder, signature, arguments):
-        if is_word(element):
+        if is_tile(element):
             kept = _at(builder, arguments[1])
             call(builder, "llvm.x86.ldtilecfg", kept)
         return context.get_dummy_value()
@@ -101,7 +101,7 @@ def gemm_tile(typingctx, element, weights, operand, out, groups, stride):
     """
 
     def generate(context, builder, signature, arguments):
-        if not is_word(element):
+        if not is_tile(element):
             return context.get_dummy_value()
         weights, operand, out, groups, stride = arguments[1:]
         row = ir.Constant(I64, _ROW_BYTES)

@@ -1,6 +1,7 @@
 """What a loop is given: one table of int64, and how much of everything."""
 
 from speechbrain_ligru_fast.backends.numba.cpu import amx
+from speechbrain_ligru_fast.backends.numba.cpu.operands import TILE
 from speechbrain_ligru_fast.backends.numba.cpu.tiles import (
     SMALL_TILE_ROWS,
     TILE_ROWS,
@@ -46,7 +47,7 @@ ROW_BYTES = 32
 
 def padded_rows(rows, words):
     """Rows rounded up to whole tiles."""
-    tile = amx.TILE_ROWS if words else SMALL_TILE_ROWS
+    tile = amx.TILE_ROWS if words == TILE else SMALL_TILE_ROWS
     return -(-rows // tile) * tile
 
 

@@ -103,8 +103,8 @@ def backward(real, element, p, size):
                         p, q * TILE_VECTORS + v, row, used, table, size
                     )
                 multiply(
-                    real, element, p[arg.PACKED] + q * panel_bytes, dst, row,
-                    block, scratch, groups, row_bytes,
+                    element, p[arg.PACKED] + q * panel_bytes, dst, row, block,
+                    scratch, groups, row_bytes,
                 )  # fmt: skip
                 for v in range(columns):
                     vector = q * TILE_VECTORS + v

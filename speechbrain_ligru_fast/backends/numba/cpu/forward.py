@@ -98,8 +98,8 @@ def forward(real, element, p, size):
                         memory.prefetch(w + unit)
                         memory.prefetch(w + unit + other)
                 multiply(
-                    real, element, packed + q * panel_bytes, src, row, block,
-                    tile, groups, row_bytes,
+                    element, packed + q * panel_bytes, src, row, block, tile,
+                    groups, row_bytes,
                 )  # fmt: skip
                 clear_padding(real, p, tile, q, used, lanes)
                 clear_padding(real, p, tile + half, q, used, lanes)

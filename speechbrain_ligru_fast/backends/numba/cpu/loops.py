@@ -7,7 +7,7 @@ from numba import carray, types
 
 from speechbrain_ligru_fast.backends import spec
 from speechbrain_ligru_fast.backends.numba import compiling
-from speechbrain_ligru_fast.backends.numba.cpu import operands, vectors
+from speechbrain_ligru_fast.backends.numba.cpu import vectors
 from speechbrain_ligru_fast.backends.numba.cpu.arguments import ARGUMENTS
 from speechbrain_ligru_fast.backends.numba.cpu.backward import (
     backward as backward_loop,
@@ -34,12 +34,14 @@ def source_hash():
 def compiled(direction, real, words, fingerprint):
     """A C function ``void f(int64 *arguments)`` around a loop.
 
+    Its products read ``words`` of operands.py, or numbers if that is None.
+
     What the functions below enclose is a part of the key in Numba's cache on
     disk: plain values only, for a compiled function among them would give
     every process a key of its own.
     """
     size = real(0).itemsize
-    element = operands.WORD if words else real
+    element = words or real
     count = len(ARGUMENTS)
 
     def forward(arguments):

@@ -2,7 +2,8 @@
 
 Two bfloat16 numbers of consecutive k make a *word* of 32 bits, so that a
 buffer of words looks as one of float32 does, half as deep. ``element`` says
-by its type which of the two a loop is compiled for: ``WORD``, or the
+by its type what a loop is compiled for: ``TILE``, words that a matrix unit
+multiplies, ``WORD``, words that an instruction for vectors multiplies, or the
 arithmetic's own type.
 """
 
@@ -13,22 +14,34 @@ from numba.extending import intrinsic
 
 from speechbrain_ligru_fast.backends.numba.cpu import vectors
 
-WORD = np.uint32
+TILE, WORD = np.uint32, np.int32
 
 
 def is_word(element):
     """Whether a Numba type stands for words of bfloat16."""
+    return element in (types.uint32, types.int32)
+
+
+def is_tile(element):
+    """Whether it stands for those of a matrix unit."""
     return element == types.uint32
 
 
-@intrinsic
-def narrow(typingctx, element):
-    """1 for words, 0 for numbers: how often k is halved."""
+def _says(question):
+    """An intrinsic: 1 where a type answers yes, else 0."""
 
-    def generate(context, builder, signature, arguments):
-        return ir.Constant(vectors.I64, int(is_word(element)))
+    @intrinsic
+    def answer(typingctx, element):
+        def generate(context, builder, signature, arguments):
+            return ir.Constant(vectors.I64, int(question(element)))
 
-    return types.int64(element), generate
+        return types.int64(element), generate
+
+    return answer
+
+
+# How often k is halved; whether the matrix unit multiplies.
+narrow, tiled = _says(is_word), _says(is_tile)
 
 
 def _round(builder, vector):

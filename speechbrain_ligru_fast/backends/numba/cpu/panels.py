@@ -5,8 +5,8 @@ A *panel* is the set of units whose weights a tile holds: one vector of units
 
 The operand buffers are laid out [group of lanes k][row][lane], so that a
 vector of new states is stored in one piece and a tile reads its scalars at
-constant offsets. Where a CPU has a matrix unit, products of bfloat16 read
-words of two k each instead (operands.py): the same layouts, half as deep.
+constant offsets. Where a CPU multiplies bfloat16 faster than float32, words of
+two k each are read instead (operands.py): the same layouts, half as deep.
 """
 
 from numba import njit
@@ -29,7 +29,7 @@ from speechbrain_ligru_fast.backends.numba.cpu.vectors import VECTOR_BYTES
 @njit
 def rows_of_a_tile(element, left):
     """Rows of the next tile when so many are left."""
-    if operands.narrow(element):
+    if operands.tiled(element):
         return amx.TILE_ROWS
     return TILE_ROWS if left >= TILE_ROWS else SMALL_TILE_ROWS
 
@@ -54,15 +54,15 @@ def place(element, vector, row, row_bytes):
 
 
 @njit
-def multiply(real, element, weights, operand, row, rows, out, groups, stride):
+def multiply(element, weights, operand, row, rows, out, groups, stride):
     """One tile: weights x rows [row, row + rows) of the operand."""
     at = operand + row * VECTOR_BYTES
-    if operands.narrow(element):
+    if operands.tiled(element):
         amx.gemm_tile(element, weights, at, out, groups, stride)
     elif rows == TILE_ROWS:
-        tiles.gemm_tile(real, weights, at, out, groups, stride)
+        tiles.gemm_tile(element, weights, at, out, groups, stride)
     else:
-        tiles.gemm_small_tile(real, weights, at, out, groups, stride)
+        tiles.gemm_small_tile(element, weights, at, out, groups, stride)
 
 
 @njit

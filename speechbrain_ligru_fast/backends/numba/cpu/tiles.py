@@ -1,13 +1,17 @@
 """Products of a packed panel of weights with a block of rows, in registers.
 
-Every intrinsic takes a scalar ``real`` first, whose type selects the
-arithmetic; addresses are int64.
+Every intrinsic takes a scalar first, whose type selects the arithmetic;
+addresses are int64.
 """
+
+import functools
 
 from llvmlite import ir
 from numba import types
+from numba.core.registry import cpu_target
 from numba.extending import intrinsic
 
+from speechbrain_ligru_fast.backends.numba.cpu.operands import is_tile, is_word
 from speechbrain_ligru_fast.backends.numba.cpu.vectors import (
     I32,
     I64,
@@ -16,6 +20,7 @@ from speechbrain_ligru_fast.backends.numba.cpu.vectors import (
     lanes,
     load,
     pointer_to,
+    splat,
     store,
     vector_type,
 )
@@ -29,23 +34,54 @@ SMALL_TILE_ROWS = 4
 TILE_VECTORS = 2
 
 
+# Of two vectors of words, to a sum of float32: AVX512-BF16.
+_DOT = "llvm.x86.avx512bf16.dpbf16ps.512"
+
+
+@functools.cache
+def compiles_dots():
+    """Whether Numba's target does: NUMBA_CPU_NAME may name a lesser CPU.
+
+    LLVM ends the process where it does not.
+    """
+    _, _, features = cpu_target.target_context.codegen().magic_tuple()
+    return VECTOR_BYTES == 64 and "+avx512bf16" in features.split(",")
+
+
+def _multiply_add(builder, element, a, b, total):
+    """total + a * b; of words, the sum of both products in each."""
+    if not is_word(element):
+        factor, addend = Vector(builder, b), Vector(builder, total)
+        return Vector(builder, a).fma(factor, addend).value
+    module = builder.module
+    function = module.globals.get(_DOT) or ir.Function(
+        module, ir.FunctionType(total.type, [total.type, a.type, b.type]), _DOT
+    )
+    return builder.call(function, [total, a, b])
+
+
 def _gemm(rows):
     """The tile product for a block of ``rows`` rows."""
 
     @intrinsic
-    def gemm(typingctx, real, weights, operand, out, groups, stride):
+    def gemm(typingctx, element, weights, operand, out, groups, stride):
         """out = weights x operand.
 
         weights: packed panel, per k ``TILE_VECTORS`` vectors. operand: per
         group of ``lanes`` values of k, ``stride`` bytes apart, ``lanes``
-        consecutive k of each row. out: [TILE_VECTORS][rows][lanes].
+        consecutive k of each row. out: [TILE_VECTORS][rows][lanes]. Of words,
+        a k is two, and out is float32.
         """
-        n = lanes(real)
-        size = real.bitwidth // 8
+        n = lanes(element)
+        size = element.bitwidth // 8
 
         def generate(context, builder, signature, arguments):
+            if is_tile(element):  # It goes to amx.py.
+                return context.get_dummy_value()
             _, weights, operand, out, groups, stride = arguments
-            kind = vector_type(real)
+            read, kind = vector_type(element), vector_type(element)
+            if is_word(element):
+                read, kind = ir.VectorType(I32, n), vector_type(types.float32)
             before = builder.block
             loop = builder.append_basic_block("groups")
             after = builder.append_basic_block("after")
@@ -58,31 +94,22 @@ def _gemm(rows):
                 [builder.phi(kind) for _ in range(rows)]
                 for _ in range(TILE_VECTORS)
             ]
-            total = [[Vector(builder, v) for v in vs] for vs in start]
+            total = [list(sums) for sums in start]
             for k in range(n):
                 w = []
                 for v in range(TILE_VECTORS):
                     offset = (k * TILE_VECTORS + v) * VECTOR_BYTES
-                    pointer = pointer_to(builder, w_at, offset, kind)
+                    pointer = pointer_to(builder, w_at, offset, read)
                     w.append(builder.load(pointer))
                     w[-1].align = VECTOR_BYTES
                 for r in range(rows):
                     pointer = pointer_to(
-                        builder, x_at, (r * n + k) * size, kind.element
+                        builder, x_at, (r * n + k) * size, read.element
                     )
-                    scalar = builder.load(pointer)
-                    undefined = ir.Constant(kind, ir.Undefined)
-                    x = builder.insert_element(
-                        undefined, scalar, ir.Constant(I32, 0)
-                    )
-                    x = builder.shuffle_vector(
-                        x,
-                        undefined,
-                        ir.Constant(ir.VectorType(I32, n), [0] * n),
-                    )
+                    x = splat(builder, builder.load(pointer), read).value
                     for v in range(TILE_VECTORS):
-                        total[v][r] = Vector(builder, w[v]).fma(
-                            Vector(builder, x), total[v][r]
+                        total[v][r] = _multiply_add(
+                            builder, element, w[v], x, total[v][r]
                         )
             rest = builder.sub(left, ir.Constant(I64, 1))
             w_next = builder.add(
@@ -102,17 +129,17 @@ def _gemm(rows):
             for v in range(TILE_VECTORS):
                 for r in range(rows):
                     start[v][r].add_incoming(zero, before)
-                    start[v][r].add_incoming(total[v][r].value, loop)
+                    start[v][r].add_incoming(total[v][r], loop)
             builder.position_at_end(after)
             for v in range(TILE_VECTORS):
                 for r in range(rows):
                     offset = (v * rows + r) * VECTOR_BYTES
                     pointer = pointer_to(builder, out, offset, kind)
-                    stored = builder.store(total[v][r].value, pointer)
+                    stored = builder.store(total[v][r], pointer)
                     stored.align = VECTOR_BYTES
             return context.get_dummy_value()
 
-        return types.void(real, *[types.int64] * 5), generate
+        return types.void(element, *[types.int64] * 5), generate
 
     return gemm
 

@@ -29,7 +29,7 @@ def test_rounding_is_torchs():
     lanes = vectors.VECTOR_BYTES // 4
     for i in range(0, numbers.size, lanes):
         _store(
-            numpy.float32(0), operands.WORD(0), got[i:].ctypes.data,
+            numpy.float32(0), operands.TILE(0), got[i:].ctypes.data,
             numbers[i:].ctypes.data,
         )  # fmt: skip
     got = torch.from_numpy(got.view(numpy.int16)).view(torch.bfloat16)
@@ -44,7 +44,7 @@ def test_zeros_and_plain_numbers():
     plain, words = numbers.copy(), numbers.copy()
     _zero(numpy.float32(0), numpy.float32(0), plain.ctypes.data)
     assert not plain[:lanes].any() and plain[lanes:].all()
-    _zero(numpy.float32(0), operands.WORD(0), words.ctypes.data)
+    _zero(numpy.float32(0), operands.TILE(0), words.ctypes.data)
     assert not words[: lanes // 2].any() and words[lanes // 2 :].all()
     _store(
         numpy.float32(0), numpy.float32(0), plain.ctypes.data,

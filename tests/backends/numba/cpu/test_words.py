@@ -1,4 +1,4 @@
-"""Products of bfloat16 on a CPU's matrix unit."""
+"""Products of bfloat16 on a CPU's matrix unit, or by its vectors."""
 
 import itertools
 
@@ -18,14 +18,41 @@ from speechbrain_ligru_fast.backends.spec import NONLINEARITIES, ScanSpec
 numba = pytest.importorskip("numba")
 backend = pytest.importorskip("speechbrain_ligru_fast.backends.numba.cpu")
 
-from speechbrain_ligru_fast.backends.numba.cpu import amx, operands  # noqa: E402
+from speechbrain_ligru_fast.backends.numba.cpu import (  # noqa: E402
+    amx,
+    operands,
+    tiles,
+)
 
 pytestmark = pytest.mark.usefixtures("poisoned_memory")
+# Kinds of words -> who says that this CPU, and who that Numba, has them.
+KINDS = {
+    operands.TILE: ((matrix_unit, "available"), (amx, "compiles")),
+    operands.WORD: ((matrix_unit, "dots"), (tiles, "compiles_dots")),
+}
+HERE = {
+    kind: all(getattr(*question)() for question in questions)
+    for kind, questions in KINDS.items()
+}
 needs_unit = pytest.mark.skipif(
-    not backend.multiplies_words(torch.bfloat16),
-    reason="this CPU has no AMX, or Numba compiles for one that has none",
+    not any(HERE.values()),
+    reason="this CPU has neither AMX nor AVX512-BF16, or Numba's target not",
 )
 EPS = torch.finfo(torch.bfloat16).eps
+
+
+@pytest.fixture(params=KINDS, ids=["amx", "dots"], scope="module")
+def words(request):
+    """Each kind of words that this CPU has, in turn."""
+    if not HERE[request.param]:
+        pytest.skip("this CPU, or Numba's target, has no such unit")
+    with pytest.MonkeyPatch.context() as patch:
+        for kind, ((place, name), _) in KINDS.items():
+            patch.setattr(
+                place, name, lambda is_it=kind == request.param: is_it
+            )
+        assert backend.words_of(torch.bfloat16) == request.param
+        yield request.param
 
 
 def half(hidden=3, **options):
@@ -39,17 +66,15 @@ def check(given):
     scan_checks.check_equals("numba", given, EPS / 4, 4 * EPS)
 
 
-@needs_unit
 @pytest.mark.parametrize("options", OPTIONS, ids=str)
-def test_equals_the_reference(options):
+def test_equals_the_reference(words, options):
     for nonlinearity in NONLINEARITIES:
         check(half(nonlinearity=nonlinearity, **options))
 
 
-@needs_unit
 @SIXTY
 @given(scans())
-def test_any_size(options):
+def test_any_size(words, options):
     # A gradient jumps where relu's candidate changes its sign.
     smooth = {"relu": "tanh", "leaky_relu": "sin"}
     chosen = options["nonlinearity"]
@@ -57,11 +82,10 @@ def test_any_size(options):
     check(half(**options))
 
 
-@needs_unit
 @pytest.mark.parametrize("layernorm", [False, True])
 @pytest.mark.parametrize("rows, hidden", [(17, 33), (40, 200), (9, 512)])
-def test_several_tiles_and_threads(rows, hidden, layernorm, monkeypatch):
-    monkeypatch.setattr(backend, "_WORDS_PER_THREAD", 1)
+def test_several_tiles_and_threads(words, rows, hidden, layernorm, monkeypatch):
+    monkeypatch.setitem(backend._WORK_PER_THREAD, words, 1)
     threads = torch.get_num_threads()
     given = half(
         batch=rows, steps=6, hidden=hidden, directions=2, lengths=True,
@@ -82,8 +106,7 @@ def test_several_tiles_and_threads(rows, hidden, layernorm, monkeypatch):
             assert twins.error(other[name], value) <= limit, name
 
 
-@needs_unit
-def test_a_large_mean_of_the_products():
+def test_a_large_mean_of_the_products(words):
     """LayerNorm takes it away, a thousand times the deviation or more."""
     given = half(hidden=512, steps=6, layernorm=True, nonlinearity="tanh")
     given["h0"] = given["h0"].detach().abs().requires_grad_()
@@ -123,9 +146,8 @@ def test_numba_compiles_for_a_lesser_cpu():
     )
 
 
-@needs_unit
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
-def test_what_is_not_finite_stays_in_its_row(value):
+def test_what_is_not_finite_stays_in_its_row(words, value):
     given = half(batch=3, steps=5, hidden=40)
     given["w"].data[1, 2, 7] = value
     got = run(ligru_scan, given, backend="numba")["output"]
@@ -145,12 +167,13 @@ def _end(element, kept):
     amx.end(element, kept)
 
 
-@needs_unit
-def test_a_scan_leaves_the_set_up_of_tiles():
+def test_a_scan_leaves_the_set_up_of_tiles(words):
+    if words != operands.TILE:
+        pytest.skip("vectors need no set-up")
     few = amx.CONFIG.copy()
     few[48:56] = 3
     first, second = numpy.zeros_like(few), numpy.zeros_like(few)
-    word = operands.WORD(0)
+    word = operands.TILE(0)
     _begin(word, few.ctypes.data, first.ctypes.data)
     try:
         with torch.no_grad():  # torch's own products would change them
@@ -163,17 +186,30 @@ def test_a_scan_leaves_the_set_up_of_tiles():
 
 @pytest.mark.parametrize("compiles", [False, True])
 @pytest.mark.parametrize("there", [False, True])
-def test_states_are_rounded_for_it_alone(there, compiles, monkeypatch):
-    monkeypatch.setattr(matrix_unit, "available", lambda: there)
-    monkeypatch.setattr(amx, "compiles", lambda: compiles)
+@pytest.mark.parametrize("kind", KINDS, ids=["amx", "dots"])
+def test_states_are_rounded_for_them_alone(kind, there, compiles, monkeypatch):
+    for each, questions in KINDS.items():
+        for (place, name), yes in zip(questions, (there, compiles)):
+            answer = yes and each == kind
+            monkeypatch.setattr(place, name, lambda answer=answer: answer)
+    expected = kind if there and compiles else None
     for dtype in (torch.bfloat16, torch.float16, torch.float32):
+        want = expected if dtype == torch.bfloat16 else None
+        assert backend.words_of(dtype) == want
         rounded = rounds_states("numba", "cpu", dtype, ScanSpec(), 9)
-        assert rounded == (there and compiles and dtype == torch.bfloat16)
+        assert rounded == (want is not None)
     assert rounds_states("reference", "cpu", torch.bfloat16, ScanSpec(), 9)
 
 
-def test_without_it_the_states_are_multiplied_whole(monkeypatch):
-    monkeypatch.setattr(matrix_unit, "available", lambda: False)
+def test_a_matrix_unit_comes_first(monkeypatch):
+    for questions in KINDS.values():
+        for place, name in questions:
+            monkeypatch.setattr(place, name, lambda: True)
+    assert backend.words_of(torch.bfloat16) == operands.TILE
+
+
+def test_without_them_the_states_are_multiplied_whole(monkeypatch):
+    monkeypatch.setattr(backend, "words_of", lambda dtype: None)
     given = half(hidden=40, steps=9, nonlinearity="tanh")
     exact = {**given, "u": given["u"].detach().float().requires_grad_()}
     want = run(ligru_scan, exact, backend="numba")["output"]
