@@ -13,7 +13,6 @@ file. Ratios are to the LSTM node of as many units, turn by turn. The machine's
 load before each shape is a column: with others at work times mean little.
 """
 
-import argparse
 import os
 import pathlib
 import sys
@@ -25,6 +24,7 @@ import numpy as np
 import torch
 
 import speechbrain_ligru_fast as fast
+from benchmarks import command
 from benchmarks.cases import Case
 from benchmarks.layers import OUT, take_turns
 from benchmarks.provenance import provenance
@@ -70,11 +70,7 @@ def measure(case, threads, args, folder):
 
 def main(argv=None):
     """Runs the tool."""
-    parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.deploy",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = command.parser("benchmarks.deploy", __doc__)
     for name, default in (
         ("batch", [1, 8]),
         ("steps", [100, 400]),

@@ -31,6 +31,7 @@ import speechbrain.nnet.RNN as stock
 import torch
 
 import speechbrain_ligru_fast as fast
+from benchmarks import command
 from benchmarks.cases import (
     LIGRU_MODELS,
     TORCH_MODELS,
@@ -237,11 +238,7 @@ def _positive(text):
 
 
 def _parse(argv):
-    parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.layers",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = command.parser("benchmarks.layers", __doc__)
     can = names()
     again = [name + RECOMPUTE for name in can if name not in THEIRS]
     for name, default, options in (

@@ -10,7 +10,6 @@ this file: cog calls it and puts what it prints in between.
     <!-- [[[end]]] -->
 """
 
-import argparse
 import pathlib
 import sys
 
@@ -18,6 +17,7 @@ import numpy as np
 import pandas as pd
 from cogapp import Cog
 
+from benchmarks import command
 from benchmarks.stats import compare_seeds
 from benchmarks.systems import SYSTEM, load, systems, text
 
@@ -273,11 +273,7 @@ from weights moved by
 
 def main(argv=None):
     """Runs the tool; returns the exit status."""
-    parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.report",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = command.parser("benchmarks.report", __doc__)
     parser.add_argument("--check", action="store_true")
     parser.add_argument("--root", type=pathlib.Path, default=ROOT)
     args = parser.parse_args(argv)

@@ -8,13 +8,14 @@ same ones for both (a paired bootstrap), so that a hard utterance is hard for
 both. That says nothing of other seeds; `compare_seeds` does.
 """
 
-import argparse
 import csv
 import sys
 
 import jiwer
 import numpy as np
 from scipy import stats
+
+from benchmarks import command
 
 
 def compare_seeds(first, second):
@@ -79,11 +80,7 @@ def read_texts(path):
 
 def main(argv=None):
     """Runs the tool; returns the exit status."""
-    parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.stats",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = command.parser("benchmarks.stats", __doc__)
     parser.add_argument("texts", nargs=2, metavar="TEXTS_CSV")
     try:
         found = compare_texts(*map(read_texts, parser.parse_args(argv).texts))
