@@ -64,6 +64,17 @@ def test_a_shared_folder_keeps_its_mode(cache, mode, caplog):
     assert stat.S_IMODE(own.stat().st_mode) & 0o777 == 0o700
 
 
+def replace(path, what, elsewhere):
+    """Something else stands where a file or folder was."""
+    path.rename(elsewhere)
+    {
+        "link": lambda: path.symlink_to(elsewhere),
+        "pipe": lambda: os.mkfifo(path),
+        "folder": path.mkdir,
+        "file": path.touch,
+    }[what]()
+
+
 @pytest.mark.parametrize("what", ["group", "link", "file"])
 def test_nothing_is_loaded_where_others_write(cache, tmp_path, what, caplog):
     """It is said, and the folder is left as it was."""
@@ -71,11 +82,7 @@ def test_nothing_is_loaded_where_others_write(cache, tmp_path, what, caplog):
     if what == "group":
         own.chmod(0o720)
     else:
-        own.rename(tmp_path / "elsewhere")
-    if what == "link":
-        own.symlink_to(tmp_path / "elsewhere")
-    elif what == "file":
-        own.write_text("")
+        replace(own, what, tmp_path / "elsewhere")
     before = own.lstat()
     assert not cache.loads() and not cache.loads()
     assert own.lstat()[:7] == before[:7]
@@ -89,13 +96,7 @@ def test_an_entry_that_others_could_write(cache, what, tmp_path):
     if what == "mode":
         path.chmod(0o666)
     else:
-        path.rename(tmp_path / "elsewhere")
-    if what == "link":
-        path.symlink_to(tmp_path / "elsewhere")
-    elif what == "pipe":
-        os.mkfifo(path)
-    elif what == "folder":
-        path.mkdir()
+        replace(path, what, tmp_path / "elsewhere")
     assert not cache.loads()
 
 
