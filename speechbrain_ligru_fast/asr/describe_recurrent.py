@@ -5,6 +5,7 @@ import inspect
 import torch
 
 from speechbrain_ligru_fast.backends import choose
+from speechbrain_ligru_fast.backends.auto import PROVEN_ON
 from speechbrain_ligru_fast.backends.spec import ScanSpec
 from speechbrain_ligru_fast.layers import LiGRU, SLiGRU
 
@@ -44,8 +45,12 @@ def describe_recurrent(encoder, device_type, precision="fp32", scripted=False):
         spec = ScanSpec(
             rnn.nonlinearity, rnn.directions, layer.stabilised, layer.eps
         )
-        backend = choose(rnn.backend, device_type, dtype, spec)
-        impl = backend.__name__.rpartition(".")[2]
+        if rnn.backend == "auto" and device_type in PROVEN_ON:
+            # Each size of a batch has its own: the log says which.
+            impl = "auto"
+        else:
+            backend = choose(rnn.backend, device_type, dtype, spec)
+            impl = backend.__name__.rpartition(".")[2]
     elif type(rnn).__name__ in ("LiGRU", "SLiGRU"):
         impl = "speechbrain-jit" if scripted else "speechbrain"
     else:

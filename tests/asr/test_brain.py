@@ -74,3 +74,9 @@ def test_the_backend_of_the_layer_itself_is_told():
     )
     found = describe_recurrent(encoder, "cpu")
     assert found == {"rnn": "SLiGRU", "impl": "reference"}
+
+
+def test_a_gpu_has_no_backend_before_it_is_proven():
+    encoder = CRDNN(input_shape=(2, 20, 16), rnn_neurons=4, rnn_class=SLiGRU)
+    found = describe_recurrent(encoder, "cuda")
+    assert found == {"rnn": "SLiGRU", "impl": "auto"}
