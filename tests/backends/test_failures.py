@@ -8,6 +8,7 @@ import types
 import pytest
 import torch
 import twins
+from fresh import python
 
 from speechbrain_ligru_fast import backends, ligru_scan
 from speechbrain_ligru_fast.backends import failures, reference
@@ -236,6 +237,20 @@ def test_what_the_last_launch_left_is_reported(monkeypatch, caplog):
     (record,) = caplog.records
     assert record.levelno == logging.ERROR
     assert "waited too long" in record.getMessage()
+
+
+def test_the_last_of_a_program():
+    """Triton's own flag, set as by a kernel: only the end looks at it."""
+    pytest.importorskip("triton")
+    done = python(
+        "import torch\n"
+        "from speechbrain_ligru_fast.backends import triton\n"
+        "failures = triton._failures(torch.device('cpu'))\n"
+        "failures.flag[0] = failures.launch('a scan of 7 steps')\n"
+        "print('the end')"
+    )
+    assert done.stdout == "the end\n"
+    assert "a scan of 7 steps was given up" in done.stderr
 
 
 def test_a_library_that_fails_at_any_question_is_passed_over(replace, caplog):

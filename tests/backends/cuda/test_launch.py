@@ -8,6 +8,7 @@ import pytest
 import torch
 from cuda_devices import H100
 
+from speechbrain_ligru_fast.backends import failures
 from speechbrain_ligru_fast.backends.cuda import launch
 from speechbrain_ligru_fast.backends.cuda.plan import plan
 
@@ -47,6 +48,46 @@ def test_a_kernel_that_gave_up_is_named(monkeypatch):
     ):
         machine.check()
     machine.check()
+
+
+def test_each_gpu_has_limits_of_its_own_and_an_end(monkeypatch, caplog):
+    """What its last kernel left is reported, though no launch follows."""
+    sizes = {0: (7, 5, 40), 1: (9, 0, 132)}
+
+    def properties(device):
+        major, minor, processors = sizes[device.index]
+        return types.SimpleNamespace(
+            major=major,
+            minor=minor,
+            multi_processor_count=processors,
+            shared_memory_per_block_optin=65536,
+        )
+
+    at_exit = []
+    monkeypatch.setattr(torch.cuda, "get_device_properties", properties)
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: "GPU")
+    monkeypatch.setattr(torch.cuda, "synchronize", lambda device: None)
+    monkeypatch.setattr(
+        torch.cuda, "is_current_stream_capturing", lambda: False
+    )
+    monkeypatch.setattr(torch.Tensor, "pin_memory", lambda self: self)
+    monkeypatch.setattr(
+        failures.atexit, "register", lambda *x: at_exit.append(x)
+    )
+    launch._machine.cache_clear()
+    first, second = (
+        launch.machine(torch.device("cuda", index)) for index in (0, 1)
+    )
+    assert launch.machine(torch.device("cuda", 1)) is second
+    launch._machine.cache_clear()
+    assert (first.limits.capability, first.limits.cluster) == ((7, 5), 1)
+    assert (second.limits.processors, second.limits.cluster) == (132, 16)
+    second._tickets[512, 16, plan(512, 16, "bf16", H100)] = 1
+    second._error[0] = 1
+    for function, *arguments in at_exit:
+        function(*arguments)
+    (record,) = caplog.records
+    assert "GPU (cuda:1): a CTA waited too long" in record.getMessage()
 
 
 def test_many_batch_sizes_share_few_kernels(monkeypatch):
