@@ -55,10 +55,12 @@ def report():
 
 def proven():
     """Returns what ``auto`` knows of this machine's GPUs, as text."""
-    from speechbrain_ligru_fast.backends import verdicts
+    from speechbrain_ligru_fast.backends import verdict_files
 
+    here = [torch.device("cpu")]
+    here += [torch.device("cuda", i) for i in range(torch.cuda.device_count())]
     lines = ["proven:"]
-    for device, kind, found in verdicts.everything():
+    for device, kind, found in verdict_files.everything(here):
         lines.append(f"  {device}: {kind}")
         for name, verdict in found.items():
             us = [verdict.get(f"{w}_us") for w in ("forward", "backward")]

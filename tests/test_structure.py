@@ -41,7 +41,7 @@ def test_an_eager_layer_imports_no_more_than_speechbrain_s():
     assert "speechbrain_ligru_fast.backends.auto" in imported.split()
     assert not set(compilers) & set(forward.split())
     # Proofs are a GPU's: they start processes.
-    for name in ("verdicts", "child", "trial", "kinds", "turns"):
+    for name in ("verdicts", "verdict_files", "child", "trial", "kinds"):
         assert f"speechbrain_ligru_fast.backends.{name}" not in forward.split()
         assert f"speechbrain_ligru_fast.backends.{name}" not in imported.split()
 

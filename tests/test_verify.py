@@ -1,5 +1,6 @@
 """A user's own verification, and the report."""
 
+import contextlib
 import json
 
 import pytest
@@ -8,7 +9,12 @@ import torch
 
 from speechbrain_ligru_fast import __main__ as command
 from speechbrain_ligru_fast import verify
-from speechbrain_ligru_fast.backends import kinds, loading, verdicts
+from speechbrain_ligru_fast.backends import (
+    child,
+    kinds,
+    loading,
+    verdict_files,
+)
 from speechbrain_ligru_fast.layers import ligru
 
 
@@ -74,6 +80,52 @@ def test_a_layer_that_is_wrong_is_not_timed(run, monkeypatch):
     assert "its output is wrong by 0.1" in row["why"] and row["why"] in text
 
 
+def test_what_time_did_not_allow_is_said(run, monkeypatch):
+    """And what came before is in the file."""
+
+    def over(found, path, names, *_):
+        child._note(found, names[0], verdict="right")
+        raise child.Ended("time is over")
+
+    monkeypatch.setattr(child, "run", over)
+    status, found, text = run()
+    found = found["cpu"]
+    assert status == 0
+    assert text.count("not all is done") == len(found["missing"]) == 3
+    assert [row["verdict"] for row in found["checks"]] == ["right"] * 2
+    assert not found["times"]
+
+
+def test_bad_words_are_refused_before_any_work(run, tmp_path, capsys):
+    for words, said in (
+        (("--devices", "cuda:99"), "invalid choice: 'cuda:99'"),
+        (("--out", str(tmp_path)), "--out: [Errno"),
+    ):
+        with pytest.raises(SystemExit):
+            run(*words)
+        assert said in capsys.readouterr().err
+
+
+def test_each_gpu_is_asked_what_it_can(monkeypatch):
+    """Not the current one, which may be of another kind."""
+    current = []
+
+    @contextlib.contextmanager
+    def device(which):
+        current.append(which.index)
+        yield
+        current.pop()
+
+    monkeypatch.setattr(torch.cuda, "device", device)
+    monkeypatch.setattr(
+        loading, "reason", lambda *_: None if current == [1] else "too old"
+    )
+    monkeypatch.setattr(loading, "passed_over", lambda *_: None)
+    found = verify.able(kinds.Kind(8, 4), torch.device("cuda", 1))
+    assert "cuda" in found
+    assert not verify.able(kinds.Kind(8, 4), torch.device("cuda", 0))
+
+
 def test_the_report_tells_what_is_proven(monkeypatch, tmp_path, capsys):
     monkeypatch.setenv("SPEECHBRAIN_LIGRU_CACHE", str(tmp_path))
     assert command.main(["report"]) == 0
@@ -83,12 +135,17 @@ def test_the_report_tells_what_is_proven(monkeypatch, tmp_path, capsys):
         "triton": {"verdict": "wrong", "why": "grad of h0: error 1"},
     }
     device = torch.device("cpu")
-    verdicts.keep(found, kinds.Kind(512, 16), device, ("cuda", "triton"))
+    verdict_files.write(found, kinds.Kind(512, 16), device, ("cuda", "triton"))
     command.main(["report"])
     text = capsys.readouterr().out
     assert "cuda: right 0.80 + 1.20 us a step" in text
     assert "triton: wrong grad of h0: error 1" in text
     assert "cpu: LiGRU relu, 1 direction, H=512, 16 rows" in text
+    # What an older version or another machine has kept does not hold here.
+    machine = verdict_files.machine(device) | {"torch": "1.0"}
+    monkeypatch.setattr(verdict_files, "machine", lambda device: machine)
+    command.main(["report"])
+    assert "proven: nothing yet" in capsys.readouterr().out
     command.main([])
     assert "proven" not in capsys.readouterr().out
     with pytest.raises(SystemExit):

@@ -10,7 +10,6 @@ which returns None or why ``auto`` takes the next. Modules are imported at first
 use only: their libraries may be absent, heavy or broken.
 """
 
-import contextlib
 import functools
 import traceback
 
@@ -183,7 +182,7 @@ def _choose(
     name, device_type, dtype, spec, short, tf32, refused=(), sizes=None
 ):  # fmt: skip
     check_backend_name(name)
-    with _current(sizes):
+    with loading.current(sizes and sizes[0]):
         candidates = auto.by_speed(device_type, dtype, spec, short)
         if name != "auto":
             reason = loading.reason(name, device_type, dtype, spec)
@@ -198,13 +197,6 @@ def _choose(
     if name == "auto":
         return auto.pick(candidates, device_type, dtype, tf32, refused)
     return loading.load(name)
-
-
-def _current(sizes):
-    """Makes a scan's device the current one, which libraries ask about."""
-    if sizes is None or sizes[0].type != "cuda":
-        return contextlib.nullcontext()
-    return torch.cuda.device(sizes[0])
 
 
 def _cannot(name, reason, device_type, dtype, candidates):

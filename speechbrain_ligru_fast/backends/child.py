@@ -57,6 +57,15 @@ def work():
     say(done=True)
 
 
+def _note(found, name, turn=None, **cells):
+    """Adds a message to what is known of a name."""
+    known = found.setdefault(name, {"turns": {}})
+    known.update(cells)
+    if turn is not None:
+        way, number, ms = turn
+        known["turns"].setdefault(way, {})[number] = ms
+
+
 def _messages(process, seconds, until):
     """Yields messages, then how it ended; a status of None is a silence."""
     output, rest = process.stdout.fileno(), b""
@@ -96,31 +105,25 @@ def _kill(process):
     process.stdout.close()
 
 
-def run(path, names, arguments, seconds, until=math.inf):
-    """Yields what children say of some names; blames who kills or hangs one.
+def run(found, path, names, arguments, seconds, until=math.inf):
+    """Finds out about some names in children; blames who kills or hangs one.
 
-    A message has a name, as its ``begin`` or its ``name``. Where a child dies
-    a next one begins again with the others, so the last message of a name
-    counts.
+    Where a child dies a next one begins again with the others, so the last
+    message of a name counts.
 
     Arguments
     ---------
+    found : dict
+        Filled as messages come, so that an end takes nothing away. Name ->
+        what a child said of it; its ``turns``: way -> number -> milliseconds;
+        or ``verdict`` (crashed or hung) and ``why``.
     path : str
         ``module:function`` that a child calls with the names and arguments.
-    names : list
-        Of what may fail.
-    arguments : tuple
-        For JSON.
-    seconds : float
-        From one message to the next.
-    until : float
-        When time is over for all, as ``time.monotonic`` says it.
-
-    Yields
-    ------
-    dict
-        What the child said, or ``name``, ``verdict`` (crashed or hung) and
-        ``why``.
+    names, arguments
+        Of what may fail; more for the function, such that JSON holds it.
+    seconds, until : float
+        From one message to the next; and when ``time.monotonic`` says that
+        time is over for all.
 
     Raises
     ------
@@ -153,8 +156,8 @@ def run(path, names, arguments, seconds, until=math.inf):
                     current, judged = message["begin"], False
                 judged = judged or "verdict" in message
                 done = done or "done" in message
-                if "status" not in message and not done:
-                    yield message
+                if "name" in message:
+                    _note(found, **message)
         finally:
             _kill(process)
         if done:
@@ -171,4 +174,4 @@ def run(path, names, arguments, seconds, until=math.inf):
             continue
         verdict = "hung" if status is None else "crashed"
         why = f"status {status}" if status is not None else f"{seconds:.0f} s"
-        yield {"name": current, "verdict": verdict, "why": f"{why}: {tail}"}
+        _note(found, current, verdict=verdict, why=f"{why}: {tail}")

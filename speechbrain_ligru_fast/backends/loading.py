@@ -3,9 +3,12 @@
 Their libraries may be absent, heavy or broken.
 """
 
+import contextlib
 import functools
 import importlib
 import importlib.util
+
+import torch
 
 from speechbrain_ligru_fast.backends.failures import Broken
 
@@ -27,6 +30,13 @@ def load(name):
         if isinstance(error, ModuleNotFoundError) and error.name in _OPTIONAL:
             return why
         return Broken(why)
+
+
+def current(device):
+    """Makes a GPU the current one, which libraries ask about."""
+    if device is None or device.type != "cuda":
+        return contextlib.nullcontext()
+    return torch.cuda.device(device)
 
 
 def reason(name, device_type, dtype, spec):

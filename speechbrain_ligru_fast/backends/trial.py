@@ -22,27 +22,19 @@ OPTIONAL = ("lengths", "h0", "mask", "ln_weight", "ln_bias")
 TF32_EPS = 2**-9
 
 
-def draw(kind, given, generator, steps):
-    """Arguments of a scan by name, in the kind's types, on the CPU.
+class Wrong(Exception):
+    """What a backend or a layer computes is not what it should be."""
 
-    Arguments
-    ---------
-    kind : Kind
-        What to draw for.
-    given : tuple
-        Those of OPTIONAL that are drawn; the others are None.
-    generator : torch.Generator
-        Random numbers.
-    steps : int
-        T.
 
-    Returns
-    -------
-    dict
+def draw(kind, given, generator, steps, absent=0):
+    """Arguments of a scan of some steps by name, in a kind's types, on the CPU.
+
+    Those of OPTIONAL that are not ``given`` are None; ``absent`` is how many
+    utterances the batch lacks.
     """
     normal = functools.partial(torch.randn, generator=generator)
     hidden, directions = kind.hidden, kind.spec.directions
-    batch = max(1, kind.rows // directions)
+    batch = max(1, kind.rows // directions - absent)
     rows = directions * batch
     lengths = torch.randint(0, steps + 1, (batch,), generator=generator)
     optional = {
@@ -169,13 +161,14 @@ def _poisoned():
 def expected(kind, seed):
     """Options, arguments, what is saved, and the results: exact, reference's.
 
-    With every option, and with those that the seed's bits name.
+    With every option, and with those that the seed's bits name in a batch
+    that fills no tile of its kernels.
     """
     some = tuple(n for i, n in enumerate(OPTIONAL) if seed >> i & 1)
     generator = torch.Generator().manual_seed(seed)
     found = []
-    for given in dict.fromkeys((OPTIONAL, some)):
-        x = draw(kind, given, generator, kind.steps)
+    for absent, given in enumerate((OPTIONAL, some)):
+        x = draw(kind, given, generator, kind.steps, absent)
         saved = _saved(kind, x, forward(reference, kind.spec, x, True))
         wide = (cast(tensors, torch.float64) for tensors in (x, saved))
         want = _results(reference, kind, *wide)
@@ -193,18 +186,10 @@ def check(module, kind, device, seed=0):
 
     Arguments
     ---------
-    module : module
-        The backend.
-    kind : Kind
-        What to run.
-    device : str
-        Where.
+    module, kind, device
+        The backend, what to run (a Kind), and where.
     seed : int
         Of the random numbers, and which options the second scan has.
-
-    Returns
-    -------
-    list
 
     Example
     -------
@@ -238,12 +223,16 @@ def check(module, kind, device, seed=0):
 
 
 def calls(module, kind, device):
-    """(forward, backward) of a longer scan, for the timer."""
-    steps = kind.steps if kind.steps == 1 else TIMED
-    x = draw(kind, (), torch.Generator().manual_seed(0), steps)
+    """Forward and backward of a longer scan, by name, for the timer."""
+    x = draw(kind, (), torch.Generator().manual_seed(0), timed_steps(kind))
     there = cast(x, device=device)
     saved = _saved(kind, there, forward(module, kind.spec, there, True))
-    return (
-        functools.partial(forward, module, kind.spec, there, True),
-        functools.partial(backward, module, kind.spec, there, saved),
-    )
+    return {
+        "forward": lambda: forward(module, kind.spec, there, True),
+        "backward": lambda: backward(module, kind.spec, there, saved),
+    }
+
+
+def timed_steps(kind):
+    """Steps of the scan that ``calls`` runs."""
+    return kind.steps if kind.steps == 1 else TIMED

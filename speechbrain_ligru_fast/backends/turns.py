@@ -24,7 +24,11 @@ def _milliseconds(call, times, device_type):
     return 1000 * (time.perf_counter() - begin) / times
 
 
-def take_turns(calls, seconds, device_type="cpu", begin=lambda key: None):
+def _nobody(*_):
+    pass
+
+
+def take_turns(calls, seconds, device_type="cpu", begin=_nobody, tell=_nobody):
     """Milliseconds of each call, a figure a turn: A B C, C B A, and again.
 
     What slows the machine for a while slows all of them alike, and each
@@ -39,8 +43,8 @@ def take_turns(calls, seconds, device_type="cpu", begin=lambda key: None):
         call, where nobody reads the times.
     device_type : str
         ``cuda`` for a GPU's own clock.
-    begin : callable
-        Told whose turn it is.
+    begin, tell : callable
+        Told whose turn it is, and then its number and milliseconds as well.
 
     Returns
     -------
@@ -63,10 +67,11 @@ def take_turns(calls, seconds, device_type="cpu", begin=lambda key: None):
         counts[key] = max(1, round(turn / max(once, 1e-7)))
     end = time.monotonic() + seconds
     rounds = 0
-    while rounds < 2 or time.monotonic() < end:
+    while calls and (rounds < 2 or time.monotonic() < end):
         for key in (*calls, *reversed(calls)):
             begin(key)
             ms = _milliseconds(calls[key], counts[key], device_type)
             times[key].append(ms)
+            tell(key, len(times[key]), ms)
         rounds += 1
     return times

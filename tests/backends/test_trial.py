@@ -51,6 +51,14 @@ def one_wrong(x):
     return x
 
 
+def test_a_batch_that_fills_no_tile():
+    """A kind's rows are rounded up: most batches of it have fewer."""
+    kind = Kind(8, 16, ScanSpec(directions=2))
+    only = changed(0, lambda x: x * (1 if x.size(0) == 8 else 1.01), False)
+    (wrong,) = trial.check(only, kind, "cpu")
+    assert wrong.startswith("output with no option")
+
+
 @pytest.mark.parametrize(
     "change, words",
     [

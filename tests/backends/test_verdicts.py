@@ -24,6 +24,7 @@ from speechbrain_ligru_fast.backends import (
     kept,
     loading,
     spec,
+    verdict_files,
     verdicts,
 )
 from speechbrain_ligru_fast.backends.kinds import Kind
@@ -63,10 +64,10 @@ def proofs(monkeypatch):
     """Proofs that take no process: each is noted and finds what it is told."""
     made = []
 
-    def prove(kind, device, names, seed=0):
+    def prove(found, kind, device, names):
         made.append((kind, names))
         times = {"forward_us": 1.0, "backward_us": 2.0, "verdict": "right"}
-        return {name: dict(times) for name in names}
+        found |= {name: dict(times) for name in names}
 
     monkeypatch.setattr(verdicts, "prove", prove)
     return made
@@ -136,7 +137,8 @@ def test_a_training_survives_all_of_them(
     for name in ("too_large", "slow", "right"):
         assert not any(f"backend {name!r}" in text for text in texts)
     (line,) = (text for text in texts if text.startswith("proven on"))
-    assert "us a step" in line and "as fast as the next" in line
+    for name in found:
+        assert f" {name} " in line
     # Known from now on: also to the next process.
     monkeypatch.setattr(verdicts, "prove", None)
     monkeypatch.setattr(verdicts, "_known", {})
@@ -192,7 +194,25 @@ def test_a_lease_that_ends_blames_nobody(stand_in, monkeypatch):
     names = stand_in("right")
     monkeypatch.setattr(child, "PROGRAM", ("sh", "-c", BEGUN + "sleep 99"))
     with pytest.raises(child.Ended, match="time is over"):
-        verdicts.prove(KIND, CPU, names, until=time.monotonic() + 0.5)
+        verdicts.prove({}, KIND, CPU, names, until=time.monotonic() + 0.5)
+
+
+def test_a_proof_that_ends_keeps_what_it_found(stand_in, monkeypatch):
+    """The medians of the turns that came."""
+    names, script = stand_in("right"), BEGUN
+    said = [{"name": "right", "verdict": "right", "seconds": 1.0}]
+    for number, ms in enumerate((6.0, 100.0, 5.0)):
+        said.append({"name": "right", "turn": ["forward", number, ms]})
+    for message in said:
+        script += f"printf '\\n{child._MARK}%s\\n' '{json.dumps(message)}'; "
+    monkeypatch.setattr(child, "PROGRAM", ("sh", "-c", script + "sleep 99"))
+    found = {}
+    with pytest.raises(child.Ended, match="time is over"):
+        end = time.monotonic() + 0.5
+        verdicts.prove(found, KIND, CPU, names, until=end)
+    assert found == {
+        "right": {"verdict": "right", "seconds": 1.0, "forward_us": 60.0}
+    }
 
 
 def test_the_measured_order(stand_in, proofs, monkeypatch):
@@ -200,8 +220,8 @@ def test_the_measured_order(stand_in, proofs, monkeypatch):
     stand_in("right", "slow")
     times = {"right": (1, 9), "slow": (2, 3), "torchscript": (8, 8)}
 
-    def prove(*_):
-        return {
+    def prove(found, *_):
+        found |= {
             n: {"verdict": "right", "forward_us": f, "backward_us": b}
             for n, (f, b) in times.items()
         }
@@ -209,6 +229,40 @@ def test_the_measured_order(stand_in, proofs, monkeypatch):
     monkeypatch.setattr(verdicts, "prove", prove)
     assert taken(training=False) == "right"
     assert taken(training=True) == "slow"
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_the_line_of_a_proof(stand_in, monkeypatch, caplog, training):
+    """What was tried, what it took, what is taken, and by how much."""
+    names = stand_in("right", "slow", "off", "too_large")
+
+    def prove(found, *_):
+        for name, f, b in (("slow", 2, 2), ("right", 1, 4)):
+            found[name] = dict(verdict="right", forward_us=f, backward_us=b)
+        found["off"] = {"verdict": "wrong", "why": "output with h0: error 1"}
+        found["too_large"] = {"verdict": "cannot", "why": "H"}
+        found["reference"] = {"verdict": "right"}
+
+    monkeypatch.setattr(verdicts, "prove", prove)
+    with caplog.at_level(logging.INFO, "speechbrain_ligru_fast"):
+        verdicts.find(KIND, CPU, names, training)
+    line, warning = (record.getMessage() for record in caplog.records)
+    both = ["slow 2.00 + 2.00", "right 1.00 + 4.00"]
+    assert line == (
+        "proven on cpu in 0 s: LiGRU relu, 1 direction, H=6, 8 rows, "
+        f"float32/float32: {', '.join(both if training else both[::-1])}, "
+        "off wrong, too_large cannot, reference right (us a step, forward + "
+        "backward); taking "
+        + (
+            "slow for training, 1.25 times as fast as right"
+            if training
+            else "right for inference, 2.00 times as fast as slow"
+        )
+    )
+    assert taken(training) == ("slow" if training else "right")
+    for words in ("'off' computes wrong results", str(KIND), "error 1",
+                  torch.__version__, "as an issue"):  # fmt: skip
+        assert words in warning
 
 
 def test_one_proof_for_each_kind(stand_in, proofs, monkeypatch):
@@ -222,10 +276,12 @@ def test_one_proof_for_each_kind(stand_in, proofs, monkeypatch):
     train(layernorm=True)
     train(lengths=torch.tensor([1, 1]), steps=1)
     assert len(proofs) == 4
-    machine = verdicts.machine(CPU)
+    machine = verdict_files.machine(CPU)
     for changed in ("driver", "torch", "triton", "source"):
         monkeypatch.setattr(
-            verdicts, "machine", lambda _, c=changed: machine | {c: "other"}
+            verdict_files,
+            "machine",
+            lambda _, c=changed: machine | {c: "other"},
         )
         taken()
     assert len(proofs) == 8
@@ -272,6 +328,14 @@ def test_a_named_backend_is_said_to_be_unproven_once(stand_in, proofs, caplog):
     assert len(proofs) == 1 and not caplog.records
 
 
+def test_a_named_backend_is_said_to_be_wrong(stand_in, proofs, caplog):
+    names = stand_in("off")
+    verdict_files.write({"off": {"verdict": "wrong"}}, KIND, CPU, names)
+    train("off")
+    (record,) = caplog.records
+    assert "'off' is wrong on cpu" in record.getMessage() and not proofs
+
+
 def in_process(function):
     """Another process's id, in which a function runs."""
     process = os.fork()
@@ -309,7 +373,7 @@ def test_a_killed_verifier_blocks_nobody(stand_in, proofs, tmp_path):
     begun = tmp_path / "begun"
 
     def prove():
-        with verdicts._alone(kept.folder()):
+        with verdict_files.alone():
             begun.touch()
             time.sleep(10**6)
 
@@ -320,6 +384,55 @@ def test_a_killed_verifier_blocks_nobody(stand_in, proofs, tmp_path):
     os.waitpid(process, 0)
     verdicts.find(KIND, CPU, names)
     assert len(proofs) == 1
+
+
+def test_ranks_that_meet_new_kinds_take_turns(
+    stand_in, proofs, tmp_path, monkeypatch
+):
+    """One GPU's proofs are not timed while another's run."""
+    names = stand_in("right")
+    prove, log = verdicts.prove, tmp_path / "log"
+
+    def slowly(*arguments):
+        for word in ("begin", "end"):
+            with log.open("a") as file:
+                file.write(f"{word} ")
+            time.sleep(0.2)
+        return prove(*arguments)
+
+    monkeypatch.setattr(verdicts, "prove", slowly)
+    ranks = [
+        in_process(lambda r=r: verdicts.find(Kind(6, r), CPU, names))
+        for r in (8, 16, 24)
+    ]
+    for process in ranks:
+        os.waitpid(process, 0)
+    assert log.read_text() == 3 * "begin end "
+    assert len(list(kept.folder().glob("*.verdict"))) == 3
+
+
+def test_who_waits_in_vain_proves_by_itself(
+    stand_in, proofs, tmp_path, monkeypatch
+):
+    """The other process is stopped, say."""
+    names = stand_in("right")
+    monkeypatch.setattr(verdict_files, "PATIENCE", 0.2)
+    begun = tmp_path / "begun"
+
+    def hold():
+        with verdict_files.alone():
+            begun.touch()
+            time.sleep(10**6)
+
+    process = in_process(hold)
+    try:
+        while not begun.exists():
+            time.sleep(0.01)
+        assert verdicts.find(KIND, CPU, names)["right"]["verdict"] == "right"
+        assert len(proofs) == 1
+    finally:
+        os.kill(process, signal.SIGKILL)
+        os.waitpid(process, 0)
 
 
 @pytest.mark.parametrize("room", [0, 40])
@@ -349,6 +462,7 @@ def test_a_cache_that_can_not_be_written(
     # A folder that was writable once: neither a lock nor a verdict.
     monkeypatch.setenv("SPEECHBRAIN_LIGRU_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr(verdicts, "_known", {})
+    (kept.folder() / "proving").mkdir()
     real = os.open
 
     def refuse(path, flags, *more, **options):

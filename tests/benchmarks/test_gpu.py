@@ -4,15 +4,17 @@ import contextlib
 import itertools
 import shlex
 import time
+import types
+from random import Random
 
 import pytest
 import stand_ins
 import torch
 
 from benchmarks import gpu
-from speechbrain_ligru_fast import ligru_scan, verify
 from speechbrain_ligru_fast.asr.results import read_rows
 from speechbrain_ligru_fast.backends import auto, child, loading
+from speechbrain_ligru_fast.verify import layers
 
 
 @pytest.fixture(autouse=True)
@@ -28,19 +30,24 @@ def run(folder, *more):
     return status, *(read_rows(f)[1] if f.exists() else [] for f in files)
 
 
-def test_every_row(tmp_path, monkeypatch, capsys):
-    """All layers and precisions; a stand-in is the CUDA backend."""
+@pytest.fixture
+def stand_in(monkeypatch):
+    """What is right stands for the CUDA backend."""
     genuine = loading.load
     right = stand_ins.MODULES["right"]
     monkeypatch.setattr(
         loading, "load", lambda n: right if n == "cuda" else genuine(n)
     )
     monkeypatch.setattr(auto, "TRIED_ON", {"cuda": (), "reference": ()})
+
+
+def test_every_row(stand_in, tmp_path, monkeypatch, capsys):
+    """All layers and precisions."""
     status, checks, rows = run(tmp_path, "--backends", "cuda", "reference")
     assert status == 0, capsys.readouterr().out
     assert {row["backend"] for row in checks} == {"cuda", "reference"}
     assert {row["verdict"] for row in checks} == {"right"}
-    assert {row["dtype"] for row in rows} == set(verify.PRECISIONS)
+    assert {row["dtype"] for row in rows} == set(layers.PRECISIONS)
     timed = [row for row in rows if row["p50_ms"]]
     assert {row["layer"] for row in timed} >= {
         "LiGRU cuda", "SLiGRU cuda", "LiGRU cuda-recompute",
@@ -74,7 +81,7 @@ def test_a_second_run_goes_on(tmp_path, monkeypatch):
 
     monkeypatch.setattr(gpu.Suite, "time", time_)
     monkeypatch.setattr(gpu.Suite, "check", lambda *_: iter([]))
-    every = list(verify.PRECISIONS)
+    every = list(layers.PRECISIONS)
     for commit, expected in (
         ("abc", every), ("abc", ["fp16"]), ("abc", []), ("abd", every),
         # Nobody knows what that was.
@@ -85,6 +92,95 @@ def test_a_second_run_goes_on(tmp_path, monkeypatch):
         assert seen == expected
     # Of four times four pieces and one again; one broke off after a row.
     assert len(rows) == 2 * (4 * 4 + 1) - 1
+
+
+def turns(found, name, way, *times):
+    """As a child says them."""
+    child._note(found, name, verdict="right", infer_mb="")
+    for number, ms in enumerate(times):
+        child._note(found, name, turn=(way, number, ms))
+
+
+@pytest.mark.parametrize("error", [child.Ended, SystemExit, KeyboardInterrupt])
+def test_what_came_before_an_end_is_written(tmp_path, monkeypatch, error):
+    """Medians of the turns; whoever ends the child or this program."""
+    shape = gpu.TINY, "bf16", True
+    pieces = [("check", gpu.Kind(8, 4)), ("time", *shape)]
+
+    def end(found, path, names, *_):
+        way = "forward" if "prover" in path else "infer"
+        turns(found, names[0], way, 1.2, 9.0, 1.8)
+        turns(found, names[1], way, 2.4, 18.0)
+        child._note(found, names[-1], verdict="hung", why="150 s")
+        raise error("now")
+
+    monkeypatch.setattr(child, "run", end)
+    for piece in pieces:
+        monkeypatch.setattr(gpu, "pieces", lambda *_, p=piece: [p])
+        with contextlib.suppress(error):
+            run(tmp_path, "--commit", "a")
+    checks, rows = (
+        read_rows(tmp_path / f)[1] for f in ("checks.csv", "gpu.csv")
+    )
+    # Microseconds of one of a dozen steps, and of a layer's six.
+    assert [r["forward_us"] for r in checks] == ["150.0", "850.0", ""]
+    assert [r["us_per_step"] for r in rows] == ["300.0", "1700.0", ""]
+    assert [r["ratio_p50"] for r in rows] == ["1.0", "2.0", ""]
+    assert [r["turns"] for r in rows] == ["3", "2", ""]
+    assert [r["verdict"] for r in rows] == ["", "", "hung"]
+    done = tmp_path / gpu.DONE
+    assert not done.exists() or "done" not in {
+        row["state"] for row in read_rows(done)[1]
+    }
+    # What hung is not tried again in this piece.
+    asked = []
+    monkeypatch.setattr(
+        child, "run", lambda f, p, names, *_: asked.extend(names)
+    )
+    run(tmp_path, "--commit", "a")
+    assert rows[0]["layer"] in asked and rows[-1]["layer"] not in asked
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_each_call_ends_in_time_and_all_is_done(tmp_path, monkeypatch, seed):
+    """Whatever a piece costs, in the order of what matters.
+
+    A clock that stands still while nothing runs; pieces take from a second to
+    longer than a call.
+    """
+    random = Random(seed)
+    clock = types.SimpleNamespace(now=0.0)
+    clock.monotonic = lambda: clock.now
+    monkeypatch.setattr(gpu, "time", clock)
+    pieces = list(gpu.pieces(torch.device("cuda"), False))
+    monkeypatch.setattr(gpu, "pieces", lambda *_: pieces)
+    costs = {gpu._key(p): min(200, random.lognormvariate(3, 1)) for p in pieces}
+    endless = [gpu._key(p) for p in random.sample(pieces[:9], 3)]
+    costs |= dict.fromkeys(endless, 10**6)
+    done = []
+
+    def job(suite, *_):
+        key = suite.stamp["piece"]
+        if clock.now + costs[key] > suite.end:
+            # The driver holds the child.
+            clock.now = suite.end + child.LEAVING
+            raise child.Ended("time is over")
+        clock.now += costs[key]
+        done.append(key)
+        yield from ()
+
+    for what in ("check", "time", "graph"):
+        monkeypatch.setattr(gpu.Suite, what, job)
+    calls = 0
+    while set(done) | {*endless} < costs.keys() or not calls:
+        begin, before = clock.now, len(done)
+        run(tmp_path, "--commit", "a")
+        assert clock.now - begin <= 9 * 60
+        # Of the endless at least one a call is found to be that.
+        assert len(done) > before or calls < 3
+        calls += 1
+    assert len(done) == len(set(done))
+    assert done == [key for key in costs if key in done]
 
 
 def test_a_wrong_backend_is_not_timed(tmp_path, monkeypatch):
@@ -109,27 +205,28 @@ def test_a_wrong_backend_is_not_timed(tmp_path, monkeypatch):
     assert "torchscript" not in sum(timed, [])
 
 
+def test_bad_words_are_refused_before_any_work(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    (tmp_path / "file").touch()
+    for words, said in (
+        (["--out", str(tmp_path)], "finds no GPU here; --dry-run"),
+        (["--out", str(tmp_path / "file"), "--dry-run"], "--out: results_csv"),
+    ):
+        with pytest.raises(SystemExit):
+            gpu.main(words)
+        assert said in capsys.readouterr().err
+
+
 def test_the_time_is_limited(tmp_path, capsys):
     status, checks, rows = run(tmp_path, "--minutes", "0")
     assert status == 0 and not checks and not rows
     assert "the same command goes on" in capsys.readouterr().out
 
 
-def test_a_pinned_gru_is_a_ligru_with_tanh():
-    gru = gpu.PinnedGRU(5, 4, batch_first=True, bidirectional=False)
-    x = torch.randn(3, 9, 5)
-    own = dict(gru.named_parameters())
-    # torch's z keeps the state, as ours does; the candidate is its third.
-    z, n = slice(4, 8), slice(8, 12)
-    order = [*range(8, 12), *range(4, 8)]
-    bias = (own["bias_ih_l0"] + own["bias_hh_l0"])[order]
-    w = x @ own["weight_ih_l0"][order].t() + bias
-    u = torch.cat([own["weight_hh_l0"][n], own["weight_hh_l0"][z]])
-    torch.testing.assert_close(gru(x)[0], ligru_scan(w, u, nonlinearity="tanh"))
-
-
 @pytest.mark.parametrize("stale", [False, True])
-def test_a_graph_that_does_not_replay_is_found(stale, monkeypatch):
+def test_a_graph_that_does_not_replay_is_found(
+    stand_in, stale, monkeypatch, tmp_path
+):
     """A stand-in of torch.cuda: its graph runs the scan, or does nothing."""
     made, genuine = [], gpu.trial.forward
 
@@ -149,10 +246,11 @@ def test_a_graph_that_does_not_replay_is_found(stale, monkeypatch):
     monkeypatch.setattr(torch.cuda, "synchronize", lambda *_: None)
     monkeypatch.setattr(torch.cuda, "CUDAGraph", Graph)
     monkeypatch.setattr(torch.cuda, "graph", contextlib.nullcontext)
-    said = []
-    monkeypatch.setattr(child, "say", lambda **m: said.append(m))
-    gpu.capture(["reference"], "cpu")
-    assert said[-1]["verdict"] == ("wrong" if stale else "right")
+    monkeypatch.setattr(gpu, "pieces", lambda *_: [("graph",)])
+    status, (row,), _ = run(tmp_path)
+    assert (row["backend"], row["kind"]) == ("cuda", "CUDA graph")
+    assert row["verdict"] == ("wrong" if stale else "right")
+    assert status == stale and "turns" not in row
 
 
 def test_the_pieces_of_a_gpu():
@@ -195,4 +293,4 @@ def test_events_time_a_gpu(monkeypatch):
     memory |= dict.fromkeys(["synchronize", "reset_peak_memory_stats"])
     for name, result in memory.items():
         monkeypatch.setattr(torch.cuda, name, lambda _, r=result: r)
-    assert verify._peak(lambda: time.monotonic(), torch.device("cuda")) == 2
+    assert layers._peak(lambda: time.monotonic(), torch.device("cuda")) == 2
