@@ -73,7 +73,8 @@ def train(backend, batch=2, steps=5, layernorm=False, recompute=False):
 
 def compare(got, want):
     for ours, theirs in zip(got, want, strict=True):
-        torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-5)
+        # By the largest: CPUs cancel differently, and a NaN must fail.
+        assert twins.error(ours, theirs) <= 1e-5
 
 
 @pytest.mark.parametrize("place", PLACES)
