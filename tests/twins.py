@@ -82,6 +82,16 @@ def error(got, want):
     return difference / scale if scale > 0 else difference
 
 
+def assert_close(got, want, limit=1e-5):
+    """Equal but for float32's rounding, by which large terms cancel.
+
+    How much of a small element they leave depends on the CPU's libraries.
+    """
+    assert got.dtype == want.dtype
+    # Written so that a NaN fails.
+    assert error(got, want) <= limit
+
+
 def assert_equal(got, want, skip=()):
     """Outputs within 1e-10 and gradients within 1e-8, as float64 allows."""
     assert got.keys() == want.keys()

@@ -49,7 +49,7 @@ def test_values_and_derivatives_are_torch_s(other):
     # Forward, and two in each backward that is not differentiated again.
     assert len(other) == 5
     for got, want in zip(*found):
-        torch.testing.assert_close(got, want, rtol=1e-5, atol=1e-5)
+        twins.assert_close(got, want)
 
 
 def test_only_the_gradients_that_are_needed(other):
@@ -124,7 +124,7 @@ def test_what_is_traced_or_transformed_is_torch_s(other):
     )
     assert not other
     for value in got:
-        torch.testing.assert_close(value, module(x))
+        twins.assert_close(value, module(x))
 
 
 @pytest.mark.parametrize("recompute", [False, True])
