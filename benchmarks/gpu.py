@@ -52,6 +52,11 @@ TINY = dict(hidden=32, features=32, batch=2, steps=6, directions=1)
 SHARE = 0.5
 # A row for each piece that is done, or had its share.
 DONE = "done.csv"
+# Cells of a row that are said.
+SAID = (
+    "kind", "layer", "backend", "verdict", "why", "dtype", "mode",
+    "forward_us", "backward_us", "us_per_step", "ratio_p50",
+)  # fmt: skip
 # Verdicts of what ends its process.
 ENDS = ("crashed", "hung")
 # Backends that promise to be captured in a CUDA graph.
@@ -154,7 +159,9 @@ class Suite:
         try:
             for cells in getattr(self, what)(*more):
                 results.append_row(self.folder / file, self.stamp | cells)
-                said = [f"{c} {v}" for c, v in cells.items() if v != ""]
+                said = [
+                    f"{c} {cells[c]}" for c in SAID if cells.get(c, "") != ""
+                ]
                 print(what, ", ".join(said), flush=True)
         except child.Ended as error:
             print(f"{what}: not done: {error}", flush=True)
