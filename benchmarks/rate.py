@@ -19,6 +19,7 @@ import torch
 
 from benchmarks.layers import OUT
 from benchmarks.provenance import provenance
+from speechbrain_ligru_fast.asr.memory import keep_freed_memory
 from speechbrain_ligru_fast.asr.results import append_row, check_results
 from speechbrain_ligru_fast.backends import gemm
 from speechbrain_ligru_fast.backends.numba import cpu
@@ -95,6 +96,7 @@ def main(argv=None):
     add("--out", type=pathlib.Path, default=OUT / "rate.csv")
     args = parser.parse_args(argv)
     check_results(args.out)
+    keep_freed_memory()
     torch.set_num_threads(args.threads)
     words = sys.argv[1:] if argv is None else argv
     origin = provenance("benchmarks.rate", words)
