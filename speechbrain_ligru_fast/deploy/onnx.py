@@ -11,8 +11,9 @@ import tempfile
 import torch
 from torch.export import Dim
 
+from speechbrain_ligru_fast.deploy.conversion import convert
 from speechbrain_ligru_fast.deploy.portable import portable
-from speechbrain_ligru_fast.deploy.spectrum import drop_weights, use_spectra
+from speechbrain_ligru_fast.deploy.quantization import quantize
 from speechbrain_ligru_fast.layers import LiGRU, SLiGRU
 
 OPSET = 20
@@ -20,17 +21,6 @@ _OPSETS = range(18, 24)  # What torch's exporter and the GRU's form have.
 # Largest difference from eager, relative to the largest output: of float32, of
 # int8 products.
 _TOLERANCE = {False: 1e-4, True: 0.1}
-
-
-class _Named(torch.nn.Module):
-    """Calls a module by the names of its arguments, in a fixed order."""
-
-    def __init__(self, module, names):
-        super().__init__()
-        self.module, self.names = module, names
-
-    def forward(self, *inputs):
-        return self.module(**dict(zip(self.names, inputs)))
 
 
 def to_onnx(
@@ -123,10 +113,12 @@ def to_onnx(
 
     outputs = ["output", "hidden"] if _is_recurrent(module) else ["output"]
     steps = max(example.size(1), 2)
-    return write(module, plain, path, inputs, steps, outputs, int8, opset)
+    return write_module(
+        module, plain, path, inputs, steps, outputs, int8, opset
+    )
 
 
-def write(module, plain, path, inputs, steps, outputs, int8, opset):
+def write_module(module, plain, path, inputs, steps, outputs, int8, opset):
     """Writes and checks the file of a module and its portable form.
 
     Arguments
@@ -150,8 +142,6 @@ def write(module, plain, path, inputs, steps, outputs, int8, opset):
     float
         See ``to_onnx``.
     """
-    path = pathlib.Path(path)
-    check(module, path)
     arguments = inputs(2, steps)
     # hx alone has the batch at its second place.
     dims = {
@@ -160,67 +150,31 @@ def write(module, plain, path, inputs, steps, outputs, int8, opset):
     }
     if "lengths" in dims:
         dims["lengths"] = {0: Dim.AUTO}
-
-    def difference(partial):
-        return _difference(module, partial, inputs, steps)
-
-    model = convert(plain, arguments, dims, outputs, opset)
-    return put(model, path, int8, difference)
-
-
-def convert(plain, arguments, dims, outputs, opset):
-    """A portable module as a model of ``onnx_ir``.
-
-    Arguments
-    ---------
-    plain : torch.nn.Module
-        See ``portable``.
-    arguments : dict
-        An example of each argument by its name.
-    dims : dict
-        By the same names, what ``torch.export`` calls dynamic shapes.
-    outputs : list of str
-        Their names.
-    opset : int
-        See ``to_onnx``.
-
-    Returns
-    -------
-    onnx_ir.Model
-    """
-    use_spectra(plain)
-    named = _Named(plain, list(arguments))
-    program = torch.export.export(
-        named,
-        tuple(arguments.values()),
-        dynamic_shapes=(tuple(dims.values()),),
+    return write_model(
+        module,
+        path,
+        int8,
+        lambda: convert(plain, arguments, dims, outputs, opset),
+        lambda session: _difference(module, session, inputs, steps),
     )
-    _drop_idle_squeezes(program.graph)
-    exported = torch.onnx.export(
-        program,
-        dynamo=True,
-        input_names=list(arguments),
-        output_names=outputs,
-        opset_version=opset,
-        verbose=False,
-    )
-    _drop_traces(exported.model)
-    return drop_weights(exported.model, named)
 
 
-def put(model, path, int8, difference):
+def write_model(module, path, int8, make, difference):
     """Writes a model's file whole, or not at all.
 
     Arguments
     ---------
-    model : onnx_ir.Model
-        See ``convert``.
-    path : Path
+    module : torch.nn.Module
+        What it is made of.
+    path : str | Path
         The file.
     int8 : bool
         See ``to_onnx``.
+    make : callable
+        Returns it, an ``onnx_ir.Model``, see ``convert``.
     difference : callable
-        Of a file, to how much it differs from what it was made of.
+        From an ``onnxruntime.InferenceSession`` to how much it differs from
+        what it was made of.
 
     Returns
     -------
@@ -229,17 +183,26 @@ def put(model, path, int8, difference):
 
     Raises
     ------
+    ImportError, ValueError
+        As ``to_onnx``, before anything is made.
     RuntimeError
-        If it is too large.
+        If the difference is too large.
     """
+    path = pathlib.Path(path)
+    _check(module, path)
     import onnx_ir
+    import onnxruntime
 
+    model = make()
     with tempfile.TemporaryDirectory(prefix=".", dir=path.parent) as folder:
         partial = pathlib.Path(folder, "model.onnx")
         onnx_ir.save(model, partial)
         if int8:
-            partial = _quantized(partial)
-        error = difference(partial)
+            partial = quantize(partial)
+        providers = ["CPUExecutionProvider"]
+        error = difference(
+            onnxruntime.InferenceSession(partial, None, providers)
+        )
         if not error <= _TOLERANCE[int8]:
             raise RuntimeError(
                 f"module: its ONNX form differs from it by {error:.1e} "
@@ -249,43 +212,7 @@ def put(model, path, int8, difference):
     return error
 
 
-def _quantized(path):
-    """The file beside one whose products are int8."""
-    import onnx
-    from onnxruntime.quantization import QuantType, quantize_dynamic
-
-    quantized = path.with_name("int8.onnx")
-    quantize_dynamic(
-        path,
-        quantized,
-        weight_type=QuantType.QInt8,
-        per_channel=True,
-        # Convolutions have few weights, and are slower in 8 bits.
-        op_types_to_quantize=["MatMul"],
-        nodes_to_exclude=_before_logarithms(onnx.load(path).graph),
-        # The recurrent product is in the body of a Scan.
-        extra_options={"EnableSubgraph": True},
-    )
-    return quantized
-
-
-def _before_logarithms(graph):
-    """Names of the nodes that a logarithm depends on.
-
-    A filter bank's energies differ by more than 8 bits can tell apart.
-    """
-    made_by = {name: node for node in graph.node for name in node.output}
-    waiting = [node for node in graph.node if node.op_type == "Log"]
-    found = {}
-    while waiting:
-        node = waiting.pop()
-        if node.output[0] not in found:
-            found[node.output[0]] = node.name
-            waiting += [made_by[i] for i in node.input if i in made_by]
-    return [name for name in found.values() if name]
-
-
-def check(module, path):
+def _check(module, path):
     """Raises what ``to_onnx`` does before it begins."""
     missing = [
         name
@@ -323,40 +250,9 @@ def _is_recurrent(module):
     return isinstance(module, (LiGRU, SLiGRU))
 
 
-def _drop_idle_squeezes(graph):
-    """Removes what squeezes an axis that is longer than 1, and so nothing.
-
-    torch.onnx of torch 2.15 makes an invalid node of it. SpeechBrain's
-    convolutions do that.
-    """
-    for node in list(graph.nodes):
-        if node.target is not torch.ops.aten.squeeze.dim:
-            continue
-        tensor, axis = node.args
-        size = tensor.meta["val"].shape[axis]
-        if isinstance(size, int) and size != 1:
-            node.replace_all_uses_with(tensor)
-            graph.erase_node(node)
-
-
-def _drop_traces(model):
-    """Removes the stack traces, with this machine's paths, from all nodes."""
-    from onnx_ir.traversal import RecursiveGraphIterator
-
-    for node in RecursiveGraphIterator(model.graph):
-        node.metadata_props.clear()
-        for value in node.outputs:
-            value.metadata_props.clear()
-
-
 @torch.no_grad()
-def _difference(module, path, inputs, t):
+def _difference(module, session, inputs, t):
     """The largest relative difference over three batches of other sizes."""
-    import onnxruntime
-
-    session = onnxruntime.InferenceSession(
-        path, providers=["CPUExecutionProvider"]
-    )
     worst = 0.0
     for batch, steps in ((2, t), (1, t + 5), (3, 2 * t + 1)):
         given = inputs(batch, steps)

@@ -18,7 +18,7 @@ from speechbrain_ligru_fast.deploy.chunks import (
     hop_samples,
     write_chunks,
 )
-from speechbrain_ligru_fast.deploy.onnx import OPSET, check_opset, write
+from speechbrain_ligru_fast.deploy.onnx import OPSET, check_opset, write_module
 from speechbrain_ligru_fast.deploy.portable import portable
 from speechbrain_ligru_fast.deploy.transcribe import load_recognizer
 
@@ -129,7 +129,9 @@ def _write_whole(recognizer, path, tokens, int8, opset):
 
     plain, rate = portable(model, gru=not int8), _rate(recognizer)
     outputs = ["log_probs", "frames"]
-    return write(model, plain, path, inputs, rate, outputs, int8, opset)
+    return write_module(
+        model, plain, path, inputs, rate, outputs, int8, opset
+    )
 
 
 def _rate(recognizer):
