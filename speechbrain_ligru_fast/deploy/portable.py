@@ -121,11 +121,6 @@ class ScanLayer(nn.Module):
             state = self._step(state, gates)
             return state, state.clone()
 
-        exporting = torch.compiler.is_exporting()
-        if exporting and not torch.compiler.is_dynamo_compiling():
-            # What torch compiled for a scan of an earlier export would fix
-            # the batch of this one to that one's, without a word.
-            torch.compiler.reset()
         return scan(step, state, rows)[1]
 
 
@@ -161,6 +156,8 @@ class PortableLiGRU(nn.Module):
         lengths: Optional[Tensor] = None,
     ) -> Tuple[Tensor, Tensor]:
         """See ``LiGRU.forward``; nothing is checked."""
+        if not torch.jit.is_scripting():
+            _forget_exports()
         d = self.directions
         if x.dim() == 4:
             x = x.flatten(2)
@@ -178,6 +175,16 @@ class PortableLiGRU(nn.Module):
         return x, torch.cat(hidden)
 
     _last = LiGRU._last
+
+
+def _forget_exports():
+    """Once an export: what torch compiled for a scan of an earlier one.
+
+    It would fix the batch of this one to that one's, without a word.
+    """
+    exporting = torch.compiler.is_exporting()
+    if exporting and not torch.compiler.is_dynamo_compiling():
+        torch.compiler.reset()
 
 
 def portable(module, gru=False):

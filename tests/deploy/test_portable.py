@@ -82,6 +82,19 @@ def test_an_earlier_export_fixes_no_batch():
     twins.assert_close(found, net(x)[0])
 
 
+def test_an_export_forgets_once(monkeypatch):
+    """Not with each of its two layers: what is forgotten takes a while."""
+    forgotten = []
+    monkeypatch.setattr(
+        "torch.compiler.reset", lambda: forgotten.append(torch._dynamo.reset())
+    )
+    net = trained(LiGRU)
+    portable(net)(torch.randn(2, 7, 5))
+    assert not forgotten
+    exported(net)
+    assert len(forgotten) == 1
+
+
 @slow
 @pytest.mark.parametrize("kind", [LiGRU, SLiGRU])
 def test_a_compiled_file_runs_in_python_and_in_c_plus_plus(tmp_path, kind):
