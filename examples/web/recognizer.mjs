@@ -53,6 +53,7 @@ export class Recognizer {
     made.chunk = Number(facts.chunk);
     made.size = Number(facts.state_dim);
     made.blank = Number(facts.blank_id);
+    made.special = facts.special_ids.split(" ").map(Number);
     const lines = tokens.split("\n");
     made.tokens = lines.map((line) => line.slice(0, line.lastIndexOf(" ")));
     // A word's first piece begins with \u2581. Phones have no such mark.
@@ -96,7 +97,7 @@ export class Recognizer {
     for (let t = 0; t < frames; t++) {
       const scores = out.log_probs.data.subarray(t * size, (t + 1) * size);
       const best = scores.indexOf(Math.max(...scores));
-      if (best !== this.last && best !== this.blank) {
+      if (best !== this.last && !this.special.includes(best)) {
         this.pieces.push(this.tokens[best]);
       }
       this.last = best;

@@ -6,8 +6,10 @@ README = """\
 `model.onnx`: from `x`, float32 (batch, samples), one channel of {rate} samples
 a second in -1 to 1, and `lengths`, float32 (batch), each waveform's part of the
 longest, to `log_probs`, float32 (batch, frames, {size}), and `frames`, int64
-(batch), of which there are so many. One waveform needs no `lengths`. Token
-{blank} is CTC's blank; `tokens.txt` has a token and its number in each line.
+(batch), of which there are so many. One waveform needs no `lengths`.
+
+Token {blank} is CTC's blank; `tokens.txt` has a token and its number in each
+line. The tokens {special} are no part of a text.
 
     pip install onnxruntime soundfile
     python recognize.py speech.wav
@@ -35,7 +37,8 @@ All frames together are what the whole recording at once gives, but for one
 thing: filter banks are cut off below the loudest one so far.
 
 Token {blank} is CTC's blank; `tokens.txt` has a token and its number in each
-line. The file's metadata has all these numbers.
+line. The tokens {special} are no part of a text. The file's metadata has all
+these numbers.
 
     pip install onnxruntime soundfile
     python recognize.py speech.wav
@@ -60,7 +63,7 @@ if rate != {rate}:
 log_probs, frames = session.run(None, {{"x": wav.mean(1)[None]}})
 best = log_probs[0, : frames[0]].argmax(1)
 changes = numpy.append(True, best[1:] != best[:-1])
-pieces = [tokens[i] for i in best[changes] if i != {blank}]
+pieces = [tokens[i] for i in best[changes] if i not in {special}]
 print({join}.strip())
 '''
 
@@ -90,7 +93,7 @@ with soundfile.SoundFile(sys.argv[1]) as file:
         log_probs, state = session.run(None, given)
         pieces = []
         for best in log_probs[0].argmax(1):
-            if best not in (before, {blank}):
+            if best != before and best not in {special}:
                 pieces.append(tokens[best])
             before = best
         print({join}, end="", flush=True)

@@ -97,7 +97,7 @@ def export_ctc(
             )
     if streaming:
         check_chunks(recognizer)
-    tokens, join = _tokens(recognizer.tokenizer, hparams.blank_index)
+    tokens, special, join = _tokens(recognizer.tokenizer, hparams.blank_index)
     with tempfile.TemporaryDirectory(
         prefix=f".{out.name}.", dir=out.absolute().parent
     ) as folder:
@@ -106,7 +106,8 @@ def export_ctc(
         make = write_chunks if streaming else _write_whole
         path = folder / "model.onnx"
         error = make(recognizer, path, len(tokens), int8, opset)
-        facts = _describe(recognizer, path, len(tokens)) | {"join": join}
+        facts = _describe(recognizer, path, len(tokens), special)
+        facts["join"] = join
         lines = [f"{token} {i}\n" for i, token in enumerate(tokens)]
         (folder / "tokens.txt").write_text("".join(lines), encoding="utf-8")
         program = programs.STREAMING_PROGRAM if streaming else programs.PROGRAM
@@ -129,16 +130,14 @@ def _write_whole(recognizer, path, tokens, int8, opset):
 
     plain, rate = portable(model, gru=not int8), _rate(recognizer)
     outputs = ["log_probs", "frames"]
-    return write_module(
-        model, plain, path, inputs, rate, outputs, int8, opset
-    )
+    return write_module(model, plain, path, inputs, rate, outputs, int8, opset)
 
 
 def _rate(recognizer):
     return recognizer.audio_normalizer.sample_rate
 
 
-def _describe(recognizer, path, size):
+def _describe(recognizer, path, size, special):
     """Writes what a program must know of the model into its file.
 
     Returns the same for the README and the program.
@@ -148,7 +147,8 @@ def _describe(recognizer, path, size):
     model = onnx.load(path)
     rate, blank = _rate(recognizer), recognizer.hparams.blank_index
     facts = {"sample_rate": rate, "vocab_size": size, "blank_id": blank}
-    words = {"rate": rate, "size": size, "blank": blank}
+    facts["special_ids"] = " ".join(map(str, special))
+    words = {"rate": rate, "size": size, "blank": blank, "special": special}
     state = {value.name: value for value in model.graph.input}.get("state")
     if state is None:
         # What has a value may be left out. sherpa-onnx gives waveforms alone.
@@ -168,18 +168,20 @@ def _describe(recognizer, path, size):
 
 
 def _tokens(tokenizer, blank):
-    """All tokens by number, and the Python that joins them to a text."""
-    size = tokenizer.get_piece_size()
+    """All tokens by number, which are no text, and Python that joins others."""
+    numbers = range(tokenizer.get_piece_size())
     if hasattr(tokenizer, "id_to_piece"):
-        tokens = [tokenizer.id_to_piece(i) for i in range(size)]
+        tokens = [tokenizer.id_to_piece(i) for i in numbers]
+        kinds = tokenizer.is_control, tokenizer.is_unknown
+        special = {i for i in numbers if any(is_kind(i) for is_kind in kinds)}
         join = '"".join(pieces).replace("\\u2581", " ")'
     else:
         # Labels, phones say, after the special numbers.
-        special = [f"<{i}>" for i in range(tokenizer.special)]
-        tokens = special + list(tokenizer.labels)
+        special = set(numbers[: tokenizer.special])
+        tokens = [f"<{i}>" for i in special] + list(tokenizer.labels)
         join = '"".join(piece + " " for piece in pieces)'
     tokens[blank] = "<blk>"
-    return tokens, join
+    return tokens, sorted(special | {blank}), join
 
 
 def main(arguments=None):

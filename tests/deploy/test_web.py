@@ -19,12 +19,14 @@ from speechbrain_ligru_fast.deploy.chunks import run_chunks
 from speechbrain_ligru_fast.lobe import CRDNN
 from speechbrain_ligru_fast.recognition.encoding import Encoder
 from speechbrain_ligru_fast.recognition.features import Fbank
+from speechbrain_ligru_fast.recognition.tokenizer import LabelTokenizer
 
 ROOT = pathlib.Path(__file__).parents[2]
 WEB = ROOT / "examples" / "web"
 AN4 = ROOT.parent / "shared" / "data" / "an4-librispeech"
 BROWSER = shutil.which("chromium") or shutil.which("google-chrome")
-RATE, LABELS = 16000, [*"ABCDEFGH"]
+# Token 0 is the blank, token 1 no text either.
+RATE, LABELS, SPECIAL = 16000, [*"ABCDEFGH"], 2
 # What a person reads; the machine may be busy.
 TIMEOUT = 60_000
 
@@ -63,20 +65,19 @@ def model(tmp_path_factory):
     normalize.glob_mean = torch.full((20,), -20.0)
     normalize.glob_std = torch.full((20,), 12.0)
     encoder = Encoder(Fbank(n_mels=20), normalize, crdnn).eval()
-    ctc_lin = torch.nn.Linear(6, 1 + len(LABELS))
+    ctc_lin = torch.nn.Linear(6, SPECIAL + len(LABELS))
     sound = torch.from_numpy(chirp()).float().unsqueeze(0)
     with torch.no_grad():
         # No token but the blank, the first, is better than others on average.
-        scores = ctc_lin(encoder(sound, torch.ones(1)))
-        ctc_lin.bias -= scores.mean((0, 1))
+        states = encoder(sound, torch.ones(1))
+        ctc_lin.bias -= ctc_lin(states).mean((0, 1))
         ctc_lin.bias[0] -= 100
+        assert {1} < set(ctc_lin(states)[0].argmax(1).tolist())
     recognizer = SimpleNamespace(
         mods=SimpleNamespace(encoder=encoder, ctc_lin=ctc_lin),
         audio_normalizer=SimpleNamespace(sample_rate=RATE),
         hparams=SimpleNamespace(blank_index=0),
-        tokenizer=SimpleNamespace(
-            special=1, labels=LABELS, get_piece_size=lambda: 1 + len(LABELS)
-        ),
+        tokenizer=LabelTokenizer(LABELS, SPECIAL),
     )
     out = tmp_path_factory.mktemp("site") / "model"
     with pytest.MonkeyPatch.context() as patch:
@@ -91,7 +92,7 @@ def text_of(model, samples):
     samples = numpy.asarray(samples, "int32")
     best = run_chunks(session, samples)[0].argmax(1)
     changes = numpy.append(True, best[1:] != best[:-1])
-    return " ".join(LABELS[i - 1] for i in best[changes] if i != 0)
+    return LabelTokenizer(LABELS, SPECIAL).decode_ids(best[changes])
 
 
 @pytest.fixture(scope="module")
@@ -238,8 +239,9 @@ def test_one_file_after_another(page, site, model, tmp_path):
     for name in names:
         soundfile.write(tmp_path / name, chirp(), RATE)
     # Pieces of words instead of phones: the first begins a word.
-    tokens = "<blk> 0\n" + "".join(
-        f"{'▁' * (i == 0)}{label} {i + 1}\n" for i, label in enumerate(LABELS)
+    tokens = "<blk> 0\n<s> 1\n" + "".join(
+        f"{'▁' * (i == SPECIAL)}{label} {i}\n"
+        for i, label in enumerate(LABELS, SPECIAL)
     )
     page.route("**/tokens.txt", lambda route: route.fulfill(body=tokens))
     start(page, site)
