@@ -36,8 +36,7 @@ from speechbrain_ligru_fast.verify.layers import PRECISIONS, time_layers
 
 # Seconds in which a layer must come to an end, FlashRNN's compiler included.
 LIMIT = 150
-# Seconds of the time for what comes before, and for a child that the driver
-# holds and the table after.
+# Seconds for what comes before, a child that the driver holds, and the table.
 SPARE = 20
 # SpeechBrain's TIMIT layer; a LibriSpeech layer; then what plans differ in.
 BASE = dict(hidden=512, features=512, batch=8, steps=1000, directions=2)
@@ -46,12 +45,10 @@ SHAPES = [BASE, LARGE] + [
     dict(hidden=h, features=h, batch=b, steps=250, directions=d)
     for h in (512, 256, 1024, 2048) for b in (16, 64) for d in (2, 1)
 ]  # fmt: skip
-# Of one direction: FlashRNN has no more.
 TINY = dict(hidden=32, features=32, batch=2, steps=6, directions=1)
 # Of the time that one piece may take; then it waits for the next call.
 SHARE = 0.5
-# A row for each piece that is done, or had its share.
-DONE = "done.csv"
+DONE = "done.csv"  # A row for each piece that is done, or had its share.
 # Cells of a row that are said.
 SAID = (
     "kind", "layer", "backend", "verdict", "why", "dtype", "mode",
@@ -79,9 +76,8 @@ def capture(names, device):
         x["w"].neg_()  # In place: the graph reads it there.
         graph.replay()
         torch.cuda.synchronize(place)
-        if not torch.equal(
-            output, trial.forward(module, kind.spec, x, False)[0]
-        ):
+        again = trial.forward(module, kind.spec, x, False)[0]
+        if not torch.equal(output, again):
             raise trial.Wrong("a graph's replay gives another output")
         return {}
 
@@ -94,7 +90,7 @@ def pieces(device, dry_run):
     count = len(cases(device.type))
     shapes = SHAPES
     if dry_run:
-        # Of each sort of row one, small.
+        # Of each sort of row one, small; FlashRNN has one direction only.
         kinds = [kind._replace(hidden=16, rows=8) for kind in kinds[:count]]
         kinds = list(dict.fromkeys(kinds))[:2]
         shapes, count = [TINY], 1
@@ -159,10 +155,9 @@ class Suite:
         try:
             for cells in getattr(self, what)(*more):
                 results.append_row(self.folder / file, self.stamp | cells)
-                said = [
-                    f"{c} {cells[c]}" for c in SAID if cells.get(c, "") != ""
-                ]
-                print(what, ", ".join(said), flush=True)
+                said = ((c, cells.get(c, "")) for c in SAID)
+                said = ", ".join(f"{c} {v}" for c, v in said if v != "")
+                print(what, said, flush=True)
         except child.Ended as error:
             print(f"{what}: not done: {error}", flush=True)
             if self.end == self.until:

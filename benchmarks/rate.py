@@ -9,7 +9,6 @@ those of the same turn. Rows are appended to build/benchmarks/rate.csv unless
 --out names another file.
 """
 
-import argparse
 import pathlib
 import sys
 from itertools import product
@@ -17,6 +16,7 @@ from itertools import product
 import numpy as np
 import torch
 
+from benchmarks import command
 from benchmarks.layers import OUT
 from benchmarks.provenance import provenance
 from speechbrain_ligru_fast.asr.memory import keep_freed_memory
@@ -80,11 +80,7 @@ def measure(seconds, *case):
 
 def main(argv=None):
     """Runs the tool; returns the exit status."""
-    parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.rate",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = command.parser("benchmarks.rate", __doc__)
     add = parser.add_argument
     add("--models", nargs="+", default=["LiGRU", "SLiGRU"])
     add("--dtypes", nargs="+", default=["fp32"], choices=DTYPES)
