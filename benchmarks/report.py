@@ -56,7 +56,7 @@ def _newest(name, **cells):
     known = isinstance(row.get("cpu"), str)
     which = row["cpu"] if known else "which, not recorded"
     print(
-        f"{row['device']} ({which}), {row['threads']} threads, torch "
+        f"{row['device']} ({which}), threads: {row['threads']}, torch "
         f"{row['torch']}; {row['command'].split()[2]} of commit "
         f"{row['commit']}, {row['date'][:10]}; its options are in {name}.csv.\n"
     )
@@ -252,7 +252,6 @@ def missed():
     rows = pd.read_csv(RESULTS / "layers.csv").sort_values("date")
     rows = rows[(rows["mode"] == "train") & (rows["batch"] == 8)]
     newest = rows.groupby(["op", "model", "impl", "hidden", "steps"]).last()
-    rate = newest["gemm_ratio"]["scan", "LiGRU", "numba", 512, 100]
     peak = newest["peak_mb"]["layer", "SLiGRU"]
     peak = peak["numba", 512, 400] / peak["speechbrain", 512, 400]
     losses = pd.read_csv(RESULTS / "convergence.csv")
@@ -260,8 +259,6 @@ def missed():
     double, single = (losses[dtype, "numba"] for dtype in ("fp64", "fp32"))
     rounding = losses["fp32", "speechbrain-perturbed"]
     print(f"""\
-- The recurrence alone with its backward, 16 rows, H=512:
-  {rate:.2f} of the rate of a large matrix product; 0.7 was wanted.
 - A SLiGRU's training step, H=512, T=400: {peak:.2f} of SpeechBrain's memory; \
 0.5 was wanted.
 - Losses of 50 steps from one seed, against SpeechBrain's layer: within \

@@ -49,7 +49,7 @@ def test_layers_of_the_newest_comparison(page):
     status, lines, cells = page('report.layers(dtype="fp32")')
     assert status == 0
     assert lines[1] == (
-        "CPU (AMX), 2 threads, torch 2.11; tool2 of commit c2, "
+        "CPU (AMX), threads: 2, torch 2.11; tool2 of commit c2, "
         "2026-11-22; its options are in layers.csv."
     )
     assert cells[3][3:] == [
