@@ -6,6 +6,9 @@ Each experiment is exported, in float32 and int8: one of one direction for
 chunks, others for whole utterances. CTC's best tokens of the test set are found
 in torch, by our layers and by SpeechBrain's, by ONNX Runtime alone and by
 sherpa-onnx, which take each utterance in turn, on one thread.
+
+All hear the same samples: those that sherpa-onnx makes of a recording, see
+``as_heard``. "torch, as recorded" hears the recording itself.
 """
 
 import argparse
@@ -40,6 +43,34 @@ def greedy(recognizer, scores):
     return recognizer.tokenizer.decode_ids(ids)
 
 
+def as_recorded(samples):
+    """From (N,) int16 samples to float32 from -1 to 1."""
+    return samples.astype("float32") / 32768
+
+
+def as_heard(samples, streams):
+    """The samples that sherpa-onnx hears, as ``as_recorded``.
+
+    A stream that it reads never ends. So silence fills the last chunk, and
+    another one, until which what was said is out. Whole recordings it scales
+    to mean 0 and variance 1 - 1e-5: those of here stay as they are.
+    """
+    wav = as_recorded(samples)
+    if streams:
+        return np.append(wav, np.zeros(CHUNK + -len(wav) % CHUNK, wav.dtype))
+    wav = wav.astype("float64")
+    wav = (wav - wav.mean()) * np.sqrt((1 - 1e-5) / wav.var())
+    return wav.astype("float32")
+
+
+def as_told(wav):
+    """What sherpa-onnx must be told of a stream to hear it.
+
+    It multiplies by 32767 and drops what is behind the point.
+    """
+    return (wav * 32768 + 0.5 * np.sign(wav)) / 32767
+
+
 @torch.no_grad()
 def by_torch(wav, streams, recognizer):
     """Text of a waveform, whole or chunk by chunk."""
@@ -66,8 +97,9 @@ def by_sherpa(wav, streams, theirs):
         stream.accept_waveform(16000, wav)
         theirs.decode_stream(stream)
         return stream.result.text
-    # It takes a chunk once the next has begun, and 8000 for granted.
-    wav = np.append(wav, np.zeros(2 * CHUNK, wav.dtype))
+    wav = as_told(wav)
+    # It takes a chunk once the next is there, and 8000 for granted.
+    wav = np.append(wav, np.zeros(CHUNK, wav.dtype))
     for start in range(0, len(wav), CHUNK):
         stream.accept_waveform(8000, wav[start : start + CHUNK])
         while theirs.is_ready(stream):
@@ -77,6 +109,7 @@ def by_sherpa(wav, streams, theirs):
 
 def runners(experiment, streams, recognizer, stock):
     """Yields runtime, weights, bytes, a function and what it takes."""
+    yield "torch, as recorded", "float32", "", by_torch, (recognizer,)
     yield "torch", "float32", "", by_torch, (recognizer,)
     yield "SpeechBrain", "float32", "", by_torch, (stock,)
     kind = sherpa_onnx.OfflineRecognizer.from_omnilingual_asr_ctc
@@ -107,19 +140,22 @@ def measure(experiment, data_folder):
     (path,) = (experiment / "save").glob("test-*.json")
     for entry in json.loads(path.read_text("utf-8")).values():
         name = entry["wav"].format(data_root=data_folder)
-        wav, rate = soundfile.read(name, dtype="float32")
+        samples, rate = soundfile.read(name, dtype="int16")
         wanted.append(entry["wrd"])
-        whole.append(by_torch(wav, False, recognizer).strip())
+        heard = as_heard(samples, streams)
+        whole.append(by_torch(heard, False, recognizer).strip())
         for i in range(len(runs))[:: 1 if len(wanted) % 2 else -1]:
             *_, run, takes = runs[i]
+            # The first alone hears the recording, and whole.
+            wav = heard if i else as_recorded(samples)
             start = time.process_time()
-            texts[i].append(run(wav, streams, *takes).strip())
+            texts[i].append(run(wav, streams and i > 0, *takes).strip())
             taken = time.process_time() - start
             spent[i].append(taken * rate / len(wav))
     for i, (runtime, weights, size, *_) in enumerate(runs):
         wer = ErrorRate()
         wer.append([str(n) for n in range(len(wanted))], wanted, texts[i])
-        ratio = np.array(spent[i]) / np.array(spent[1])
+        ratio = np.array(spent[i]) / np.array(spent[2])
         yield {
             **{"experiment": experiment.name, "runtime": runtime},
             **{"mode": "chunks" if streams else "whole", "weights": weights},
