@@ -16,7 +16,7 @@ HPARAMS = Path(__file__).parents[2] / "hparams"
 SYSTEMS = [
     path
     for path in sorted(HPARAMS.glob("*/*.yaml"))
-    if not path.stem.startswith("lm")
+    if not path.stem.startswith("lm") and path.parent.name != "hybrid"
 ]
 FAST = "speechbrain_ligru_fast"
 CALL = "!apply:os.mkdir [called]"
