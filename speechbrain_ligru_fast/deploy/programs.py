@@ -12,6 +12,7 @@ Token {blank} is CTC's blank; `tokens.txt` has a token and its number in each
 line. The tokens {special} are no part of a text.
 
     pip install onnxruntime soundfile
+    ffmpeg -i recording.mp3 -ar {rate} -ac 1 speech.wav
     python recognize.py speech.wav
 """
 
@@ -41,6 +42,7 @@ line. The tokens {special} are no part of a text. The file's metadata has all
 these numbers.
 
     pip install onnxruntime soundfile
+    ffmpeg -i recording.mp3 -ar {rate} -ac 1 speech.wav
     python recognize.py speech.wav
 """
 

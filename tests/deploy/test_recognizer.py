@@ -62,6 +62,9 @@ def test_the_file_recognises_what_the_experiment_does(
         "recognize.py",
         "tokens.txt",
     ]
+    readme = (out / "README.md").read_text("utf-8").splitlines()
+    _, convert, _ = (line for line in readme if line.startswith("    "))
+    assert "-ar 16000 -ac 1" in convert
     recognizer = load_recognizer(trained_librispeech)
     wav = str(next(librispeech.glob("test-*/**/*.flac")))
     text = greedy(recognizer, recognizer.load_audio(wav))
