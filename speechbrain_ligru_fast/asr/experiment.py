@@ -181,7 +181,7 @@ def _record(steps, brain, hparams, row):
         *(f"the result row of {name}", append_or_keep),
         *(hparams["results_csv"], row, folder),
     )
-    steps(f"the files of {name}", _write, brain, hparams, row)
+    steps(f"the files of {name}", write_files, brain, hparams, row)
     steps(
         *(f"the train_logger's entry of {name}", log_test),
         *(hparams["train_logger"], name),
@@ -190,7 +190,8 @@ def _record(steps, brain, hparams, row):
     )
 
 
-def _write(brain, hparams, row):
+def write_files(brain, hparams, row):
+    """The alignment of every test utterance, and its texts."""
     folder = Path(hparams["record_folder"])
     test = name_test(*(row[key] for key in NAMES_OF_A_TEST))
     for name, metric in brain.metrics.items():

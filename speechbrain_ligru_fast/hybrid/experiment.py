@@ -7,12 +7,11 @@ import speechbrain as sb
 
 from speechbrain_ligru_fast.asr.config import load_experiment
 from speechbrain_ligru_fast.asr.data import loader_options
+from speechbrain_ligru_fast.asr.experiment import write_files
 from speechbrain_ligru_fast.asr.fingerprint import hash_manifest
 from speechbrain_ligru_fast.asr.provenance import describe_run
 from speechbrain_ligru_fast.asr.results import (
-    NAMES_OF_A_TEST,
     append_or_keep,
-    name_test,
 )
 from speechbrain_ligru_fast.asr.train_logger import log_test
 from speechbrain_ligru_fast.hybrid.brain import Hybrid
@@ -68,7 +67,13 @@ def run(hparams, run_opts, lexicon, test_manifests):
         append_or_keep(
             hparams["results_csv"], row, Path(hparams["record_folder"])
         )
-        _write(brain, hparams, row)
+        write_files(brain, hparams, row)
+        log_test(
+            hparams["train_logger"],
+            row["split"],
+            {key: row[key] for key in ("lm", "epochs")},
+            brain.test_stats,
+        )
         rows.append(row)
     return rows
 
@@ -157,18 +162,3 @@ def _row(brain, hparams, split, manifest):
         "precision": brain.precision,
         "test_manifest": hash_manifest(manifest, hparams["text"]),
     }
-
-
-def _write(brain, hparams, row):
-    """The alignment of every test utterance, and the log's entry."""
-    folder = Path(hparams["record_folder"])
-    test = name_test(*(row[cell] for cell in NAMES_OF_A_TEST))
-    for name, metric in brain.metrics.items():
-        metric.write(folder / f"{name.lower()}_{test}.txt")
-    brain.metrics[hparams["metric"]].write_texts(folder / f"texts_{test}.csv")
-    log_test(
-        hparams["train_logger"],
-        row["split"],
-        {key: row[key] for key in ("lm", "epochs")},
-        brain.test_stats,
-    )

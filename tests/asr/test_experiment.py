@@ -148,7 +148,7 @@ def test_a_test_that_fails_does_not_cost_the_others(
     path.unlink()
     with monkeypatch.context() as patch:
         patch.setattr(experiment, "log_test", fail)
-        patch.setattr(experiment, "_write", fail)
+        patch.setattr(experiment, "write_files", fail)
         patch.setattr(results, "append_row", _unless(fail, "results.csv"))
         with pytest.raises(RuntimeError) as caught:
             again("--test_splits=[eval/clean]", "--test_only", data=corpus)
