@@ -30,7 +30,8 @@ def pytest_collection_modifyitems():
 def pytest_generate_tests(metafunc):
     """A test that takes ``backend`` runs once for each that can run here."""
     if "backend" in metafunc.fixturenames:
-        metafunc.parametrize("backend", twins.available())
+        names = getattr(metafunc.cls, "BACKENDS", None) or twins.available()
+        metafunc.parametrize("backend", names)
 
 
 @pytest.fixture(autouse=True)

@@ -31,15 +31,17 @@ TICKET = 7
 LIMITS = Limits((9, 0), 6, 49152, 4)
 
 
+FLAGS = """-std=c++17 -O1 -shared -fPIC -fno-strict-aliasing -Wall
+    -Wno-unknown-pragmas -Wno-unused-variable -Wno-sign-compare""".split()
+
+
 def translate(text):
     """A kernel's text with the stand-in in place of device.cuh."""
     device = build.KERNELS.joinpath("device.cuh").read_text()
     device = device.replace("#pragma once\n", "")
     assert text.count(device) == 1
-    return (
-        text.replace(device, '#include "simt.hpp"\n')
-        + '#include "scheduler.hpp"\n'
-    )
+    text = text.replace(device, '#include "simt.hpp"\n')
+    return text + '#include "scheduler.hpp"\n'
 
 
 @functools.cache
@@ -55,16 +57,8 @@ def compile_kernel(text, macros):
         path = pathlib.Path(folder) / "kernel.so"
         source = path.with_suffix(".cpp")
         source.write_text(head + translate(text))
-        subprocess.run(
-            ["g++", "-std=c++17", "-O1", "-shared", "-fPIC", "-Wall"]
-            + [
-                "-Wno-unknown-pragmas",
-                "-Wno-unused-variable",
-                "-Wno-sign-compare",
-            ]
-            + ["-fno-strict-aliasing", f"-I{SIMT}", source, "-o", path],
-            check=True,
-        )
+        command = ["g++", *FLAGS, f"-I{SIMT}", source, "-o", path]
+        subprocess.run(command, check=True)
         library = ctypes.CDLL(str(path))
     library.simt_run.restype = ctypes.c_char_p
     return library
@@ -73,23 +67,14 @@ def compile_kernel(text, macros):
 class Shim:
     """Stands in for launch.Machine.
 
-    Arguments
-    ---------
-    limits : Limits
-        The pretended device.
-    plans : dict
-        Fields to force on every plan, instead of what ``plan`` chooses.
-    seed : int
-        Of the schedule; each launch takes the next.
-    edit : callable
-        Changes a kernel's text, to plant a mistake.
+    ``limits`` are the pretended device's, ``plans`` fields to force on every
+    plan in place of what ``plan`` chooses, ``seed`` is the schedule's, each
+    launch taking the next, and ``edit`` plants a mistake in a kernel's text.
     """
 
-    def __init__(self, limits=LIMITS, plans=None, seed=0, edit=None):
-        self.limits = limits
-        self.plans = plans
-        self.seed = seed
-        self.edit = edit or (lambda text: text)
+    def __init__(self, limits=LIMITS, plans=None, seed=0, edit=str):
+        self.limits, self.plans = limits, plans
+        self.seed, self.edit = seed, edit
         self.spins = SPINS
         # False: a launch that gave up is only noted, as on a GPU.
         self.strict = True
@@ -103,20 +88,15 @@ class Shim:
     def kernel(self, hidden, rows, operand, backward, layernorm, macros):
         """As launch.Machine.kernel."""
         if self.plans is None:
-            chosen = plan(
-                hidden, rows, operand, self.limits, backward, layernorm
-            )
+            kind = operand, self.limits, backward, layernorm
+            chosen = plan(hidden, rows, *kind)
             if chosen is None:
                 raise CannotRun(f"H={hidden} fits no kernel here")
         else:
             fields = {"held": 0, "kept": 0, **self.plans}
             fields.setdefault("group", -(-hidden // fields["units"]))
-            chosen = Plan(
-                operand=operand,
-                backward=backward,
-                layernorm=layernorm,
-                **fields,
-            )
+            kind = dict(operand=operand, backward=backward, layernorm=layernorm)
+            chosen = Plan(**kind, **fields)
         macros = {**chosen.macros(), **dict(macros)}
         runtime = {name: macros[name] for name in RUNTIME}
         macros.update(dict.fromkeys(RUNTIME, 0))
@@ -149,12 +129,7 @@ class Shim:
 def installed(shim, precision="ieee"):
     """Makes backend="cuda" run on CPU tensors through a shim.
 
-    Arguments
-    ---------
-    shim : Shim
-        Runs the kernels.
-    precision : str
-        torch's setting for float32 products on a GPU, ieee or tf32.
+    ``precision`` is torch's for float32 products on a GPU, ieee or tf32.
     """
     matmul = torch.backends.cuda.matmul
     before = matmul.fp32_precision

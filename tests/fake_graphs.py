@@ -5,46 +5,42 @@ the tensors it was given, and runs when the graph is replayed.
 """
 
 import contextlib
-import types
+from types import SimpleNamespace
 
 
 class FakeCuda:
     """Stands for torch.cuda in ``Replays``; ``log`` says what was done."""
 
+    class Stream:
+        pass
+
     def __init__(self):
-        self.log = []
+        self.log = log = []
         self.recording = None
         self.callers_capture = False
-        fake = self
 
         class CUDAGraph:
             def __init__(self):
                 self.launches = []
 
             def replay(self):
-                fake.log.append("replay")
+                log.append("replay")
                 for launch in self.launches:
                     launch()
 
-        class Event:
-            def record(self):
-                fake.log.append("record")
+        self.CUDAGraph = CUDAGraph
 
-            def synchronize(self):
-                fake.log.append("synchronize")
-
-        class Stream:
-            pass
-
-        self.CUDAGraph, self.Event, self.Stream = CUDAGraph, Event, Stream
+    def Event(self):
+        return SimpleNamespace(
+            record=lambda: self.log.append("record"),
+            synchronize=lambda: self.log.append("synchronize"),
+        )
 
     def is_current_stream_capturing(self):
         return self.callers_capture
 
     def current_stream(self):
-        return types.SimpleNamespace(
-            wait_event=lambda event: self.log.append("wait")
-        )
+        return SimpleNamespace(wait_event=lambda event: self.log.append("wait"))
 
     @contextlib.contextmanager
     def graph(self, graph, stream, capture_error_mode):
@@ -66,16 +62,15 @@ class FakeCuda:
         else:
             self.recording.append(function)
 
+    def kernel(self, kernel):
+        """A Triton kernel whose launches are seen here."""
 
-class Kernel:
-    """A Triton kernel whose launches a FakeCuda sees."""
+        class Kernel:
+            __name__ = kernel.__name__
 
-    def __init__(self, kernel, cuda):
-        self.kernel, self.cuda = kernel, cuda
-        self.__name__ = kernel.__name__
+            def __getitem__(_, grid):
+                return lambda **arguments: self.launch(
+                    lambda: kernel[grid](**arguments)
+                )
 
-    def __getitem__(self, grid):
-        def launch(**arguments):
-            self.cuda.launch(lambda: self.kernel[grid](**arguments))
-
-        return launch
+        return Kernel()

@@ -30,18 +30,9 @@ OPTIONS = [
 
 
 def oracle(
-    w,
-    u,
-    h0=None,
-    mask=None,
-    lengths=None,
-    nonlinearity="relu",
-    directions=1,
-    layernorm=False,
-    ln_weight=None,
-    ln_bias=None,
-    eps=1e-5,
-):
+    w, u, h0=None, mask=None, lengths=None, nonlinearity="relu", directions=1,
+    layernorm=False, ln_weight=None, ln_bias=None, eps=1e-5,
+):  # fmt: skip
     """The recurrence one utterance, direction and frame after another."""
     batch, steps, width = w.shape
     rows = []
@@ -70,16 +61,9 @@ def oracle(
 
 
 def arguments(
-    batch=3,
-    steps=4,
-    hidden=3,
-    dtype=torch.float64,
-    h0=True,
-    mask=False,
-    lengths=False,
-    affine=False,
-    **options,
-):
+    batch=3, steps=4, hidden=3, dtype=torch.float64,
+    h0=True, mask=False, lengths=False, affine=False, **options,
+):  # fmt: skip
     """Random arguments of a scan by name; leaves where gradients are asked."""
     rows = batch * options.get("directions", 1)
     found = {
@@ -134,10 +118,8 @@ def run(function, arguments, **more):
     output = function(**arguments, **more)
     weight = twins.data(output.shape, output.dtype, seed=9).detach()
     grads = torch.autograd.grad(output, leaves.values(), weight)
-    return {
-        "output": output.detach(),
-        **{f"grad {k}": g for k, g in zip(leaves, grads)},
-    }
+    names = [f"grad {name}" for name in leaves]
+    return {"output": output.detach(), **dict(zip(names, grads))}
 
 
 @st.composite
@@ -159,9 +141,8 @@ def scans(draw):
 
 
 # The fixture only sets a flag: every example may share it.
+SHARED = [HealthCheck.function_scoped_fixture]
 SIXTY = settings(
-    max_examples=60,
-    deadline=None,
-    derandomize=True,
-    suppress_health_check=[HealthCheck.function_scoped_fixture],
-)
+    max_examples=60, deadline=None, derandomize=True,
+    suppress_health_check=SHARED,
+)  # fmt: skip

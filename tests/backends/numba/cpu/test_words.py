@@ -4,12 +4,13 @@ import itertools
 
 import numpy
 import pytest
-import scan_checks
+import scan_cases
 import torch
 import twins
+from conformance import check_equals
 from fresh import python
-from hypothesis import given
-from scan_cases import OPTIONS, SIXTY, drawn, run, scans
+from hypothesis import given as drawn_from
+from scan_cases import drawn, run
 
 from speechbrain_ligru_fast import ligru_scan
 from speechbrain_ligru_fast.backends import matrix_unit, rounds_states
@@ -34,10 +35,6 @@ HERE = {
     kind: all(getattr(*question)() for question in questions)
     for kind, questions in KINDS.items()
 }
-needs_unit = pytest.mark.skipif(
-    not any(HERE.values()),
-    reason="this CPU has neither AMX nor AVX512-BF16, or Numba's target not",
-)
 EPS = torch.finfo(torch.bfloat16).eps
 
 
@@ -48,9 +45,8 @@ def words(request):
         pytest.skip("this CPU, or Numba's target, has no such unit")
     with pytest.MonkeyPatch.context() as patch:
         for kind, ((place, name), _) in KINDS.items():
-            patch.setattr(
-                place, name, lambda is_it=kind == request.param: is_it
-            )
+            answer = kind == request.param
+            patch.setattr(place, name, lambda answer=answer: answer)
         assert backend.words_of(torch.bfloat16) == request.param
         yield request.param
 
@@ -63,17 +59,17 @@ def half(hidden=3, **options):
 def check(given):
     """The states are rounded for the product, in the backward gradients."""
     # A state between two roundings may take either of them.
-    scan_checks.check_equals("numba", given, EPS / 4, 4 * EPS)
+    check_equals("numba", given, EPS / 4, 4 * EPS)
 
 
-@pytest.mark.parametrize("options", OPTIONS, ids=str)
+@pytest.mark.parametrize("options", scan_cases.OPTIONS, ids=str)
 def test_equals_the_reference(words, options):
     for nonlinearity in NONLINEARITIES:
         check(half(nonlinearity=nonlinearity, **options))
 
 
-@SIXTY
-@given(scans())
+@scan_cases.SIXTY
+@drawn_from(scan_cases.scans())
 def test_any_size(words, options):
     # A gradient jumps where relu's candidate changes its sign.
     smooth = {"relu": "tanh", "leaky_relu": "sin"}
@@ -109,33 +105,27 @@ def test_several_tiles_and_threads(words, rows, hidden, layernorm, monkeypatch):
 def test_a_large_mean_of_the_products(words):
     """LayerNorm takes it away, a thousand times the deviation or more."""
     given = half(hidden=512, steps=6, layernorm=True, nonlinearity="tanh")
-    given["h0"] = given["h0"].detach().abs().requires_grad_()
-    u = given["u"].detach().float() + 4
-    given["u"] = u.bfloat16().requires_grad_()
-    wide = {k: _double(v) for k, v in given.items()}
-    want = run(ligru_scan, wide, backend="reference")["output"]
-    got = run(ligru_scan, given, backend="numba")["output"]
+    given["h0"] = given["h0"].detach().abs()
+    given["u"] = (given["u"].detach().float() + 4).bfloat16()
+    wide = {
+        k: v.double() if torch.is_tensor(v) else v for k, v in given.items()
+    }
+    want = ligru_scan(**wide, backend="reference")
+    got = ligru_scan(**given, backend="numba")
     assert twins.error(got, want) <= EPS
-
-
-def _double(value):
-    if not torch.is_tensor(value) or not value.is_floating_point():
-        return value
-    return value.detach().double().requires_grad_(value.requires_grad)
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float32])
 def test_an_epsilon_of_zero(dtype):
     """A first state of 0 has products without a deviation: NaN."""
     given = half(hidden=40, layernorm=True, eps=0.0, h0=False)
-    given["u"] = given["u"].detach().to(dtype).requires_grad_()
-    got = run(ligru_scan, given, backend="numba")["output"]
-    want = run(ligru_scan, given, backend="reference")["output"]
+    given["u"] = given["u"].to(dtype)
+    got, want = (ligru_scan(**given, backend=b) for b in ("numba", "reference"))
     assert want.isnan().any()
     assert torch.equal(got.isnan(), want.isnan())
 
 
-@needs_unit
+@pytest.mark.skipif(not any(HERE.values()), reason="no such unit")
 def test_numba_compiles_for_a_lesser_cpu():
     """LLVM would abort the process, which no fallback catches."""
     python(
@@ -150,8 +140,7 @@ def test_numba_compiles_for_a_lesser_cpu():
 def test_what_is_not_finite_stays_in_its_row(words, value):
     given = half(batch=3, steps=5, hidden=40)
     given["w"].data[1, 2, 7] = value
-    got = run(ligru_scan, given, backend="numba")["output"]
-    want = run(ligru_scan, given, backend="reference")["output"]
+    got, want = (ligru_scan(**given, backend=b) for b in ("numba", "reference"))
     assert not got[1].isfinite().all()
     torch.testing.assert_close(got[[0, 2]], want[[0, 2]], rtol=EPS, atol=EPS)
     assert torch.equal(got[1, :2].isfinite(), want[1, :2].isfinite())
@@ -187,11 +176,11 @@ def test_a_scan_leaves_the_set_up_of_tiles(words):
 @pytest.mark.parametrize("compiles", [False, True])
 @pytest.mark.parametrize("there", [False, True])
 @pytest.mark.parametrize("kind", KINDS, ids=["amx", "dots"])
-def test_states_are_rounded_for_them_alone(kind, there, compiles, monkeypatch):
+def test_states_are_rounded_for_them_alone(kind, there, compiles, put):
     for each, questions in KINDS.items():
         for (place, name), yes in zip(questions, (there, compiles)):
             answer = yes and each == kind
-            monkeypatch.setattr(place, name, lambda answer=answer: answer)
+            put(place, **{name: lambda answer=answer: answer})
     expected = kind if there and compiles else None
     for dtype in (torch.bfloat16, torch.float16, torch.float32):
         want = expected if dtype == torch.bfloat16 else None
@@ -201,16 +190,15 @@ def test_states_are_rounded_for_them_alone(kind, there, compiles, monkeypatch):
     assert rounds_states("reference", "cpu", torch.bfloat16, ScanSpec(), 9)
 
 
-def test_a_matrix_unit_comes_first(monkeypatch):
-    for questions in KINDS.values():
-        for place, name in questions:
-            monkeypatch.setattr(place, name, lambda: True)
+def test_a_matrix_unit_comes_first(put):
+    for place, name in itertools.chain(*KINDS.values()):
+        put(place, **{name: lambda: True})
     assert backend.words_of(torch.bfloat16) == operands.TILE
 
 
-def test_without_them_the_states_are_multiplied_whole(monkeypatch):
-    monkeypatch.setattr(backend, "words_of", lambda dtype: None)
+def test_without_them_the_states_are_multiplied_whole(put):
+    put(backend, words_of=lambda dtype: None)
     given = half(hidden=40, steps=9, nonlinearity="tanh")
-    exact = {**given, "u": given["u"].detach().float().requires_grad_()}
-    want = run(ligru_scan, exact, backend="numba")["output"]
-    assert torch.equal(run(ligru_scan, given, backend="numba")["output"], want)
+    exact = {**given, "u": given["u"].float()}
+    got, want = (ligru_scan(**g, backend="numba") for g in (given, exact))
+    assert torch.equal(got, want)

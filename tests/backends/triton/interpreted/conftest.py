@@ -18,15 +18,6 @@ from speechbrain_ligru_fast.backends.triton.plan import Plan
 BUILDER = interpreter.interpreter_builder
 
 
-def _bits_to_float32(bits):
-    return (bits.astype(numpy.uint32) << 16).view(numpy.float32)
-
-
-def _float32_to_bits(values):
-    rounded = torch.from_numpy(numpy.ascontiguousarray(values)).bfloat16()
-    return rounded.view(torch.uint16).numpy()
-
-
 class _Patch:
     """The interpreter's patches of triton.language, applied once a launch.
 
@@ -59,37 +50,38 @@ def exact_interpreter(monkeypatch):
     a block as int32, and Triton 3.9 refuses the mask that becomes of it.
     """
     convert, dot = BUILDER.cast_impl, BUILDER.create_dot
-    splat = BUILDER.create_splat
+    splat, Handle = BUILDER.create_splat, interpreter.TensorHandle
 
     def cast_impl(source, target):
         kinds = source.dtype.scalar, target.scalar
         if kinds == (tl.float32, tl.bfloat16):
-            bits = _float32_to_bits(source.data)
-            return interpreter.TensorHandle(bits, tl.bfloat16)
+            values = torch.from_numpy(numpy.ascontiguousarray(source.data))
+            bits = values.bfloat16().view(torch.uint16).numpy()
+            return Handle(bits, tl.bfloat16)
         return convert(source, target)
+
+    def widened(x):
+        bits = x.data.astype(numpy.uint32) << 16
+        return Handle(bits.view(numpy.float32), tl.float32)
 
     def create_dot(a, b, *rest):
         if a.dtype.scalar == tl.bfloat16:
-            a, b = (
-                interpreter.TensorHandle(_bits_to_float32(x.data), tl.float32)
-                for x in (a, b)
-            )
+            a, b = widened(a), widened(b)
         return dot(a, b, *rest)
 
     def create_splat(kind, value):
         if value.data.dtype == bool:
-            spread = numpy.full(kind.shape, value.data)
-            return interpreter.TensorHandle(spread, tl.int1)
+            return Handle(numpy.full(kind.shape, value.data), tl.int1)
         return splat(kind, value)
 
     # A check of each sum and product for overflow, which sizes this small
     # don't come to, takes half of the time.
     options = interpreter.InterpreterOptions(sanitize_overflow=False)
-    monkeypatch.setattr(BUILDER, "options", options)
-    monkeypatch.setattr(BUILDER, "create_splat", create_splat)
-    monkeypatch.setattr(BUILDER, "cast_impl", cast_impl)
-    monkeypatch.setattr(BUILDER, "create_fp_trunc", cast_impl)
-    monkeypatch.setattr(BUILDER, "create_dot", create_dot)
+    for name, value in dict(
+        options=options, create_splat=create_splat, create_dot=create_dot,
+        cast_impl=cast_impl, create_fp_trunc=cast_impl,
+    ).items():  # fmt: skip
+        monkeypatch.setattr(BUILDER, name, value)
     monkeypatch.setattr(interpreter, "_patch_lang", _Patch())
 
 

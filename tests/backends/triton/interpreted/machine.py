@@ -19,6 +19,7 @@ import random
 import threading
 
 import numpy
+import pytest
 from triton._C.libtriton import ir
 from triton.runtime import interpreter
 
@@ -41,16 +42,11 @@ class _Clocks:
     """Vector clocks of the programs, and the last accesses by address."""
 
     def __init__(self, count):
-        self.count = count
-        self.now = numpy.zeros((count, count), dtype=int)
-        numpy.fill_diagonal(self.now, 1)
+        self.now = numpy.eye(count, dtype=int)
         # What an atomic of the program releases, and what it acquired but
         # has not yet passed on to all of its threads.
-        self.released = numpy.zeros((count, count), dtype=int)
-        self.acquired = numpy.zeros((count, count), dtype=int)
-        self.locations = {}
-        self.stores = {}
-        self.loads = {}
+        self.released, self.acquired = numpy.zeros((2, count, count), dtype=int)
+        self.locations, self.stores, self.loads = {}, {}, {}
 
     def barrier(self, me):
         numpy.maximum(self.now[me], self.acquired[me], out=self.now[me])
@@ -58,9 +54,8 @@ class _Clocks:
         self.now[me, me] += 1
 
     def atomic(self, me, address, semantics):
-        location = self.locations.setdefault(
-            address, numpy.zeros(self.count, dtype=int)
-        )
+        none = numpy.zeros(len(self.now), dtype=int)
+        location = self.locations.setdefault(address, none)
         if semantics in ACQUIRES:
             numpy.maximum(self.acquired[me], location, out=self.acquired[me])
         if semantics in RELEASES:
@@ -94,13 +89,8 @@ class _Stopped(BaseException):
 class Machine:
     """Concurrent launches, for as long as the context lasts.
 
-    Arguments
-    ---------
-    seed : int
-        Of the schedule.
-    stuck : tuple
-        Programs that never run. Those who wait for them in vain go on, and
-        are no longer looked at for races.
+    ``seed`` is the schedule's. Programs that are ``stuck`` never run; those who
+    wait for them in vain go on, and are no longer looked at for races.
     """
 
     def __init__(self, seed=0, stuck=()):
@@ -116,25 +106,16 @@ class Machine:
             def __init__(self, function, *rest):
                 super().__init__(machine.collect(function), *rest)
 
-        self.saved = {interpreter: {"GridExecutor": interpreter.GridExecutor}}
-        interpreter.GridExecutor = Executor
-        self.saved[BUILDER] = {}
-        for name in (
-            "create_masked_load",
-            "create_masked_store",
-            "create_atomic_rmw",
-            "create_barrier",
-        ):
-            original = getattr(BUILDER, name)
-            self.saved[BUILDER][name] = original
-            hook = getattr(self, name)
-            setattr(BUILDER, name, functools.partial(hook, original))
+        self.patch = pytest.MonkeyPatch()
+        self.patch.setattr(interpreter, "GridExecutor", Executor)
+        for name in ("masked_load", "masked_store", "atomic_rmw", "barrier"):
+            original = getattr(BUILDER, f"create_{name}")
+            hook = functools.partial(getattr(self, name), original)
+            self.patch.setattr(BUILDER, f"create_{name}", hook)
         return self
 
     def __exit__(self, *error):
-        for where, values in self.saved.items():
-            for name, value in values.items():
-                setattr(where, name, value)
+        self.patch.undo()
 
     def collect(self, function):
         """In place of the kernel: waits for the last program's arguments."""
@@ -172,9 +153,8 @@ class Machine:
                 self.finished.release()
 
         for number in list(self.running):
-            threading.Thread(
-                target=body, args=(number, calls[number][1])
-            ).start()
+            work = number, calls[number][1]
+            threading.Thread(target=body, args=work).start()
         self.next_turn()
         self.finished.acquire()
         if self.error is not None:
@@ -198,23 +178,23 @@ class Machine:
         self.wait_for_turn(number)
         return number
 
-    def create_masked_load(self, original, pointers, mask, *rest):
+    def masked_load(self, original, pointers, mask, *rest):
         me = self.access()
         if not self.stuck:
             self.clocks.load(me, _touched(pointers, mask))
         return original(pointers, mask, *rest)
 
-    def create_masked_store(self, original, pointers, value, mask, *rest):
+    def masked_store(self, original, pointers, value, mask, *rest):
         me = self.access()
         if not self.stuck:
             self.clocks.store(me, _touched(pointers, mask))
         return original(pointers, value, mask, *rest)
 
-    def create_atomic_rmw(self, original, operation, pointer, *rest):
+    def atomic_rmw(self, original, operation, pointer, *rest):
         me = self.access()
         self.clocks.atomic(me, int(pointer.data.flat[0]), rest[-2])
         return original(operation, pointer, *rest)
 
-    def create_barrier(self, original):
+    def barrier(self, original):
         self.clocks.barrier(self.me)
         return original()
