@@ -1,5 +1,6 @@
 """A backend by its name, and the error where it can't run."""
 
+import importlib.util
 import re
 
 import pytest
@@ -7,9 +8,11 @@ import torch
 
 import speechbrain_ligru_fast as fast
 from speechbrain_ligru_fast import backends
+from speechbrain_ligru_fast.backends import loading
 from speechbrain_ligru_fast.backends.spec import BACKENDS, ScanSpec
 
-CPU = ("cpu", torch.float32, ScanSpec())
+FLOAT, BFLOAT, HALF = torch.float32, torch.bfloat16, torch.float16
+CPU = ("cpu", FLOAT, ScanSpec())
 
 
 def test_every_backend_has_a_state():
@@ -49,19 +52,63 @@ def test_named_that_cannot_run_raises_and_names_one_that_can(device, dtype):
     assert "triton" in raised
 
 
-def test_a_float64_state_is_asked_for_as_such(backend, monkeypatch):
+@pytest.mark.parametrize(
+    "name, device, dtype, capability, words",
+    [
+        ("cuda", "cpu", FLOAT, (9, 0), "NVIDIA GPU only"),
+        ("cuda", "cuda", torch.float64, (9, 0), "no kernels for torch.float64"),
+        ("cuda", "cuda", FLOAT, (7, 0), "7.0 is below 7.5"),
+        ("cuda", "cuda", BFLOAT, (7, 5), "no bfloat16 on compute capability"),
+        ("cuda", "cuda", HALF, (7, 5), None),
+        ("cuda", "cuda", BFLOAT, (12, 0), None),
+        ("triton", "cpu", FLOAT, (9, 0), "GPU only"),
+        ("triton", "cuda", torch.float64, (9, 0), "float64"),
+        ("triton", "mps", FLOAT, (9, 0), "mps"),
+        ("triton", "cuda", FLOAT, (7, 5), "8.0 or more, this is 7.5"),
+        ("triton", "cuda", FLOAT, (8, 0), None),
+        ("numba", "cpu", FLOAT, (9, 0), None),
+        ("numba", "mps", FLOAT, (9, 0), "mps"),
+        ("numba", "cuda", FLOAT, (5, 2), "6.0 or more, this is 5.2"),
+        ("numba", "cuda", FLOAT, (7, 5), None),
+        # An AMD GPU.
+        ("numba", "cuda", FLOAT, "hip", "NVIDIA"),
+    ],
+)
+def test_who_can_run(name, device, dtype, capability, words, put):
+    """By device, type and compute capability."""
+    module = loading.load(name)
+    if isinstance(module, str):
+        pytest.skip(module)
+    if name == "numba" and device == "cuda":
+        pytest.importorskip("numba_cuda")
+        put(module._gpu().cuda, is_available=lambda: True)
+    hip = capability == "hip"
+    put(torch.version, hip="7.0" if hip else None)
+    found = (7, 5) if hip else capability
+    put(torch.cuda, get_device_capability=lambda: found)
+    reason = loading.reason(name, device, dtype, ScanSpec())
+    assert reason is None if words is None else words in reason
+
+
+@pytest.mark.parametrize(
+    "name, words",
+    [("cuda", "not installed: pip install"), ("numba", "install numba-cuda")],
+)
+def test_a_library_that_a_gpu_needs_is_named(name, words, put):
+    module = loading.load(name)
+    put(importlib.util, find_spec=lambda name: None)
+    assert words in module.unavailable("cuda", FLOAT, ScanSpec())
+
+
+def test_a_float64_state_is_asked_for_as_such(backend, put):
     """By what a backend refuses: U alone does not tell the state's dtype."""
     asked = []
     module = backends.choose(backend, *CPU)
-    monkeypatch.setattr(
-        module,
-        "unavailable",
-        lambda device, dtype, spec: asked.append(dtype),
-    )
+    put(module, unavailable=lambda device, dtype, spec: asked.append(dtype))
     backends._choose.cache_clear()
-    for dtype in (torch.float64, torch.float32):
+    for dtype in (torch.float64, FLOAT):
         w = torch.randn(2, 5, 8, dtype=dtype, requires_grad=True)
         output = fast.ligru_scan(w, torch.randn(8, 4), backend=backend)
         output.sum().backward()
         assert output.dtype == dtype == w.grad.dtype
-    assert asked == [torch.float64, torch.float32]
+    assert asked == [torch.float64, FLOAT]
