@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import traceback
 
 
 def python(code, *arguments, ok=True, **environment):
@@ -26,3 +27,21 @@ def _run(command, environment, ok):
     )
     assert done.returncode == 0 or not ok, done.stdout + done.stderr
     return done
+
+
+def forked(function):
+    """The id of a copy of this process that runs a function.
+
+    Its status is 0 unless the function raises: it may assert what it likes.
+    """
+    process = os.fork()
+    if process == 0:
+        code = 1
+        try:
+            function()
+            code = 0
+        except BaseException:
+            traceback.print_exc()
+        finally:
+            os._exit(code)
+    return process

@@ -2,28 +2,18 @@
 
 import os
 import resource
-import traceback
+
+from fresh import forked
 
 
 def on_full_disk(function, room):
-    """Calls a function in a process whose files can't grow.
+    """Calls a function in a process whose files can't exceed ``room`` bytes.
 
-    Arguments
-    ---------
-    function : callable
-        May assert what it likes.
-    room : int
-        Bytes that a file may have. Writing beyond them is an OSError.
+    Writing beyond them is an OSError.
     """
-    child = os.fork()
-    if child == 0:
-        code = 1
-        try:
-            resource.setrlimit(resource.RLIMIT_FSIZE, (room, room))
-            function()
-            code = 0
-        except BaseException:
-            traceback.print_exc()
-        finally:
-            os._exit(code)
-    assert os.waitpid(child, 0)[1] == 0
+
+    def full():
+        resource.setrlimit(resource.RLIMIT_FSIZE, (room, room))
+        function()
+
+    assert os.waitpid(forked(full), 0)[1] == 0

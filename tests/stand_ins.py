@@ -12,7 +12,7 @@ import sys
 import time
 import types
 
-from speechbrain_ligru_fast.backends import loading, reference, trial
+from speechbrain_ligru_fast.backends import child, loading, reference, trial
 from speechbrain_ligru_fast.backends.failures import CannotRun
 
 PROGRAM = (
@@ -25,6 +25,11 @@ PROGRAM = (
 HANGS = "STAND_IN_HANGS"
 
 
+def says(**message):
+    """A shell's words for a child's message."""
+    return f"printf '\\n{child._MARK}%s\\n' '{json.dumps(message)}'; "
+
+
 def _hang():
     pathlib.Path(os.environ[HANGS]).touch()
     time.sleep(10**6)
@@ -34,21 +39,15 @@ def _raise(error):
     raise error
 
 
-def _nothing():
-    pass
-
-
-def _backend(name, before=_nothing, output=1.0, gradient=1.0):
+def _backend(name, before=lambda: None, output=1.0, gradient=1.0):
     def scan_forward(*arguments):
         before()
-        found = list(reference.scan_forward(*arguments))
-        found[0] = found[0] * output
-        return tuple(found)
+        first, *rest = reference.scan_forward(*arguments)
+        return first * output, *rest
 
     def scan_backward(*arguments):
-        found = list(reference.scan_backward(*arguments))
-        found[0] = found[0] * gradient
-        return tuple(found)
+        first, *rest = reference.scan_backward(*arguments)
+        return first * gradient, *rest
 
     return types.SimpleNamespace(
         __name__=f"backends.{name}",
@@ -91,7 +90,7 @@ def install(quick=False):
 
 def run_here(monkeypatch):
     """Children's work is done in this process, and takes no time."""
-    from speechbrain_ligru_fast.backends import child, turns
+    from speechbrain_ligru_fast.backends import turns
 
     monkeypatch.setitem(turns.TURN, "cpu", 0)
     monkeypatch.setattr(trial, "TIMED", 12)

@@ -22,11 +22,8 @@ from speechbrain_ligru_fast.layers import ligru
 def run(monkeypatch, tmp_path, capsys):
     """Runs the command on two small kinds; returns status, file and output."""
     stand_ins.run_here(monkeypatch)
-    monkeypatch.setattr(
-        verify,
-        "cases",
-        lambda device: [kinds.Kind(8, 4), kinds.Kind(8, 4, dtype="bfloat16")],
-    )
+    cases = [kinds.Kind(8, 4), kinds.Kind(8, 4, dtype="bfloat16")]
+    monkeypatch.setattr(verify, "cases", lambda device: cases)
     sizes = dict(hidden=8, features=3, batch=2, steps=4, directions=2)
     monkeypatch.setattr(verify, "SHAPE", sizes)
     monkeypatch.setattr(verify, "TURNS", 0)
@@ -37,7 +34,7 @@ def run(monkeypatch, tmp_path, capsys):
         found = json.loads(out.read_text())
         return status, found, capsys.readouterr().out
 
-    yield start
+    return start
 
 
 def test_a_machine_without_a_gpu(run):
@@ -53,31 +50,24 @@ def test_a_machine_without_a_gpu(run):
 
 
 def test_what_is_wrong_is_said_and_not_timed(run, monkeypatch):
-    genuine = loading.load
+    """Also a layer, though its scan is right."""
+    genuine, forward = loading.load, ligru.LiGRU.forward
 
     def load(name):
         return genuine(name) if name != "numba" else stand_ins.MODULES["off"]
-
-    monkeypatch.setattr(loading, "load", load)
-    status, found, text = run()
-    assert status == 1 and "numba       wrong" in text
-    timed = {row["name"] for row in found["cpu"]["times"]}
-    assert "LiGRU numba" not in timed and "LiGRU torchscript" in timed
-
-
-def test_a_layer_that_is_wrong_is_not_timed(run, monkeypatch):
-    """Though the scan is right."""
-    forward = ligru.LiGRU.forward
 
     def off(self, *arguments):
         output, hidden = forward(self, *arguments)
         return output * (1 + 0.1 * (self.backend == "torchscript")), hidden
 
+    monkeypatch.setattr(loading, "load", load)
     monkeypatch.setattr(ligru.LiGRU, "forward", off)
-    _, found, text = run()
-    rows = found["cpu"]["times"]
-    (row,) = (r for r in rows if r["name"] == "LiGRU torchscript")
-    assert "its output is wrong by 0.1" in row["why"] and row["why"] in text
+    status, found, text = run()
+    assert status == 1 and "numba       wrong" in text
+    rows = {row["name"]: row for row in found["cpu"]["times"]}
+    assert "LiGRU numba" not in rows
+    why = rows["LiGRU torchscript"]["why"]
+    assert "its output is wrong by 0.1" in why and why in text
 
 
 def test_what_time_did_not_allow_is_said(run, monkeypatch):
@@ -89,11 +79,12 @@ def test_what_time_did_not_allow_is_said(run, monkeypatch):
 
     monkeypatch.setattr(child, "run", over)
     status, found, text = run()
-    found = found["cpu"]
+    missing, checks, times = (
+        found["cpu"][key] for key in ("missing", "checks", "times")
+    )
     assert status == 0
-    assert text.count("not all is done") == len(found["missing"]) == 3
-    assert [row["verdict"] for row in found["checks"]] == ["right"] * 2
-    assert not found["times"]
+    assert text.count("not all is done") == len(missing) == 3
+    assert [row["verdict"] for row in checks] == ["right"] * 2 and not times
 
 
 def test_bad_words_are_refused_before_any_work(run, tmp_path, capsys):

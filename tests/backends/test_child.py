@@ -1,6 +1,5 @@
 """What a child has said is known, however it and its parent end."""
 
-import json
 import os
 import pathlib
 import signal
@@ -8,64 +7,60 @@ import time
 
 import pytest
 import stand_ins
+from fresh import forked
+from stand_ins import says
 
 from speechbrain_ligru_fast.backends import child
 
 
-def program(monkeypatch, script):
-    """A shell in a child's place; ``$3`` are the names."""
-    monkeypatch.setattr(child, "PROGRAM", ("sh", "-c", script, "sh"))
+@pytest.fixture
+def run(put):
+    """Runs a shell in a child's place; its ``$3`` are the names."""
 
+    def run(script, names, seconds=30, until=float("inf")):
+        put(child, PROGRAM=("sh", "-c", script, "sh"))
+        found, begin = {}, time.monotonic()
+        if until < float("inf"):
+            with pytest.raises(child.Ended, match="time is over"):
+                child.run(found, "a:b", names, (), seconds, begin + until)
+            assert time.monotonic() - begin < child.LEAVING
+        else:
+            child.run(found, "a:b", names, (), seconds)
+        return found
 
-def say(**message):
-    """The shell's words for a message."""
-    return f"printf '\\n{child._MARK}%s\\n' '{json.dumps(message)}'; "
+    return run
 
 
 def turn(name, number, ms):
-    return say(begin=name) + say(name=name, turn=["infer", number, ms])
+    return says(begin=name) + says(name=name, turn=["infer", number, ms])
 
 
-def run(found, names, seconds=30, until=float("inf")):
-    child.run(found, "a:b", names, (), seconds, until)
+def test_what_came_before_the_time_was_over(run):
+    script = says(name="a", verdict="right") + turn("a", "1", 5) + "sleep 99"
+    assert run(script, ["a"], until=0.5) == {
+        "a": {"verdict": "right", "turns": {"infer": {"1": 5}}}
+    }
 
 
-def test_what_came_before_the_time_was_over(monkeypatch):
-    script = say(name="a", verdict="right") + turn("a", "1", 5) + "sleep 99"
-    program(monkeypatch, script)
-    found = {}
-    with pytest.raises(child.Ended, match="time is over"):
-        run(found, ["a"], until=time.monotonic() + 0.5)
-    assert found == {"a": {"verdict": "right", "turns": {"infer": {"1": 5}}}}
+@pytest.mark.parametrize("noise", ["echo noise", says(begin="a")[:-2]])
+def test_who_talks_without_end_ends_in_time(run, noise):
+    run(f"while :; do {noise}; done", ["a"], until=0.5)
 
 
-@pytest.mark.parametrize("noise", ["echo noise", say(begin="a")[:-2]])
-def test_who_talks_without_end_ends_in_time(monkeypatch, noise):
-    program(monkeypatch, f"while :; do {noise}; done")
-    begin = time.monotonic()
-    with pytest.raises(child.Ended, match="time is over"):
-        run({}, ["a"], until=begin + 0.5)
-    assert time.monotonic() - begin < child.LEAVING
-
-
-def test_turns_of_two_children_are_not_mixed(monkeypatch):
+def test_turns_of_two_children_are_not_mixed(run):
     """The second goes on without who ended the first."""
-    first = turn("a", "1.1", 5) + say(begin="b") + "kill -SEGV $$"
-    second = turn("a", "2.1", 6) + say(done=True)
+    first = turn("a", "1.1", 5) + says(begin="b") + "kill -SEGV $$"
+    second = turn("a", "2.1", 6) + says(done=True)
     script = f"""case "$3" in *'"b"'*) {first};; esac; {second}"""
-    program(monkeypatch, script)
-    found = {}
-    run(found, ["a", "b"])
+    found = run(script, ["a", "b"])
     assert found["a"]["turns"]["infer"] == {"1.1": 5, "2.1": 6}
     assert found["b"]["verdict"] == "crashed"
 
 
-def test_who_says_nothing_has_hung(monkeypatch):
-    script = say(begin="b") + "echo busy; sleep 99"
-    whole = say(done=True)
-    program(monkeypatch, f"""case "$3" in *b*) {script};; esac; {whole}""")
-    found = {}
-    run(found, ["b"], seconds=0.2)
+def test_who_says_nothing_has_hung(run):
+    silent = says(begin="b") + "echo busy; sleep 99"
+    script = f"""case "$3" in *b*) {silent};; esac; {says(done=True)}"""
+    found = run(script, ["b"], seconds=0.2)
     assert found["b"]["verdict"] == "hung" and "busy" in found["b"]["why"]
 
 
@@ -81,15 +76,11 @@ def is_running(number):
 @pytest.mark.skipif(not os.path.exists("/proc/self/stat"), reason="no /proc")
 def test_a_child_ends_with_its_parent(monkeypatch, tmp_path):
     """However that ends: nobody would know of a GPU that is in use."""
-    folder = pathlib.Path(stand_ins.__file__).parent
-    monkeypatch.syspath_prepend(folder)
+    monkeypatch.syspath_prepend(pathlib.Path(stand_ins.__file__).parent)
     path = tmp_path / "number"
-    parent = os.fork()
-    if parent == 0:
-        try:
-            child.run({}, "stand_ins:wait", ["a"], (str(path),), 600)
-        finally:
-            os._exit(0)
+    parent = forked(
+        lambda: child.run({}, "stand_ins:wait", ["a"], (str(path),), 600)
+    )
     try:
         while not (path.exists() and path.read_text()):
             time.sleep(0.05)

@@ -7,6 +7,8 @@ from speechbrain_ligru_fast.backends import child, prover, trial, verdicts
 from speechbrain_ligru_fast.backends.failures import CannotRun
 from speechbrain_ligru_fast.backends.kinds import Kind
 
+CPU = torch.device("cpu")
+
 
 @pytest.mark.parametrize(
     "error, verdict",
@@ -18,13 +20,11 @@ from speechbrain_ligru_fast.backends.kinds import Kind
         (torch.OutOfMemoryError("CUDA out of memory. Tried to"), "unknown"),
         (RuntimeError("CUDA_ERROR_OUT_OF_MEMORY: out of memory"), "unknown"),
         (RuntimeError("Triton Error [CUDA]: out of memory"), "unknown"),
-        (RuntimeError("Call to cuMemAlloc: CUDA_ERROR_OUT_OF_MEMORY"),
-         "unknown"),
-        (RuntimeError("DefaultCPUAllocator: can't allocate memory"),
-         "unknown"),
+        (RuntimeError("cuMemAlloc: CUDA_ERROR_OUT_OF_MEMORY"), "unknown"),
+        (RuntimeError("DefaultCPUAllocator: can't allocate memory"), "unknown"),
         (MemoryError("Unable to allocate 2 GiB"), "unknown"),
     ],
-)  # fmt: skip
+)
 def test_who_is_to_blame(error, verdict):
     """Not a backend, where the training has taken all memory."""
     found = prover._judge(error)
@@ -32,17 +32,27 @@ def test_who_is_to_blame(error, verdict):
     assert str(error) in found["why"]
 
 
-def test_what_competes(monkeypatch):
+@pytest.fixture
+def compete(put):
+    """What is said while some names compete; their ends are told by name."""
     said = []
-    monkeypatch.setattr(child, "say", lambda **m: said.append(m))
+    put(child, say=lambda **message: said.append(message))
 
-    def ready(name):
-        if name == "off":
-            raise trial.Wrong("by 1 %")
-        return {"infer": lambda: None} if name == "right" else {}
+    def compete(**ends):
+        def ready(name):
+            if isinstance(ends[name], Exception):
+                raise ends[name]
+            return ends[name]
 
-    names = ["off", "right", "untimed"]
-    prover.compete(names, torch.device("cpu"), ready, 0)
+        prover.compete([*ends], CPU, ready, 0)
+
+    compete.said = said
+    return compete
+
+
+def test_what_competes(compete):
+    compete(off=trial.Wrong("by 1 %"), right={"infer": bool}, untimed={})
+    said = compete.said
     verdict = {m["name"]: m["verdict"] for m in said if "verdict" in m}
     assert verdict == {"off": "wrong", "right": "right", "untimed": "right"}
     turns = [m for m in said if "turn" in m]
@@ -54,29 +64,21 @@ def test_what_competes(monkeypatch):
             assert said[i - 1] == {"begin": "right"}
 
 
-def test_what_spoils_the_gpu_ends_the_process(monkeypatch):
+def test_what_spoils_the_gpu_ends_the_process(compete, put):
     """What follows would fail for its sake."""
-    monkeypatch.setattr(prover, "is_alive", lambda device: False)
-    said = []
-    monkeypatch.setattr(child, "say", lambda **m: said.append(m))
-
-    def ready(name):
-        if name == "bad":
-            raise RuntimeError("an illegal memory access")
-        return {}
-
+    put(prover, is_alive=lambda device: False)
     with pytest.raises(SystemExit):
-        names = ["right", "bad", "other"]
-        prover.compete(names, torch.device("cpu"), ready, 0)
-    assert said[-1]["name"] == "bad" and said[-1]["verdict"] == "failed"
+        compete(right={}, bad=RuntimeError("an illegal access"), other={})
+    last = compete.said[-1]
+    assert last["name"] == "bad" and last["verdict"] == "failed"
 
 
 @pytest.mark.parametrize("name, index", [("cuda", 0), ("cuda:1", 1)])
-def test_the_device_is_the_current_one(monkeypatch, name, index):
+def test_the_device_is_the_current_one(put, name, index):
     """Its clock is read, and its stream: a rank's GPU is rarely the first."""
     asked = []
-    monkeypatch.setattr(torch.cuda, "set_device", asked.append)
-    monkeypatch.setattr(torch, "zeros", lambda *_, device: asked.append(device))
+    put(torch.cuda, set_device=asked.append)
+    put(torch, zeros=lambda *_, device: asked.append(device))
     assert prover.use(name) == torch.device(name)
     assert asked == [index, torch.device(name)]
 

@@ -15,6 +15,7 @@ import pytest
 import stand_ins
 import torch
 import twins
+from fresh import forked
 from full_disk import on_full_disk
 
 from speechbrain_ligru_fast import backends, ligru_scan
@@ -23,7 +24,6 @@ from speechbrain_ligru_fast.backends import (
     child,
     failures,
     kept,
-    loading,
     spec,
     verdict_files,
     verdicts,
@@ -32,37 +32,34 @@ from speechbrain_ligru_fast.backends.kinds import Kind
 
 CPU = torch.device("cpu")
 KIND = Kind(6, 8)
-PROVEN = ("right", "torchscript")
+BEGUN = stand_ins.says(begin="right")
 
 
 @pytest.fixture(autouse=True)
-def stand_in(tmp_path, monkeypatch):
-    """A CPU that needs proofs; ``put`` says which backends it has."""
+def stand_in(tmp_path, monkeypatch, put, replace):
+    """A CPU that needs proofs, and says which backends it has."""
     monkeypatch.setenv("SPEECHBRAIN_LIGRU_CACHE", str(tmp_path / "cache"))
     monkeypatch.setenv(stand_ins.HANGS, str(tmp_path / "hangs"))
     monkeypatch.delenv(verdicts.SWITCH, raising=False)
-    monkeypatch.setattr(kept, "_said", [])
-    monkeypatch.setattr(verdicts, "_known", {})
-    monkeypatch.setattr(auto, "PROVEN_ON", ("cpu",))
-    monkeypatch.setattr(child, "PROGRAM", stand_ins.PROGRAM)
     monkeypatch.syspath_prepend(pathlib.Path(stand_ins.__file__).parent)
-    genuine = loading.load
-    monkeypatch.setattr(
-        loading, "load", lambda n: stand_ins.MODULES.get(n) or genuine(n)
-    )
+    put(kept, _said=[])
+    put(verdicts, _known={})
+    put(auto, PROVEN_ON=("cpu",))
+    put(child, PROGRAM=stand_ins.PROGRAM)
+    replace(**stand_ins.MODULES)
 
-    def put(*names):
+    def stand_in(*names):
         found = dict.fromkeys((*names, *verdicts.TRUSTED), ())
-        monkeypatch.setattr(auto, "TRIED_ON", found)
-        monkeypatch.setattr(spec, "BACKENDS", ("auto", *found))
+        put(auto, TRIED_ON=found)
+        put(spec, BACKENDS=("auto", *found))
         return tuple(found)
 
-    return put
+    return stand_in
 
 
 @pytest.fixture
-def proofs(monkeypatch):
-    """Proofs that take no process: each is noted and finds what it is told."""
+def proofs(put):
+    """Proofs that take no process: each is noted and finds all right."""
     made = []
 
     def prove(found, kind, device, names):
@@ -70,15 +67,18 @@ def proofs(monkeypatch):
         times = {"forward_us": 1.0, "backward_us": 2.0, "verdict": "right"}
         found |= {name: dict(times) for name in names}
 
-    monkeypatch.setattr(verdicts, "prove", prove)
+    put(verdicts, prove=prove)
     return made
+
+
+def files():
+    return list(kept.folder().glob("*.verdict"))
 
 
 def train(backend="auto", batch=2, steps=5, **options):
     """Output and gradients of a step on drawn data."""
-    generator = torch.Generator().manual_seed(1)
-    w = torch.randn(batch, steps, 12, generator=generator, requires_grad=True)
-    u = torch.randn(12, 6, generator=generator, requires_grad=True)
+    w = twins.data((batch, steps, 12), torch.float32, seed=1)
+    u = twins.data((12, 6), torch.float32, seed=2)
     output = ligru_scan(w, u, backend=backend, **options)
     output.square().sum().backward()
     return output.detach(), w.grad, u.grad
@@ -93,34 +93,38 @@ def taken(training=True):
     return next(name for name, reason in found if reason is None)
 
 
-def once_it_hangs(monkeypatch, path):
-    """A silence is taken for a hang when the stand-in says that it is one."""
+def forget(caplog):
+    """What was chosen and said so far."""
+    caplog.clear()
+    failures._said.clear()
+    backends._choose.cache_clear()
 
-    def wait(read, write, error, left):
-        while True:
+
+class Patient:
+    """Stands for select: a silence is a hang once the stand-in has one."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def select(self, read, write, error, left):
+        found = [[]]
+        while not found[0] and not self.path.exists():
             found = select.select(read, write, error, 0.05)
-            if found[0] or pathlib.Path(path).exists():
-                break
         if not found[0]:
-            os.unlink(path)
+            self.path.unlink()
         return found
 
-    fake = type("select", (), {"select": staticmethod(wait)})
-    monkeypatch.setattr(child, "select", fake)
 
-
-def test_a_training_survives_all_of_them(
-    stand_in, tmp_path, monkeypatch, caplog
-):
+def test_a_training_survives_all_of_them(stand_in, tmp_path, put, caplog):
     """The real thing: processes that hang, crash, lie and are slow."""
-    once_it_hangs(monkeypatch, tmp_path / "hangs")
+    put(child, select=Patient(tmp_path / "hangs"))
     bad = ("hang", "crash", "raises", "off", "gradient", "nan")
     stand_in(*bad, "too_large", "slow", "right")
     with caplog.at_level(logging.INFO, "speechbrain_ligru_fast"):
         got = train()
     for ours, theirs in zip(got, train("reference")):
         twins.assert_close(ours, theirs)
-    (path,) = kept.folder().glob("*.verdict")
+    (path,) = files()
     found = json.loads(kept.read(path))["verdicts"]
     assert {name: v["verdict"] for name, v in found.items()} == {
         "hang": "hung", "crash": "crashed", "raises": "failed",
@@ -141,100 +145,76 @@ def test_a_training_survives_all_of_them(
     for name in found:
         assert f" {name} " in line
     # Known from now on: also to the next process.
-    monkeypatch.setattr(verdicts, "prove", None)
-    monkeypatch.setattr(verdicts, "_known", {})
+    put(verdicts, prove=None, _known={})
     backends._choose.cache_clear()
     train()
 
 
-BEGUN = """printf '\\nligru-child: {"begin": "right"}\\n'; """
-
-
 @pytest.mark.parametrize(
-    "program, words",
+    "place, fault, words",
     [
-        (("sh", "-c", BEGUN + "kill -9 $$"), "killed by signal 9"),
-        (("sh", "-c", "echo no torch; exit 1"), "status 1: no torch"),
-        (("/nowhere/python",), "no process could be started"),
+        # Memory that is short, say.
+        (child, {"PROGRAM": ("sh", "-c", BEGUN + "kill -9 $$")}, "signal 9"),
+        (child, {"PROGRAM": ("sh", "-c", "echo no torch; exit 1")},
+         "status 1: no torch"),
+        (child, {"PROGRAM": ("/nowhere/python",)}, "no process could be"),
+        # An error of ours.
+        (verdicts, {"prove": lambda *_: {}["no such name"]}, "no such name"),
     ],
-)
+    ids=["killed", "no torch", "no python", "ours"],
+)  # fmt: skip
 def test_what_is_no_backends_fault_is_no_verdict(
-    stand_in, monkeypatch, caplog, program, words
+    stand_in, put, said, place, fault, words
 ):
-    """Memory that is short, say: the training goes on in plain torch."""
+    """The training goes on in plain torch."""
     stand_in("right")
-    monkeypatch.setattr(child, "PROGRAM", program)
+    put(place, **fault)
     for _ in range(2):
         train()
-    (record,) = caplog.records
-    assert words in record.getMessage()
-    assert verdicts.SWITCH in record.getMessage()
-    assert not list(kept.folder().glob("*.verdict"))
+    assert words in said() and verdicts.SWITCH in said()
+    assert not files()
     assert taken() == "torchscript"
 
 
 @pytest.mark.parametrize("end", ["exit 3", "kill -SEGV $$"])
-def test_an_end_of_its_own_is_a_crash(stand_in, monkeypatch, end):
-    names = stand_in("right")
-    done = """printf '\\nligru-child: {"done": true}\\n'"""
+def test_an_end_of_its_own_is_a_crash(stand_in, put, end):
+    names, done = stand_in("right"), stand_ins.says(done=True)
     script = f"""case "$3" in *'"right"'*) {BEGUN}{end};; esac; {done}"""
-    monkeypatch.setattr(child, "PROGRAM", ("sh", "-c", script, "sh"))
+    put(child, PROGRAM=("sh", "-c", script, "sh"))
     found = verdicts.find(KIND, CPU, names)
     assert found["right"]["verdict"] == "crashed"
 
 
-def test_an_error_of_ours_is_no_verdict_either(stand_in, monkeypatch, caplog):
-    stand_in("right")
-    monkeypatch.setattr(verdicts, "prove", lambda *_: {}["no such name"])
-    assert taken() == "torchscript"
-    (record,) = caplog.records
-    assert "no such name" in record.getMessage()
-
-
-def test_a_lease_that_ends_blames_nobody(stand_in, monkeypatch):
-    names = stand_in("right")
-    monkeypatch.setattr(child, "PROGRAM", ("sh", "-c", BEGUN + "sleep 99"))
-    with pytest.raises(child.Ended, match="time is over"):
-        verdicts.prove({}, KIND, CPU, names, until=time.monotonic() + 0.5)
-
-
-def test_a_proof_that_ends_keeps_what_it_found(stand_in, monkeypatch):
-    """The medians of the turns that came."""
-    names, script = stand_in("right"), BEGUN
-    said = [{"name": "right", "verdict": "right", "seconds": 1.0}]
+def test_a_proof_that_ends_keeps_what_it_found(stand_in, put):
+    """The medians of the turns that came; nobody is blamed."""
+    names, verdict = stand_in("right"), {"verdict": "right", "seconds": 1.0}
+    script = BEGUN + stand_ins.says(name="right", **verdict)
     for number, ms in enumerate((6.0, 100.0, 5.0)):
-        said.append({"name": "right", "turn": ["forward", number, ms]})
-    for message in said:
-        script += f"printf '\\n{child._MARK}%s\\n' '{json.dumps(message)}'; "
-    monkeypatch.setattr(child, "PROGRAM", ("sh", "-c", script + "sleep 99"))
+        script += stand_ins.says(name="right", turn=["forward", number, ms])
+    put(child, PROGRAM=("sh", "-c", script + "sleep 99"))
     found = {}
     with pytest.raises(child.Ended, match="time is over"):
         end = time.monotonic() + 0.5
         verdicts.prove(found, KIND, CPU, names, until=end)
-    assert found == {
-        "right": {"verdict": "right", "seconds": 1.0, "forward_us": 60.0}
-    }
+    assert found == {"right": {**verdict, "forward_us": 60.0}}
 
 
-def test_the_measured_order(stand_in, proofs, monkeypatch):
-    """By forward where no backward follows, else by both."""
-    stand_in("right", "slow")
-    times = {"right": (1, 9), "slow": (2, 3), "torchscript": (8, 8)}
+@pytest.mark.parametrize(
+    "training, order, end",
+    [
+        (True, ["slow 2.00 + 2.00", "right 1.00 + 4.00"],
+         "slow for training, 1.25 times as fast as right"),
+        (False, ["right 1.00 + 4.00", "slow 2.00 + 2.00"],
+         "right for inference, 2.00 times as fast as slow"),
+    ],
+)  # fmt: skip
+def test_the_order_and_line_of_a_proof(
+    stand_in, put, caplog, training, order, end
+):
+    """What was tried, what it took, what is taken, and by how much.
 
-    def prove(found, *_):
-        found |= {
-            n: {"verdict": "right", "forward_us": f, "backward_us": b}
-            for n, (f, b) in times.items()
-        }
-
-    monkeypatch.setattr(verdicts, "prove", prove)
-    assert taken(training=False) == "right"
-    assert taken(training=True) == "slow"
-
-
-@pytest.mark.parametrize("training", [True, False])
-def test_the_line_of_a_proof(stand_in, monkeypatch, caplog, training):
-    """What was tried, what it took, what is taken, and by how much."""
+    By forward where no backward follows, else by both.
+    """
     names = stand_in("right", "slow", "off", "too_large")
 
     def prove(found, *_):
@@ -244,29 +224,23 @@ def test_the_line_of_a_proof(stand_in, monkeypatch, caplog, training):
         found["too_large"] = {"verdict": "cannot", "why": "H"}
         found["reference"] = {"verdict": "right"}
 
-    monkeypatch.setattr(verdicts, "prove", prove)
+    put(verdicts, prove=prove)
     with caplog.at_level(logging.INFO, "speechbrain_ligru_fast"):
         verdicts.find(KIND, CPU, names, training)
     line, warning = (record.getMessage() for record in caplog.records)
-    both = ["slow 2.00 + 2.00", "right 1.00 + 4.00"]
     assert line == (
         "proven on cpu in 0 s: LiGRU relu, 1 direction, H=6, 8 rows, "
-        f"float32/float32: {', '.join(both if training else both[::-1])}, "
+        f"float32/float32: {', '.join(order)}, "
         "off wrong, too_large cannot, reference right (us a step, forward + "
-        "backward); taking "
-        + (
-            "slow for training, 1.25 times as fast as right"
-            if training
-            else "right for inference, 2.00 times as fast as slow"
-        )
+        f"backward); taking {end}"
     )
-    assert taken(training) == ("slow" if training else "right")
+    assert taken(training) == end.split()[0]
     for words in ("'off' computes wrong results", str(KIND), "error 1",
                   torch.__version__, "as an issue"):  # fmt: skip
         assert words in warning
 
 
-def test_one_proof_for_each_kind(stand_in, proofs, monkeypatch):
+def test_one_proof_for_each_kind(stand_in, proofs, put):
     """Batches of a size class share it; another driver needs its own."""
     stand_in("right")
     for batch in (1, 5, 8):
@@ -279,120 +253,62 @@ def test_one_proof_for_each_kind(stand_in, proofs, monkeypatch):
     assert len(proofs) == 4
     machine = verdict_files.machine(CPU)
     for changed in ("driver", "torch", "triton", "source"):
-        monkeypatch.setattr(
-            verdict_files,
-            "machine",
-            lambda _, c=changed: machine | {c: "other"},
-        )
+        other = machine | {changed: "other"}
+        put(verdict_files, machine=lambda _, other=other: other)
         taken()
     assert len(proofs) == 8
     taken()
     assert len(proofs) == 8
 
 
-def test_what_is_not_ours_is_proven_again(stand_in, proofs, monkeypatch):
+def test_what_is_not_ours_is_proven_again(stand_in, proofs, put):
     stand_in("right")
     taken()
-    (path,) = kept.folder().glob("*.verdict")
+    (path,) = files()
     whole = path.read_bytes()
     for content in (whole[:-9], b"", whole + b" ", b'{"right": "right"}'):
         path.write_bytes(content)
-        monkeypatch.setattr(verdicts, "_known", {})
+        put(verdicts, _known={})
         before = len(proofs)
         assert taken() == "right" and len(proofs) == before + 1
         assert path.read_bytes() == whole
 
 
-def test_switched_off(stand_in, proofs, monkeypatch):
+def test_who_needs_no_proof(stand_in, proofs, monkeypatch):
+    """Plain torch, and who has switched them off."""
+    stand_in()
+    assert taken() == "torchscript"
     stand_in("off")
     monkeypatch.setenv(verdicts.SWITCH, "0")
     assert taken() == "off" and not proofs
 
 
-def test_plain_torch_needs_no_proof(stand_in, proofs):
-    stand_in()
-    assert taken() == "torchscript" and not proofs
-
-
-def test_a_named_backend_is_said_to_be_unproven_once(stand_in, proofs, caplog):
+def test_a_named_backend_is_said_to_be_unproven_once(
+    stand_in, proofs, said, caplog
+):
     stand_in("right", "slow")
     for batch in (2, 9):
         train("right", batch=batch)
     train("torchscript")
-    (record,) = caplog.records
-    assert "'right' is unproven" in record.getMessage() and not proofs
-    caplog.clear()
-    failures._said.clear()
-    backends._choose.cache_clear()
+    assert "'right' is unproven" in said() and not proofs
+    forget(caplog)
     train()
     train("right")
     assert len(proofs) == 1 and not caplog.records
-
-
-def test_a_named_backend_is_said_to_be_wrong(stand_in, proofs, caplog):
+    # Or to be wrong.
+    forget(caplog)
     names = stand_in("off")
     verdict_files.write({"off": {"verdict": "wrong"}}, KIND, CPU, names)
     train("off")
-    (record,) = caplog.records
-    assert "'off' is wrong on cpu" in record.getMessage() and not proofs
+    assert "'off' is wrong on cpu" in said() and len(proofs) == 1
 
 
-def in_process(function):
-    """Another process's id, in which a function runs."""
-    process = os.fork()
-    if process == 0:
-        try:
-            function()
-        finally:
-            os._exit(0)
-    return process
-
-
-def test_two_processes_prove_once(stand_in, proofs, tmp_path, monkeypatch):
-    names = stand_in("right")
-    prove, log = verdicts.prove, tmp_path / "log"
-
-    def slowly(*arguments):
-        with log.open("a") as file:
-            file.write("proof\n")
-        time.sleep(0.3)
-        return prove(*arguments)
-
-    monkeypatch.setattr(verdicts, "prove", slowly)
-    both = [
-        in_process(lambda: verdicts.find(KIND, CPU, names)) for _ in range(2)
-    ]
-    for process in both:
-        os.waitpid(process, 0)
-    assert log.read_text() == "proof\n"
-    assert verdicts.find(KIND, CPU, names)["right"]["verdict"] == "right"
-    assert log.read_text() == "proof\n"
-
-
-def test_a_killed_verifier_blocks_nobody(stand_in, proofs, tmp_path):
-    names = stand_in("right")
-    begun = tmp_path / "begun"
-
-    def prove():
-        with verdict_files.alone():
-            begun.touch()
-            time.sleep(10**6)
-
-    process = in_process(prove)
-    while not begun.exists():
-        time.sleep(0.01)
-    os.kill(process, signal.SIGKILL)
-    os.waitpid(process, 0)
-    verdicts.find(KIND, CPU, names)
-    assert len(proofs) == 1
-
-
-def test_ranks_that_meet_new_kinds_take_turns(
-    stand_in, proofs, tmp_path, monkeypatch
+@pytest.mark.parametrize("rows", [(8, 8), (8, 16, 24)])
+def test_processes_prove_once_and_in_turns(
+    stand_in, proofs, tmp_path, put, rows
 ):
     """One GPU's proofs are not timed while another's run."""
-    names = stand_in("right")
-    prove, log = verdicts.prove, tmp_path / "log"
+    names, prove, log = stand_in("right"), verdicts.prove, tmp_path / "log"
 
     def slowly(*arguments):
         for word in ("begin", "end"):
@@ -401,34 +317,37 @@ def test_ranks_that_meet_new_kinds_take_turns(
             time.sleep(0.2)
         return prove(*arguments)
 
-    monkeypatch.setattr(verdicts, "prove", slowly)
-    ranks = [
-        in_process(lambda r=r: verdicts.find(Kind(6, r), CPU, names))
-        for r in (8, 16, 24)
-    ]
-    for process in ranks:
-        os.waitpid(process, 0)
-    assert log.read_text() == 3 * "begin end "
-    assert len(list(kept.folder().glob("*.verdict"))) == 3
+    put(verdicts, prove=slowly)
+
+    def find(r):
+        return verdicts.find(Kind(6, r), CPU, names)["right"]["verdict"]
+
+    for process in [forked(lambda r=r: find(r)) for r in rows]:
+        assert os.waitpid(process, 0)[1] == 0
+    assert {find(r) for r in rows} == {"right"}
+    assert log.read_text() == len(set(rows)) * "begin end "
+    assert len(files()) == len(set(rows)) and not proofs
 
 
-def test_who_waits_in_vain_proves_by_itself(
-    stand_in, proofs, tmp_path, monkeypatch
+@pytest.mark.parametrize("killed", [True, False])
+def test_a_verifier_that_never_ends_blocks_nobody(
+    stand_in, proofs, tmp_path, put, killed
 ):
-    """The other process is stopped, say."""
-    names = stand_in("right")
-    monkeypatch.setattr(verdict_files, "PATIENCE", 0.2)
-    begun = tmp_path / "begun"
+    """Killed it has no lock; who waits for a stopped one does so in vain."""
+    names, begun = stand_in("right"), tmp_path / "begun"
+    put(verdict_files, PATIENCE=600 if killed else 0.2)
 
     def hold():
         with verdict_files.alone():
             begun.touch()
             time.sleep(10**6)
 
-    process = in_process(hold)
+    process = forked(hold)
     try:
         while not begun.exists():
             time.sleep(0.01)
+        if killed:
+            os.kill(process, signal.SIGKILL)
         assert verdicts.find(KIND, CPU, names)["right"]["verdict"] == "right"
         assert len(proofs) == 1
     finally:
@@ -448,21 +367,21 @@ def test_a_full_disk(stand_in, proofs, caplog, room):
         assert "No space" in caplog.text or "too large" in caplog.text
 
     on_full_disk(full, room)
-    assert not list(kept.folder().glob("*.verdict"))
+    assert not files()
 
 
 def test_a_cache_that_can_not_be_written(
-    stand_in, proofs, tmp_path, monkeypatch, caplog
+    stand_in, proofs, tmp_path, monkeypatch, put, said
 ):
     stand_in("right")
     (tmp_path / "file").touch()
     monkeypatch.setenv("SPEECHBRAIN_LIGRU_CACHE", str(tmp_path / "file"))
     for _ in range(2):
         assert taken() == "right"
-    assert len(proofs) == 1 and len(caplog.records) == 1
+    assert len(proofs) == 1 and said()
     # A folder that was writable once: neither a lock nor a verdict.
     monkeypatch.setenv("SPEECHBRAIN_LIGRU_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr(verdicts, "_known", {})
+    put(verdicts, _known={})
     (kept.folder() / "proving").mkdir()
     real = os.open
 
@@ -471,5 +390,5 @@ def test_a_cache_that_can_not_be_written(
             raise PermissionError(13, "Read-only file system")
         return real(path, flags, *more, **options)
 
-    monkeypatch.setattr(os, "open", refuse)
+    put(os, open=refuse)
     assert taken() == "right" and len(proofs) == 2
