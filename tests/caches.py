@@ -14,8 +14,8 @@ class Cubins:
     """Cubins by number, from a compiler that only counts."""
 
     variable = "SPEECHBRAIN_LIGRU_CACHE"
-    said = kept._said
     unsafe = "is no folder that this user"
+    said = kept._said
     # What a disk refuses.
     writes = [(kept.tempfile, "mkstemp"), (os, "replace")]
 

@@ -27,27 +27,25 @@ def test_the_first_that_can():
     assert pick(steps=1) == "torchscript"
 
 
-def test_it_falls_through_and_says_so(replace, caplog):
+def test_it_falls_through_and_says_so(replace, caplog, said):
     """What is not there by choice is said at INFO, once."""
     replace(numba="no FMA here")
     with caplog.at_level(logging.INFO, "speechbrain_ligru_fast"):
         ours = fast.LiGRU(4, (2, 9, 3))
         ours(torch.randn(2, 9, 3))
         ours(torch.randn(2, 9, 3))
-    (record,) = caplog.records
-    assert "torchscript; not numba: no FMA here" in record.getMessage()
-    assert record.levelno == logging.INFO
+    assert "torchscript; not numba: no FMA here" in said()
+    assert caplog.records[0].levelno == logging.INFO
     with pytest.raises(RuntimeError, match="no FMA here"):
         fast.LiGRU(4, (2, 9, 3), backend="numba")(torch.randn(2, 9, 3))
 
 
-def test_a_broken_numba_is_said_aloud_once(replace, caplog):
+def test_a_broken_numba_is_said_aloud_once(replace, caplog, said):
     replace(numba=Broken("Numba needs NumPy 2.3 or less"))
     for dtype in (torch.float32, torch.float64):
         assert pick(dtype=dtype) == "torchscript"
-    (record,) = caplog.records
     for words in ("'numba' can't", "NumPy 2.3 or less", "pip install"):
-        assert words in record.getMessage()
+        assert words in said()
     # Who asks for no numba is told nothing.
     caplog.clear()
     failures._said.clear()
@@ -75,13 +73,12 @@ def test_who_has_set_up_no_logging_sees_it(tmp_path):
 
 def test_a_refusal_is_by_option(replace):
     """A backend may refuse a spec: the next is taken for it alone."""
-    picky = types.SimpleNamespace(
-        __name__="backends.numba",
-        unavailable=lambda device, dtype, spec: (
-            "no tanh here" if spec.nonlinearity == "tanh" else None
-        ),
-    )
-    replace(numba=picky)
+
+    def unavailable(device, dtype, spec):
+        return "no tanh here" if spec.nonlinearity == "tanh" else None
+
+    name = "backends.numba"
+    replace(numba=types.SimpleNamespace(__name__=name, unavailable=unavailable))
     assert pick() == "numba"
     assert pick(nonlinearity="tanh") == "torchscript"
     with pytest.raises(RuntimeError, match="no tanh here"):

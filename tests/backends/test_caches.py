@@ -18,17 +18,6 @@ def cache(request, tmp_path, monkeypatch):
     return caches.begin(request.param, tmp_path, monkeypatch)
 
 
-@pytest.fixture
-def warnings(caplog):
-    """What was said of time that is lost."""
-
-    def found():
-        said = [record.getMessage() for record in caplog.records]
-        return [text for text in said if "anew in every process" in text]
-
-    return found
-
-
 def code(folder):
     """The file whose code was compiled last."""
     files = [p for p in folder.iterdir() if p.suffix in (".nbc", ".cubin")]
@@ -41,10 +30,10 @@ def assert_whole(cache):
     assert not [p for p in cache.folder.iterdir() if "tmp" in p.name]
 
 
-def test_each_is_compiled_once(cache, warnings):
+def test_each_is_compiled_once(cache, caplog):
     assert cache.loads() and cache.loads()
     assert_whole(cache)
-    assert cache.loads() and not warnings()
+    assert cache.loads() and "anew in every process" not in caplog.text
 
 
 def flip(data, at):
@@ -66,10 +55,8 @@ def test_a_damaged_entry_is_compiled_again(cache, damage):
     for path in sorted(cache.folder.iterdir()):
         path.write_bytes(DAMAGE[damage](path.read_bytes()))
         # A bit of Numba's index may be one that matters to nobody.
-        assert not cache.loads() or (damage[:4], path.suffix) == (
-            "flip",
-            ".nbi",
-        )
+        may_load = damage.startswith("flip") and path.suffix == ".nbi"
+        assert not cache.loads() or may_load
         assert cache.loads()
 
 
@@ -88,10 +75,17 @@ def test_a_cache_that_vanishes(cache):
     assert cache.loads()
 
 
+def lost_time(caplog):
+    """The only message that says so."""
+    said = [record.getMessage() for record in caplog.records]
+    (found,) = [text for text in said if "anew in every process" in text]
+    return found
+
+
 @pytest.mark.parametrize("at", [0, 1])
 # Numba itself passes over one of these, on some systems.
 @pytest.mark.parametrize("code", ["EROFS", "EACCES", "ENOSPC"])
-def test_a_disk_that_takes_nothing(cache, at, code, monkeypatch, warnings):
+def test_a_disk_that_takes_nothing(cache, at, code, monkeypatch, caplog):
     def fail(*args, **options):
         if args[1:] == ("rb",):
             return open(*args)
@@ -103,45 +97,46 @@ def test_a_disk_that_takes_nothing(cache, at, code, monkeypatch, warnings):
         patch.setattr(*cache.writes[at], fail, raising=False)
         for number in (2, 2, 4):
             assert not cache.loads(number)
-    (said,) = warnings()
-    assert cache.variable in said
+    assert cache.variable in lost_time(caplog)
     assert_whole(cache)
 
 
-def test_a_quota_that_is_full(cache, warnings):
+def test_a_quota_that_is_full(cache, caplog):
+    before = len(list(cache.folder.iterdir()))
+
     def fill():
         assert not cache.loads(2) and not cache.loads(2)
-        (said,) = warnings()
-        assert "File too large" in said
+        assert "File too large" in lost_time(caplog)
         assert len(list(cache.folder.iterdir())) == before
 
-    before = len(list(cache.folder.iterdir()))
     on_full_disk(fill, 20)
     assert_whole(cache)
 
 
 @pytest.mark.skipif(not hasattr(os, "getuid"), reason="no owners here")
 @pytest.mark.parametrize("what", ["mode", "owner"])
-def test_code_of_others_is_not_run(cache, what, monkeypatch, warnings):
+def test_code_of_others_is_not_run(cache, what, put, caplog):
+    """It is said, and the folder is left as it was."""
+    genuine = os.stat
+
+    def stat(path, **options):
+        found = genuine(path, **options)
+        if str(path) != str(cache.folder):
+            return found
+        return os.stat_result([*found[:4], 12345678, *found[5:10]])
+
     if what == "mode":
         cache.folder.chmod(0o777)
     else:
-        genuine = os.stat
-
-        def stat(path, **options):
-            found = genuine(path, **options)
-            if str(path) != str(cache.folder):
-                return found
-            return os.stat_result([*found[:4], 12345678, *found[5:10]])
-
-        monkeypatch.setattr(os, "stat", stat)
-        monkeypatch.setattr(pathlib.Path, "lstat", stat)
+        put(os, stat=stat)
+        put(pathlib.Path, lstat=stat)
 
     def state():
-        return [(p, p.stat().st_mtime_ns) for p in cache.folder.iterdir()]
+        files = [(p, p.stat().st_mtime_ns) for p in cache.folder.iterdir()]
+        return files, os.stat(cache.folder)[:7]
 
-    before = state(), os.stat(cache.folder)[:7]
+    before = state()
     assert not cache.loads() and not cache.loads()
-    assert (state(), os.stat(cache.folder)[:7]) == before
-    (said,) = warnings()
+    assert state() == before
+    said = lost_time(caplog)
     assert cache.unsafe in said and str(cache.folder) in said

@@ -14,40 +14,32 @@ LAYOUTS = {"10": "torch", "11": "onednn", "01": "onednn-transposed"}
 
 
 @pytest.fixture
-def fresh(monkeypatch, tmp_path):
-    """Nothing was measured so far; every size repays."""
-    monkeypatch.setenv("SPEECHBRAIN_LIGRU_CACHE", str(tmp_path))
-    monkeypatch.setattr(gemm, "WORTH", 0)
-    monkeypatch.delenv(gemm.SWITCH, raising=False)
-    gemm._routes.cache_clear()
-    yield
-    gemm._routes.cache_clear()
-
-
-@pytest.fixture
-def measured(monkeypatch, fresh):
-    """Stands in for the measurement; counts how often it was made."""
+def measured(monkeypatch, put, tmp_path):
+    """Every size repays; how often a stand-in for the measurement was made."""
     calls = []
 
     def measure():
         calls.append(1)
         return dict(LAYOUTS)
 
-    monkeypatch.setattr(gemm, "measure", measure)
-    return calls
+    monkeypatch.setenv("SPEECHBRAIN_LIGRU_CACHE", str(tmp_path))
+    monkeypatch.delenv(gemm.SWITCH, raising=False)
+    put(gemm, WORTH=0, measure=measure)
+    gemm._routes.cache_clear()
+    yield calls
+    gemm._routes.cache_clear()
 
 
 def operands(layout, rows=5, sums=7, columns=6):
     """Two matrices; a letter of the layout says how each lies in memory."""
 
     def make(n, m, kind):
-        if kind == "1":
-            return torch.randn(n, m)
-        if kind == "0":
-            return torch.randn(m, n).t()
-        if kind == "e":
-            return torch.randn(n, 1).expand(n, m)
-        return torch.randn(n, 2 * m)[:, ::2]
+        return {
+            "1": torch.randn(n, m),
+            "0": torch.randn(m, n).t(),
+            "e": torch.randn(n, 1).expand(n, m),
+            "s": torch.randn(n, 2 * m)[:, ::2],
+        }[kind]
 
     return make(rows, sums, layout[0]), make(sums, columns, layout[1])
 
@@ -58,27 +50,19 @@ def test_routes_are_products(route, layout):
     for sizes in ((5, 7, 6), (1, 7, 1), (64, 300, 33)):
         a, b = operands(layout, *sizes)
         got, want = gemm.ROUTES[route](a, b), a.double() @ b.double()
-        torch.testing.assert_close(
-            got.double(), want, rtol=0, atol=4e-7 * sizes[1]
-        )
-        assert got.is_contiguous()
+        assert (got.double() - want).abs().max() <= 4e-7 * sizes[1]
+        assert got.is_contiguous() and got.shape == want.shape
 
 
-@pytest.mark.parametrize(
-    "layout", ["10", "11", "01", "00", "e1", "1e", "s1", "es"]
-)
-def test_which_route_a_product_takes(layout, measured, monkeypatch):
+@pytest.mark.parametrize("layout", "10 11 01 00 e1 1e s1 es".split())
+def test_which_route_a_product_takes(layout, measured, put):
     """One that a library was timed at; what is expanded goes to torch."""
     taken = []
 
     def record(name):
-        def route(a, b):
-            taken.append(name)
-            return a @ b
+        return lambda a, b: taken.append(name) or a @ b
 
-        return route
-
-    monkeypatch.setattr(gemm, "ROUTES", {n: record(n) for n in gemm.ROUTES})
+    put(gemm, ROUTES={name: record(name) for name in gemm.ROUTES})
     a, b = operands(layout)
     twins.assert_close(gemm.product(a, b), a @ b)
     assert taken == [LAYOUTS.get(layout, "torch")]
@@ -100,7 +84,7 @@ def test_which_route_a_product_takes(layout, measured, monkeypatch):
     ],
     ids=str,
 )
-def test_who_is_the_fastest(seconds, fastest, monkeypatch):
+def test_who_is_the_fastest(seconds, fastest, put):
     now, rounds = [0], {name: 0 for name in gemm.ROUTES}
 
     def route(name):
@@ -111,7 +95,7 @@ def test_who_is_the_fastest(seconds, fastest, monkeypatch):
 
         return run
 
-    monkeypatch.setattr(gemm, "ROUTES", {n: route(n) for n in rounds})
+    put(gemm, ROUTES={name: route(name) for name in rounds})
     assert gemm._fastest(None, None, lambda: now[0]) == fastest
 
 
@@ -123,12 +107,11 @@ def test_measuring_leaves_no_trace():
     assert set(found) == set(gemm._LAYOUTS)
     assert set(found.values()) <= set(gemm.ROUTES)
     assert torch.equal(torch.get_rng_state(), before)
-    assert torch.get_num_threads() == threads
-    seen = []
+    seen = [torch.get_num_threads()]
     new = threading.Thread(target=lambda: seen.append(torch.get_num_threads()))
     new.start()
     new.join()
-    assert seen == [threads]
+    assert seen == [threads] * 2
 
 
 def test_one_measurement_serves_all_processes(measured, caplog):
@@ -141,39 +124,47 @@ def test_one_measurement_serves_all_processes(measured, caplog):
     assert len(measured) == 1
     assert "gradients of inputs by onednn," in caplog.text
     assert len(caplog.records) == 3
-
-
-@pytest.mark.parametrize("damage", [b"", b"x", b"{}"])
-def test_a_damaged_measurement_is_made_again(measured, damage):
-    gemm.routes()
+    # But for one that is damaged.
     (path,) = kept.folder().iterdir()
-    path.write_bytes(damage)
-    gemm._routes.cache_clear()
-    assert gemm.routes() == {"00": "torch", **LAYOUTS}
-    assert len(measured) == 2
+    for times, damage in enumerate((b"", b"x", b"{}"), 2):
+        path.write_bytes(damage)
+        gemm._routes.cache_clear()
+        assert gemm.routes() == {"00": "torch", **LAYOUTS}
+        assert len(measured) == times
 
 
-def test_no_disk_no_memory_of_it(measured, monkeypatch, caplog):
+def test_no_disk_no_memory_of_it(measured, monkeypatch, said):
     monkeypatch.setenv("SPEECHBRAIN_LIGRU_CACHE", "/proc/none")
     kept._said.clear()
-    gemm.routes()
-    gemm._routes.cache_clear()
-    gemm.routes()
-    assert len(measured) == 2
-    assert len(caplog.records) == 1
+    for times in (1, 2):
+        gemm._routes.cache_clear()
+        gemm.routes()
+        assert len(measured) == times
+    assert said()
 
 
-def test_another_torch_or_library_setting_is_measured(measured, monkeypatch):
-    names = {gemm._fingerprint()}
+def test_what_a_measurement_is_of(monkeypatch, put):
+    """A torch, settings of libraries and, where it is told, a processor."""
+    names = [gemm._fingerprint()]
     for name in ("MKL_ENABLE_INSTRUCTIONS", "ONEDNN_MAX_CPU_ISA"):
         monkeypatch.setenv(name, "AVX2")
-        names.add(gemm._fingerprint())
-    monkeypatch.setattr(torch, "__version__", "2.99")
-    names.add(gemm._fingerprint())
-    assert len(names) == 4
+        names.append(gemm._fingerprint())
+    put(torch, __version__="2.99")
+    names.append(gemm._fingerprint())
+
+    def missing(*args, **kwargs):
+        raise FileNotFoundError
+
+    if os.path.exists("/proc/cpuinfo"):
+        monkeypatch.setattr("builtins.open", missing)
+        names.append(gemm._fingerprint())
+    assert len(set(names)) == len(names)
+    monkeypatch.setattr("builtins.open", lambda *_, **__: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        gemm._fingerprint()
 
 
-def test_the_switch(measured, monkeypatch):
+def test_the_switch(measured, monkeypatch, put):
     for asked, found in (
         ("torch", {"torch"}),
         ("onednn", {"onednn"}),
@@ -184,16 +175,16 @@ def test_the_switch(measured, monkeypatch):
     monkeypatch.setenv(gemm.SWITCH, "mkl")
     with pytest.raises(ValueError, match="'mkl', allowed are auto, torch, one"):
         gemm.routes()
-
-
-def test_a_torch_without_onednn(measured, monkeypatch):
-    monkeypatch.setattr(gemm, "_has_onednn", lambda: False)
+    # A torch without oneDNN.
+    put(gemm, _has_onednn=lambda: False)
+    gemm._routes.cache_clear()
+    measured.clear()
     monkeypatch.setenv(gemm.SWITCH, "onednn")
     assert not gemm.differs() and not measured
 
 
-def test_small_products_cost_nothing(monkeypatch):
-    monkeypatch.setattr(gemm, "routes", pytest.fail)
+def test_small_products_cost_nothing(put):
+    put(gemm, routes=pytest.fail)
     gemm.product(*operands("11"))
 
 
@@ -209,31 +200,15 @@ def test_who_else_is_served_by_torch():
         x.as_subclass(Subclass),
     ):  # fmt: skip
         assert not gemm.ordinary(x, other)
-    with torch.autocast("cpu", torch.bfloat16):
-        assert not gemm.ordinary(x)
     with FlopCounterMode(display=False) as counter:
         assert not gemm.ordinary(x)
         gemm.product(torch.ones(512, 512), torch.ones(512, 512))
     assert counter.get_total_flops() == 2 * 512**3
-    with torch.device("cpu"):
-        assert not gemm.ordinary(x)
+    for mode in (torch.autocast("cpu", torch.bfloat16), torch.device("cpu")):
+        with mode:
+            assert not gemm.ordinary(x)
     torch.use_deterministic_algorithms(True)
     try:
         assert not gemm.ordinary(x)
     finally:
         torch.use_deterministic_algorithms(False)
-
-
-def test_the_processor_is_a_part_of_the_name(monkeypatch):
-    """Where the system tells of it."""
-    before = gemm._fingerprint()
-    monkeypatch.setattr("builtins.open", lambda *_, **__: 1 / 0)
-    with pytest.raises(ZeroDivisionError):
-        gemm._fingerprint()
-
-    def missing(*args, **kwargs):
-        raise FileNotFoundError
-
-    monkeypatch.setattr("builtins.open", missing)
-    if os.path.exists("/proc/cpuinfo"):
-        assert gemm._fingerprint() != before

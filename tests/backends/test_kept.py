@@ -20,14 +20,14 @@ def cache(tmp_path, monkeypatch):
     return caches.begin(caches.Cubins, tmp_path, monkeypatch)
 
 
-def test_what_a_cubin_is_of(cache, monkeypatch):
+def test_what_a_cubin_is_of(cache, put):
     """An architecture, macros, a source and a compiler."""
     assert not cache.loads(arch="sm_80") and not cache.loads(2)
     assert cache.loads(arch="sm_80") and cache.loads(2) and cache.loads()
     assert {path.suffix for path in cache.folder.iterdir()} == {".cubin"}
-    monkeypatch.setattr(build, "compiler_version", lambda: "0.0")
+    put(build, compiler_version=lambda: "0.0")
     assert not cache.loads()
-    monkeypatch.setattr(build, "source", lambda backward: "other")
+    put(build, source=lambda backward: "other")
     assert not cache.loads()
 
 
@@ -40,14 +40,12 @@ def test_what_an_older_version_kept(cache):
 
 
 @pytest.mark.parametrize("place", ["file", "file/below", "/proc/none"])
-def test_no_folder_no_cache(cache, monkeypatch, tmp_path, caplog, place):
+def test_no_folder_no_cache(cache, monkeypatch, tmp_path, said, place):
     (tmp_path / "file").write_text("")
     place = str(tmp_path / place)
     monkeypatch.setenv(cache.variable, place)
     assert not cache.loads() and not cache.loads()
-    (record,) = caplog.records
-    assert f"{cache.variable} to a folder" in record.getMessage()
-    assert place in record.getMessage()
+    assert f"{cache.variable} to a folder" in said() and place in said()
 
 
 @pytest.mark.parametrize("mode", [0o1777, 0o2775, 0o700])
@@ -64,50 +62,44 @@ def test_a_shared_folder_keeps_its_mode(cache, mode, caplog):
     assert stat.S_IMODE(own.stat().st_mode) & 0o777 == 0o700
 
 
-def replace(path, what, elsewhere):
-    """Something else stands where a file or folder was."""
+def spoil(path, how, elsewhere):
+    """Others may write a file or folder, or something else stands there."""
+    if isinstance(how, int):
+        path.chmod(how)
+        return
     path.rename(elsewhere)
     {
         "link": lambda: path.symlink_to(elsewhere),
         "pipe": lambda: os.mkfifo(path),
         "folder": path.mkdir,
         "file": path.touch,
-    }[what]()
+    }[how]()
 
 
-@pytest.mark.parametrize("what", ["group", "link", "file"])
-def test_nothing_is_loaded_where_others_write(cache, tmp_path, what, caplog):
+@pytest.mark.parametrize("how", [0o720, "link", "file"])
+def test_nothing_is_loaded_where_others_write(cache, tmp_path, how, said):
     """It is said, and the folder is left as it was."""
-    own = cache.folder
-    if what == "group":
-        own.chmod(0o720)
-    else:
-        replace(own, what, tmp_path / "elsewhere")
-    before = own.lstat()
+    spoil(cache.folder, how, tmp_path / "elsewhere")
+    before = cache.folder.lstat()
     assert not cache.loads() and not cache.loads()
-    assert own.lstat()[:7] == before[:7]
-    (record,) = caplog.records
-    assert f"{own} {cache.unsafe}" in record.getMessage()
+    assert cache.folder.lstat()[:7] == before[:7]
+    assert f"{cache.folder} {cache.unsafe}" in said()
 
 
-@pytest.mark.parametrize("what", ["mode", "link", "pipe", "folder"])
-def test_an_entry_that_others_could_write(cache, what, tmp_path):
+@pytest.mark.parametrize("how", [0o666, "link", "pipe", "folder"])
+def test_an_entry_that_others_could_write(cache, how, tmp_path):
     (path,) = cache.folder.iterdir()
-    if what == "mode":
-        path.chmod(0o666)
-    else:
-        replace(path, what, tmp_path / "elsewhere")
+    spoil(path, how, tmp_path / "elsewhere")
     assert not cache.loads()
 
 
-def test_a_disk_that_lets_nothing_go(cache, monkeypatch):
+def test_a_disk_that_lets_nothing_go(cache, put):
     """A file that was begun and can't be removed is no error."""
 
     def fail(*args):
         raise OSError("as on a read-only disk")
 
-    for name in ("replace", "unlink"):
-        monkeypatch.setattr(os, name, fail)
+    put(os, replace=fail, unlink=fail)
     assert not cache.loads(2)
 
 
@@ -122,19 +114,20 @@ def test_the_folder_of_who_names_none(monkeypatch, tmp_path, named):
     assert kept.folder() == tmp_path / place / f"cubins-{os.getuid()}"
 
 
-def test_a_user_without_a_home(cache, monkeypatch, tmp_path, caplog):
-    """A container's, whose number no file names: no folder called ~."""
+def test_who_has_no_folder(cache, monkeypatch, put, tmp_path, said):
+    """A container's user, whose number no file names: no folder called ~.
+
+    And Windows tells no user's number: no folder is known to be safe.
+    """
     (tmp_path / "here").mkdir()
     monkeypatch.chdir(tmp_path / "here")
-    monkeypatch.delenv(cache.variable)
-    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
-    monkeypatch.setattr(os.path, "expanduser", lambda path: path)
-    assert kept.folder() is None
-    assert "no home" in caplog.text and not os.listdir()
-
-
-def test_a_system_without_owners(cache, monkeypatch, caplog):
-    """Windows tells no user's number: no folder is known to be safe."""
+    with monkeypatch.context() as patch:
+        patch.delenv(cache.variable)
+        patch.delenv("XDG_CACHE_HOME", raising=False)
+        patch.setattr(os.path, "expanduser", lambda path: path)
+        assert kept.folder() is None
+        assert "no home" in said() and not os.listdir()
+    cache.said.clear()
     monkeypatch.delattr(os, "getuid")
-    assert kept.folder() is None
-    assert not cache.loads() and len(caplog.records) == 1
+    assert kept.folder() is None and not cache.loads()
+    assert "whose a folder is" in cache.said[0]

@@ -18,23 +18,23 @@ def fresh_modules():
     load.cache_clear()
 
 
-def test_a_missing_library_that_is_optional_is_no_fault(monkeypatch):
+def test_a_missing_library_that_is_optional_is_no_fault(put):
     def absent(path):
         name = path.rpartition(".")[2]
         raise ModuleNotFoundError(f"No module named {name!r}", name=name)
 
-    monkeypatch.setattr(loading.importlib, "import_module", absent)
+    put(loading.importlib, import_module=absent)
     reasons = [loading.load(name) for name in ("triton", "numba")]
     assert [isinstance(r, Broken) for r in reasons] == [False, True]
 
 
-def test_a_broken_library_is_a_reason(monkeypatch):
+def test_a_broken_library_is_a_reason(put):
     broken = "libllvmlite.so: cannot open shared object file"
 
     def fail(path):
         raise OSError(broken)
 
-    monkeypatch.setattr(loading.importlib, "import_module", fail)
+    put(loading.importlib, import_module=fail)
     reason = fast.available_backends()["numba"]
     assert reason == f"its library can't be imported: {broken}"
 

@@ -26,17 +26,15 @@ print(logging.getLogger("numba").level)
 
 def test_a_second_process_compiles_nothing(tmp_path):
     """The first one says so, to whoever has set up no logging."""
-    found, said = [], []
-    for _ in range(2):
+    found = []
+    for times in (1, 0):
         done = python(SCAN, NUMBA_CACHE_DIR=str(tmp_path))
         assert done.stdout == "0\n"
-        said.append(done.stderr.count("takes some seconds"))
-        found.append(
-            {p: p.stat().st_mtime_ns for p in tmp_path.rglob("*.nb[ci]")}
-        )
+        assert done.stderr.count("takes some seconds") == times
+        files = {p: p.stat().st_mtime_ns for p in tmp_path.rglob("*.nb[ci]")}
+        found.append(files)
     assert any(path.suffix == ".nbc" for path in found[0])
     assert found[0] == found[1]
-    assert said == [1, 0]
 
 
 @pytest.fixture
@@ -44,12 +42,10 @@ def cache(tmp_path, monkeypatch):
     return caches.begin(caches.Loops, tmp_path, monkeypatch)
 
 
-def test_it_says_that_it_compiles_and_only_then(cache, caplog):
-    assert cache.loads()
-    assert not caplog.records
+def test_it_says_that_it_compiles_and_only_then(cache, caplog, said):
+    assert cache.loads() and not caplog.records
     assert not cache.loads(2) and not cache.loads(4)
-    (record,) = caplog.records
-    assert "takes some seconds" in record.getMessage()
+    assert "takes some seconds" in said()
 
 
 def test_what_an_older_version_kept(cache):
@@ -65,11 +61,10 @@ def test_what_an_older_version_kept(cache):
     assert cache.loads()
 
 
-def test_no_folder_no_cache(cache, monkeypatch, caplog):
-    monkeypatch.setattr(caching.CacheImpl, "_locator_classes", [])
+def test_no_folder_no_cache(cache, put, said):
+    put(caching.CacheImpl, _locator_classes=[])
     assert not cache.loads() and not cache.loads()
-    (record,) = caplog.records
-    assert cache.variable in record.getMessage()
+    assert cache.variable in said()
 
 
 def test_an_entry_that_may_not_be_read(cache, monkeypatch):
@@ -82,12 +77,12 @@ def test_an_entry_that_may_not_be_read(cache, monkeypatch):
     assert not cache.loads()
 
 
-def test_who_may_write(cache, monkeypatch):
+def test_who_may_write(cache, put):
     """A user's own group, as with umask 002, where every user has a group."""
     cache.folder.chmod(0o775)
     assert cache.loads()
     # Whoever can change the package's source needs no cache for it.
-    monkeypatch.setattr(cache.compiling, "_others_can_write", lambda path: True)
+    put(cache.compiling, _others_can_write=lambda path: True)
     assert cache.loads()
 
 
