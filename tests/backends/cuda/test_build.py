@@ -28,13 +28,10 @@ MACROS = {"IO": 0, "ACTIVATION": 0, "LEAKY_SLOPE": "0.01f"}
 def kernels(arch, operand):
     """Every kernel that a few sizes and options lead to, once."""
     found = {}
-    for hidden, rows, backward, layernorm in itertools.product(
-        (64, 256, 512, 1024, 2048),
-        (16, 48, 128),
-        (False, True),
-        (False, True),
-    ):
-        chosen = plan(hidden, rows, operand, DEVICES[arch], backward, layernorm)
+    sizes = (64, 256, 512, 1024, 2048), (16, 48, 128)
+    flags = (False, True), (False, True)
+    for hidden, rows, *options in itertools.product(*sizes, *flags):
+        chosen = plan(hidden, rows, operand, DEVICES[arch], *options)
         found.setdefault(tuple(chosen.macros().items()), chosen)
     return list(found.values())
 
@@ -45,34 +42,26 @@ def kinds(arch, operand):
     A kind is tier, direction, LayerNorm and whether the operand passes in
     parts.
     """
-    found = {}
-    for chosen in sorted(
+    every = sorted(
         kernels(arch, operand), key=lambda k: (k.held, k.rows, k.units)
-    ):
-        kind = (
-            chosen.tier, chosen.backward, chosen.layernorm, chosen.parts > 1,
-        )  # fmt: skip
-        found[kind] = chosen
+    )
+    found = {(k.tier, k.backward, k.layernorm, k.parts > 1): k for k in every}
     # Both ways, with and without LayerNorm.
     assert len(found) >= 4
     found = list(found.values())
-    if arch in WHOLE:
-        return found
     # Each type has a quarter of its own.
-    return found[operands(arch).index(operand) :: 4]
+    quarter = found[operands(arch).index(operand) :: 4]
+    return found if arch in WHOLE else quarter
 
 
 def spilled(report):
     """Bytes of spill stores and spill loads, as ptxas reports them."""
-    return [
-        int(count)
-        for count in re.findall(r"(\d+) bytes spill (?:stores|loads)", report)
-    ]
+    counts = re.findall(r"(\d+) bytes spill (?:stores|loads)", report)
+    return list(map(int, counts))
 
 
 @pytest.mark.parametrize(
-    "arch, operand",
-    [(arch, operand) for arch in DEVICES for operand in operands(arch)],
+    "arch, operand", [(a, operand) for a in DEVICES for operand in operands(a)]
 )
 def test_compiles_without_spills(arch, operand):
     assert build.architecture(DEVICES[arch].capability) == arch

@@ -11,31 +11,23 @@ from speechbrain_ligru_fast.backends.cuda.plan import Limits, plan
 @pytest.mark.parametrize("arch", DEVICES)
 def test_every_common_size_has_a_plan(arch):
     limits = DEVICES[arch]
-    for hidden, rows, backward, layernorm in itertools.product(
+    for hidden, rows, operand, *options in itertools.product(
         (1, 16, 17, 33, 100, 128, 320, 512, 777, 1024, 2000, 2048),
-        (1, 16, 128, 1000),
-        (False, True),
-        (False, True),
-    ):
-        for operand in operands(arch):
-            chosen = plan(hidden, rows, operand, limits, backward, layernorm)
-            assert chosen is not None, (hidden, rows, operand, backward)
-            assert chosen.padded >= hidden
-            assert chosen.blocks >= chosen.held + chosen.kept
-            assert chosen.shared_bytes <= limits.shared_bytes
-            assert chosen.group * chosen.groups <= limits.processors
-            assert (chosen.tier == "grid") or limits.cluster > 1
+        (1, 16, 128, 1000), operands(arch), (False, True), (False, True),
+    ):  # fmt: skip
+        chosen = plan(hidden, rows, operand, limits, *options)
+        assert chosen is not None, (hidden, rows, operand, options)
+        assert chosen.padded >= hidden
+        assert chosen.blocks >= chosen.held + chosen.kept
+        assert chosen.shared_bytes <= limits.shared_bytes
+        assert chosen.group * chosen.groups <= limits.processors
+        assert (chosen.tier == "grid") or limits.cluster > 1
 
 
 def test_plans_on_a_hopper():
     """Workloads of the benchmarks: tier, and weights that stay on chip."""
-    for hidden, rows in (
-        (128, 8),
-        (256, 16),
-        (512, 16),
-        (512, 128),
-        (1024, 48),
-    ):
+    sizes = (128, 8), (256, 16), (512, 16), (512, 128), (1024, 48)
+    for hidden, rows in sizes:
         for backward in (False, True):
             chosen = plan(hidden, rows, "bf16", H100, backward)
             assert chosen.tier == "cluster"

@@ -17,7 +17,7 @@ from speechbrain_ligru_fast.backends.triton import cache_folder as folder  # noq
 from speechbrain_ligru_fast.backends.triton.plan import Device  # noqa: E402
 
 
-@pytest.fixture
+@pytest.fixture(autouse=True)
 def refused_folder(monkeypatch):
     """A folder that not even root can make."""
     monkeypatch.setenv("TRITON_CACHE_DIR", "/proc/none")
@@ -32,16 +32,14 @@ def keep():
     return path
 
 
-def test_a_folder_that_takes_nothing(refused_folder, caplog):
+def test_a_folder_that_takes_nothing(said):
     found = []
     for _ in range(2):
         folder.with_folder(lambda: found.append(keep()))
     assert found[0] == found[1]
     place = pathlib.Path(found[0]).parents[1]
     assert place.stat().st_mode & 0o777 == 0o700
-    (record,) = caplog.records
-    assert "Set TRITON_CACHE_DIR" in record.getMessage()
-    assert "/proc/none" in record.getMessage()
+    assert "Set TRITON_CACHE_DIR" in said() and "/proc/none" in said()
     # Nobody else's kernels move.
     assert os.environ["TRITON_CACHE_DIR"] == "/proc/none"
 
@@ -54,7 +52,7 @@ def test_a_folder_that_takes_nothing(refused_folder, caplog):
         subprocess.CalledProcessError(1, "gcc"),
     ],
 )
-def test_a_launch_goes_on_in_another_folder(refused_folder, error, monkeypatch):
+def test_a_launch_goes_on_in_another_folder(error, put):
     """No launch that has run is repeated: steps change what they start from."""
     tried = []
 
@@ -63,23 +61,21 @@ def test_a_launch_goes_on_in_another_folder(refused_folder, error, monkeypatch):
         if len(tried) == 3:
             raise error
 
-    monkeypatch.setattr(triton.runtime.JITFunction, "run", run)
-    monkeypatch.setattr(backend.replays, "enabled", False)
-    lonely = Device(cooperative=False)
-    monkeypatch.setattr(backend, "_describe", lambda device: lonely)
+    put(triton.runtime.JITFunction, run=run)
+    put(backend.replays, enabled=False)
+    put(backend, _describe=lambda device: Device(cooperative=False))
     w, u = torch.randn(2, 3, 48), torch.randn(48, 24)
     backend.scan_forward(ScanSpec(), w, u, None, None, None, None, None, False)
-    assert [step for step, *_ in tried] == [0, 1, 2, 2]
-    assert [place == "/proc/none" for *_, place in tried] == [True] * 3 + [
-        False
-    ]
+    steps, _, places = zip(*tried)
+    assert steps == (0, 1, 2, 2)
+    assert {*places[:3]} == {"/proc/none"} != {places[3]}
 
 
-def test_no_folder_anywhere_is_an_error(refused_folder, monkeypatch, caplog):
+def test_no_folder_anywhere_is_an_error(put, caplog):
     def fail(*args, **options):
         raise OSError(errno.ENOSPC, "nor here")
 
-    monkeypatch.setattr(folder.tempfile, "mkdtemp", fail)
+    put(folder.tempfile, mkdtemp=fail)
     with pytest.raises(OSError, match="/proc/none"):
         folder.with_folder(keep)
     assert not caplog.records

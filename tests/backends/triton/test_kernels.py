@@ -25,11 +25,7 @@ TARGETS = {
     "sm_90": (GPUTarget("cuda", 90, 32), Device(132, 227 * 1024)),
     "gfx942": (GPUTarget("hip", "gfx942", 64), Device(304, 65536, amd=True)),
 }
-OPERANDS = {
-    "bf16": torch.bfloat16,
-    "fp16": torch.float16,
-    "fp32": torch.float32,
-}
+BFLOAT, HALF, FLOAT = torch.bfloat16, torch.float16, torch.float32
 
 
 class _NoGpu:
@@ -50,7 +46,7 @@ class _NoGpu:
 
 
 @pytest.fixture
-def launched(monkeypatch):
+def launched(put):
     """Makes a GPU of a target up, and lists what is launched there."""
     found = []
     run = triton.runtime.JITFunction.run
@@ -63,20 +59,20 @@ def launched(monkeypatch):
         gpu, device = TARGETS[target]
         device = dataclasses.replace(device, cooperative=together)
         hip = "7.0" if gpu.backend == "hip" else None
-        monkeypatch.setattr(torch.version, "hip", hip)
-        monkeypatch.setattr(backend, "_describe", lambda _: device)
-        monkeypatch.setattr(triton.runtime.driver, "_active", _NoGpu(target))
-        monkeypatch.setattr(triton.runtime.JITFunction, "run", warm_up)
+        put(torch.version, hip=hip)
+        put(backend, _describe=lambda _: device)
+        put(triton.runtime.driver, _active=_NoGpu(target))
+        put(triton.runtime.JITFunction, run=warm_up)
         return found
 
     return on
 
 
-def scan(hidden=512, batch=2, operand="bf16", layernorm=False, steps=2):
+def scan(hidden=512, batch=2, operand=BFLOAT, layernorm=False, steps=2):
     """A forward and a backward with all optional arguments."""
     spec = ScanSpec("tanh", 2, layernorm)
     w = torch.zeros(batch, steps, 2 * hidden)
-    u = torch.zeros(2 * hidden, hidden, dtype=OPERANDS[operand])
+    u = torch.zeros(2 * hidden, hidden, dtype=operand)
     state = torch.zeros(2 * batch, hidden)
     lengths = torch.full((batch,), steps)
     affine = torch.zeros(2 * hidden) if layernorm else None
@@ -92,24 +88,19 @@ def scan(hidden=512, batch=2, operand="bf16", layernorm=False, steps=2):
 def spilled(assembly, tmp_path):
     """Bytes or registers that the target's compiler spills."""
     if "amdgcn" in assembly:
-        counts = re.findall(
-            r"\.[sv]gpr_spill_count: +(\d+)", assembly["amdgcn"]
+        spill = r"\.[sv]gpr_spill_count: +(\d+)"
+        counts = re.findall(spill, assembly["amdgcn"])
+    else:
+        path = tmp_path / "kernel.ptx"
+        path.write_text(assembly["ptx"])
+        arch = re.search(r"\.target (\w+)", assembly["ptx"]).group(1)
+        # Triton brings two, of which it takes one by GPU and version.
+        ptxas = get_ptxas(int(re.search(r"\d+", arch)[0])).path
+        command = [ptxas, "-v", f"-arch={arch}", path, "-o", tmp_path / "cubin"]
+        done = subprocess.run(
+            command, capture_output=True, text=True, check=True
         )
-        assert len(counts) == 2
-        return sum(map(int, counts))
-    path = tmp_path / "kernel.ptx"
-    path.write_text(assembly["ptx"])
-    arch = re.search(r"\.target (\w+)", assembly["ptx"]).group(1)
-    # Triton brings two, of which it takes one by GPU and version.
-    ptxas = get_ptxas(int(re.search(r"\d+", arch)[0])).path
-    report = subprocess.run(
-        [ptxas, "-v", f"-arch={arch}", path]
-        + ["-o", tmp_path / "kernel.cubin"],
-        capture_output=True,
-        text=True,
-        check=True,
-    ).stderr
-    counts = re.findall(r"(\d+) bytes spill", report)
+        counts = re.findall(r"(\d+) bytes spill", done.stderr)
     assert len(counts) == 2
     return sum(map(int, counts))
 
@@ -118,16 +109,16 @@ def spilled(assembly, tmp_path):
 # one by one; each target sees every type, model and launch mode.
 CASES = [
     # target, operand, hidden, batch, layernorm, together
-    ("sm_90", "bf16", 512, 8, False, True),
-    ("sm_90", "bf16", 1024, 24, True, True),
-    ("sm_90", "fp16", 2048, 16, False, True),
-    ("sm_90", "fp32", 512, 64, True, True),
-    ("sm_90", "bf16", 128, 8, True, False),
-    ("sm_80", "bf16", 1024, 24, True, True),
-    ("sm_80", "fp32", 512, 8, False, True),
-    ("gfx942", "bf16", 1024, 24, True, True),
-    ("gfx942", "fp16", 600, 3, False, False),
-    ("gfx942", "fp32", 512, 8, True, True),
+    ("sm_90", BFLOAT, 512, 8, False, True),
+    ("sm_90", BFLOAT, 1024, 24, True, True),
+    ("sm_90", HALF, 2048, 16, False, True),
+    ("sm_90", FLOAT, 512, 64, True, True),
+    ("sm_90", BFLOAT, 128, 8, True, False),
+    ("sm_80", BFLOAT, 1024, 24, True, True),
+    ("sm_80", FLOAT, 512, 8, False, True),
+    ("gfx942", BFLOAT, 1024, 24, True, True),
+    ("gfx942", HALF, 600, 3, False, False),
+    ("gfx942", FLOAT, 512, 8, True, True),
 ]
 
 
@@ -150,9 +141,9 @@ def test_compiles_without_spills(case, launched, tmp_path):
         code = kernel.asm.get("ptx") or kernel.asm["amdgcn"]
         multiply.append(bool(re.search(r"mma\.sync|mfma", code)))
         # No tensor core rounds float32 unless torch's flag allows it.
-        assert operand != "fp32" or "tf32" not in code
-    assert operand == "fp32" or sum(multiply) == 2
-    assert operand != "fp32" or target == "gfx942" or not any(multiply)
+        assert operand != FLOAT or "tf32" not in code
+    assert operand == FLOAT or sum(multiply) == 2
+    assert operand != FLOAT or target == "gfx942" or not any(multiply)
 
 
 def test_a_spill_would_be_seen(launched, tmp_path):
@@ -164,32 +155,24 @@ def test_a_spill_would_be_seen(launched, tmp_path):
     assert spilled({"ptx": cramped}, tmp_path) > 0
 
 
-def test_what_the_backend_launches_compiles(launched):
-    """Arguments by name, options, one cooperative launch a direction."""
-    found = launched()
-    scan(layernorm=True, steps=5)
-    assert [grid for grid, _ in found] == [(32,), (32,)]
-    for _, kernel in found:
-        assert kernel.metadata.num_warps == 8
-        assert "cubin" in kernel.asm
-
-
 def test_another_length_compiles_nothing(launched):
+    """One cooperative launch a direction."""
     found = launched()
     for steps in (2, 5, 16, 33):
-        scan(steps=steps)
-    kernels = {id(kernel) for _, kernel in found}
-    assert len(found) == 8 and len(kernels) == 2
+        scan(steps=steps, layernorm=True)
+    assert [grid for grid, _ in found] == [(32,)] * 8
+    kernels = {id(kernel): kernel for _, kernel in found}.values()
+    assert len(kernels) == 2
+    for kernel in kernels:
+        assert kernel.metadata.num_warps == 8 and "cubin" in kernel.asm
 
 
 def test_a_single_step_waits_for_nobody(launched):
     """A decoder's step: forward in one launch that is not cooperative."""
     found = launched()
     w, u = torch.randn(2, 1, 256), torch.randn(256, 128)
-    h0 = torch.randn(2, 128)
-    backend.scan_forward(
-        ScanSpec(), w, u, h0, None, None, None, None, save=False
-    )
-    (grid, kernel) = found.pop()
-    assert not found and not kernel.metadata.launch_cooperative_grid
+    given = w, u, torch.randn(2, 128), None, None, None, None
+    backend.scan_forward(ScanSpec(), *given, save=False)
+    ((_, kernel),) = found
+    assert not kernel.metadata.launch_cooperative_grid
     assert "atom" not in kernel.asm["ptx"]
