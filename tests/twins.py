@@ -22,25 +22,21 @@ def available():
     return found
 
 
-def build(model, shape, backend="reference", dtype=torch.float64, **options):
+def build(
+    model, shape, backend="reference", dtype=torch.float64, hidden_size=7,
+    **options,
+):  # fmt: skip
     """A fast layer and stock's, away from their symmetric initial state."""
     if model == "SLiGRU" and "normalization" in options:
         options["ff_normalization"] = options.pop("normalization")
     torch.manual_seed(3)
-    theirs = getattr(stock, model)(
-        hidden_size=options.pop("hidden_size", 7), input_shape=shape, **options
-    )
+    theirs = getattr(stock, model)(hidden_size, shape, **options)
     for name, value in theirs.state_dict().items():
         if "norm." in name and value.is_floating_point():
             frozen = name.endswith("bias") and not options.get("bias", True)
             if not frozen or "layer_norm" in name:
                 value += torch.rand_like(value) - 0.5
-    ours = getattr(fast, model)(
-        hidden_size=theirs.hidden_size,
-        input_shape=shape,
-        backend=backend,
-        **options,
-    )
+    ours = getattr(fast, model)(hidden_size, shape, backend=backend, **options)
     ours.load_state_dict(theirs.state_dict(), strict=True)
     return ours.to(dtype), theirs.to(dtype)
 

@@ -47,8 +47,6 @@ def turned(x):
 def laid_out(x):
     """The same numbers in other strides, the given ones first."""
     yield x
-    if x.dim() == 0:
-        return
     yield turned(x)
     yield torch.cat([x, x], -1)[..., : x.size(-1)]
     yield x[:1].expand_as(x)
@@ -139,6 +137,11 @@ def test_frames():
     each_laid_out(lengths.relative_frames, [torch.tensor([1.0, 0.5, 0.7]), 9])
 
 
+# In the operator's order.
+PLAIN = dict(
+    x=None, weight=None, padding=[1] * 4, stride=[1, 1], dilation=[1, 1],
+    groups=1,
+)  # fmt: skip
 CONVOLUTIONS = [
     dict(x=(2, 9, 6, 3), weight=(4, 3, 3, 3)),
     dict(x=(2, 9, 6, 1), weight=(4, 1, 3, 3)),
@@ -152,21 +155,14 @@ CONVOLUTIONS = [
 @pytest.mark.parametrize("case", CONVOLUTIONS, ids=str)
 @pytest.mark.parametrize("bias", [False, True])
 def test_convolution(case, bias):
-    x, weight = torch.randn(case["x"]), torch.randn(case["weight"])
-    options = [
-        case.get("padding", [1, 1, 1, 1]),
-        case.get("stride", [1, 1]),
-        case.get("dilation", [1, 1]),
-        case.get("groups", 1),
-    ]
+    x, weight, *options = (PLAIN | case).values()
+    x, weight = torch.randn(x), torch.randn(weight)
     bias = torch.randn(weight.size(0)) if bias else None
     y = each_laid_out(cnn.conv2d, [x, weight, bias, *options])
     for needs in itertools.product((False, True), repeat=3):
         if any(needs):
-            each_laid_out(
-                cnn.conv2d_backward,
-                [torch.randn_like(y), x, weight, *options, list(needs)],
-            )
+            given = [torch.randn_like(y), x, weight, *options, list(needs)]
+            each_laid_out(cnn.conv2d_backward, given)
 
 
 @pytest.mark.parametrize("axis, size", [(1, 2), (2, 3), (3, 1), (1, 1)])
@@ -175,10 +171,8 @@ def test_pooling(axis, size, shape):
     size = min(size, shape[axis])
     each_laid_out(cnn.max_pool, [torch.randn(shape), axis, size])
     y, indices = cnn.max_pool(torch.randn(shape), axis, size)
-    each_laid_out(
-        cnn.max_pool_backward,
-        [torch.randn_like(y), indices, axis, shape[axis]],
-    )
+    given = [torch.randn_like(y), indices, axis, shape[axis]]
+    each_laid_out(cnn.max_pool_backward, given)
 
 
 def test_every_operator_is_here():

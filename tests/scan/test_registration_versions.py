@@ -32,28 +32,19 @@ def digest(*functions):
 
 
 def test_the_version_changes_with_what_it_is_of():
-    found = digest(
-        ops._fake_scan,
-        ops._fake_scan_backward,
-        ops._setup_context,
+    assert KEPT[ops.VERSION] == digest(
+        ops._fake_scan, ops._fake_scan_backward, ops._setup_context,
         ops._backward,
-    )
-    assert KEPT[ops.VERSION] == found
+    )  # fmt: skip
     assert KEPT_OF_CNN == digest(
-        cnn._fake_conv2d,
-        cnn._fake_conv2d_backward,
-        cnn._fake_max_pool,
-        cnn._fake_max_pool_backward,
-        cnn._setup_conv2d,
-        cnn._conv2d_gradients,
-        cnn._setup_max_pool,
-        cnn._max_pool_gradients,
-    )
+        cnn._fake_conv2d, cnn._fake_conv2d_backward, cnn._fake_max_pool,
+        cnn._fake_max_pool_backward, cnn._setup_conv2d, cnn._conv2d_gradients,
+        cnn._setup_max_pool, cnn._max_pool_gradients,
+    )  # fmt: skip
 
 
-def test_graphs_name_the_version():
+def test_graphs_name_the_version(fresh_compiler):
     """Of the forward by what dynamo sees, of the backward by its own."""
-    torch._dynamo.reset()
     graphs = []
 
     def look(graph, inputs):
@@ -62,11 +53,8 @@ def test_graphs_name_the_version():
 
     w = torch.randn(2, 5, 8).requires_grad_()
     u = torch.randn(8, 4)
-    torch.compile(
-        fast.ligru_scan,
-        backend=aot_autograd(fw_compiler=look, bw_compiler=look),
-    )(w, u).sum().backward()
-    torch._dynamo.reset()
+    backend = aot_autograd(fw_compiler=look, bw_compiler=look)
+    torch.compile(fast.ligru_scan, backend=backend)(w, u).sum().backward()
     forward, backward = (
         [n for n in graph.graph.nodes if "ligru_fast" in str(n.target)]
         for graph in graphs
@@ -77,17 +65,14 @@ def test_graphs_name_the_version():
     assert f", {ops.VERSION})" in scripted.code
 
 
-def before_versions(w, u):
-    """The call as models of version 1 hold it."""
-    return torch.ops.speechbrain_ligru_fast.scan(
-        w, u, None, None, None, None, None, "relu", 2, False, 1e-5,
-        "auto", True,
-    )[0]  # fmt: skip
-
-
 class Before(torch.nn.Module):
+    """The call as models of version 1 hold it."""
+
     def forward(self, w, u):
-        return before_versions(w, u)
+        return torch.ops.speechbrain_ligru_fast.scan(
+            w, u, None, None, None, None, None, "relu", 2, False, 1e-5,
+            "auto", True,
+        )[0]  # fmt: skip
 
 
 @pytest.mark.filterwarnings("ignore")
@@ -95,10 +80,11 @@ def test_models_that_name_no_version_still_load():
     w, u = twins.data((3, 4, 6)), twins.data((6, 3), seed=2)
     want = fast.ligru_scan(w, u, directions=2)
     program = torch.export.export(Before(), (w, u))
+    jit, export = torch.jit, torch.export
     for model in (
         script_in_a_file(Before()),
-        through_a_file(torch.jit.save, torch.jit.load, traced(Before(), w, u)),
-        through_a_file(torch.export.save, torch.export.load, program).module(),
+        through_a_file(jit.save, jit.load, traced(Before(), w, u)),
+        through_a_file(export.save, export.load, program).module(),
     ):
         got = model(w, u)
         assert torch.equal(got, want)

@@ -5,7 +5,7 @@ import functools
 import pytest
 import torch
 import twins
-from captures import exported, traced
+from captures import compiled, exported, traced
 from torch.autograd import forward_ad
 from torch.func import functional_call, grad, hessian, jacfwd, jacrev, jvp, vmap
 
@@ -58,16 +58,15 @@ def test_derivatives_are_stocks(model, transform, frozen):
 
 
 def test_gradients_of_each_utterance(backend):
-    found = []
-    for net in pair("LiGRU", backend):
-        parameters = {k: v.detach() for k, v in net.named_parameters()}
-
-        def loss(parameters, x, net=net):
+    def gradients(net):
+        def loss(parameters, x):
             return functional_call(net, parameters, (x[None],))[0].sum()
 
+        parameters = {k: v.detach() for k, v in net.named_parameters()}
         x = twins.data(SHAPE).detach()
-        found.append(vmap(grad(loss), (None, 0))(parameters, x))
-    ours, theirs = found
+        return vmap(grad(loss), (None, 0))(parameters, x)
+
+    ours, theirs = map(gradients, pair("LiGRU", backend))
     for name, want in theirs.items():
         assert twins.error(ours[name], want) <= 1e-8, name
 
@@ -99,10 +98,9 @@ def test_compiled():
     def derivative(w):
         return jvp(run, (w,), (torch.ones_like(w),))[1]
 
-    torch._dynamo.reset()
-    compiled = torch.compile(derivative, backend="eager")
     want = derivative(w)
-    assert want.any() and torch.allclose(compiled(w), want)
+    got = compiled(derivative, backend="eager")(w)
+    assert want.any() and torch.allclose(got, want)
 
 
 def test_an_ordinary_backward_stays_the_operators(backend, monkeypatch):
