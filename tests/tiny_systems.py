@@ -67,6 +67,7 @@ emb_size: 8
 """
 _HYBRID = """
 batch_size: 4
+cnn_channels: (4,)
 rnn_layers: 1
 rnn_neurons: 32
 dnn_neurons: 32

@@ -10,7 +10,7 @@ from speechbrain_ligru_fast.hybrid.alignment import SCALE, align, score_matrix
 from speechbrain_ligru_fast.hybrid.data import make_dataset
 from speechbrain_ligru_fast.hybrid.decoding import Decoder
 from speechbrain_ligru_fast.hybrid.hmm import STATES
-from speechbrain_ligru_fast.hybrid.network import frame_loss
+from speechbrain_ligru_fast.hybrid.network import frame_loss, unstack
 from speechbrain_ligru_fast.recognition.encoding import encode
 from speechbrain_ligru_fast.scan.lengths import count_frames
 
@@ -53,16 +53,27 @@ class Hybrid(ASR):
             counter=self.hparams.modules["enc"],
             epoch=self.hparams.epoch_counter.current,
         )
-        states = self.hparams.log_softmax(self.modules.state_lin(encoded))
-        phones = self.hparams.log_softmax(self.modules.phone_lin(encoded))
-        return states, phones, lengths
+        phones = unstack(
+            self.modules.phone_lin(encoded), self.hparams.phone_neurons
+        )
+        phones = self.hparams.log_softmax(phones)
+        return self.classify(encoded), phones, lengths
+
+    def classify(self, encoded):
+        """Log-posteriors of states, (B, frames, states), of the encoder's."""
+        states = self.modules.state_lin(encoded)
+        states = unstack(states, self.hparams.output_neurons)
+        return self.hparams.log_softmax(states)
 
     def compute_objectives(self, predictions, batch, stage):
         """The loss; not in training, the words are scored too."""
         states, phones, lengths = predictions
         if stage != sb.Stage.TRAIN:
+            search = self._search()
             texts = [
-                self._search().text(self._search().lattice(scores))
+                search.best(scores)
+                if stage == sb.Stage.VALID
+                else search.text(search.lattice(scores))
                 for scores in self.scores(states, lengths)
             ]
             for metric in self.metrics.values():
@@ -97,6 +108,7 @@ class Hybrid(ASR):
             penalty,
             self.hparams.beam,
             self.hparams.lattice_beam,
+            self.hparams.max_active,
         )
 
     def on_stage_start(self, stage, epoch=None):

@@ -30,10 +30,20 @@ class Decoder:
     beam, lattice_beam : float
         How much worse than the best a path may be in the search, and in the
         lattice.
+    max_active : int
+        How many paths `best` follows at most; a lattice's are not limited.
     """
 
     def __init__(
-        self, hmm, graph, lexicon, scale, penalty, beam=15.0, lattice_beam=8.0
+        self,
+        hmm,
+        graph,
+        lexicon,
+        scale,
+        penalty,
+        beam=15.0,
+        lattice_beam=8.0,
+        max_active=2000,
     ):
         decoder = packages.kaldi_decoder
         self.hmm, self.lexicon, self.scale = hmm, lexicon, scale
@@ -45,6 +55,25 @@ class Decoder:
                 beam=beam, lattice_beam=lattice_beam
             ),
         )
+        self._quick = decoder.FasterDecoder(
+            self._graph,
+            decoder.FasterDecoderOptions(beam=beam, max_active=max_active),
+        )
+
+    def best(self, scores):
+        """The words of an utterance, found without a lattice.
+
+        Several times as fast, where many paths are about as good: after the
+        first epochs of a training.
+
+        Arguments
+        ---------
+        scores : torch.Tensor
+            (frames, pdfs): log-likelihoods, not scaled.
+        """
+        self._quick.decode(self._decodable(scores))
+        found, path = self._quick.get_best_path()
+        return self._words(path) if found else ""
 
     def lattice(self, scores):
         """The lattice of an utterance, a kaldifst.Lattice; None without path.
@@ -54,12 +83,14 @@ class Decoder:
         scores : torch.Tensor
             (frames, pdfs): log-likelihoods, not scaled.
         """
-        matrix = score_matrix(self.hmm, self.scale * scores)
-        decodable = packages.kaldi_decoder.DecodableCtc(matrix)
-        if not self._search.decode(decodable):
+        if not self._search.decode(self._decodable(scores)):
             return None
         found, lattice = self._search.get_raw_lattice()
         return lattice if found else None
+
+    def _decodable(self, scores):
+        matrix = score_matrix(self.hmm, self.scale * scores)
+        return packages.kaldi_decoder.DecodableCtc(matrix)
 
     def text(self, lattice, scale=None):
         """The words of a lattice's best path.
@@ -82,7 +113,10 @@ class Decoder:
         (best,) = kaldifst.convert_nbest_to_vector(
             kaldifst.shortest_path(lattice)
         )
-        _, _, words, _ = kaldifst.get_linear_symbol_sequence(best)
+        return self._words(best)
+
+    def _words(self, path):
+        _, _, words, _ = packages.kaldifst.get_linear_symbol_sequence(path)
         return " ".join(self.lexicon.words[i - 1] for i in words)
 
 

@@ -51,7 +51,10 @@ class StreamingHybrid:
         self._graph = penalized(brain.system.graph, penalty)
         decoder = packages.kaldi_decoder
         self._search = decoder.FasterDecoder(
-            self._graph, decoder.FasterDecoderOptions(beam=hparams.beam)
+            self._graph,
+            decoder.FasterDecoderOptions(
+                beam=hparams.beam, max_active=hparams.max_active
+            ),
         )
         self._search.init_decoding()
 
@@ -75,8 +78,7 @@ class StreamingHybrid:
 
     def _advance(self, encoded):
         brain, system = self._brain, self._brain.system
-        states = brain.hparams.log_softmax(brain.modules.state_lin(encoded))
-        (scores,) = brain.scores(states, torch.ones(1))
+        (scores,) = brain.scores(brain.classify(encoded), torch.ones(1))
         decodable = packages.kaldi_decoder.DecodableCtc(
             score_matrix(system.hmm, self._scale * scores),
             offset=self._search.num_frames_decoded(),

@@ -78,7 +78,7 @@ def test_the_best_of_all_texts_is_found(system, lexicon, seed, penalty):
     decoder = Decoder(hmm, graph, lexicon, 1.0, penalty, beam=200.0)
     lattice = decoder.lattice(scores)
     text, cost = everything(hmm, model, lexicon, scores, penalty)
-    assert decoder.text(lattice) == text
+    assert decoder.text(lattice) == decoder.best(scores) == text
     kaldifst = packages.kaldifst
     (best,) = kaldifst.convert_nbest_to_vector(kaldifst.shortest_path(lattice))
     _, _, _, weight = kaldifst.get_linear_symbol_sequence(best)
@@ -110,6 +110,7 @@ def test_without_a_path_nothing_is_said(system, lexicon):
     assert decoder.text(None) == ""
     short = decoder.lattice(torch.zeros(1, len(lexicon.phones) * STATES))
     assert decoder.text(short) == ""
+    assert decoder.best(torch.zeros(1, len(lexicon.phones) * STATES)) == ""
 
 
 class Fixed:
