@@ -22,6 +22,7 @@ from itertools import product
 
 import numpy as np
 import torch
+from speechbrain_ligru_fast.training.results import append_row
 
 import speechbrain_ligru_fast as fast
 from benchmarks import command
@@ -29,7 +30,6 @@ from benchmarks.cases import Case
 from benchmarks.layers import OUT, take_turns
 from benchmarks.provenance import provenance
 from benchmarks.runtimes import LSTM, nodes, ours
-from speechbrain_ligru_fast.asr.results import append_row
 
 
 @torch.no_grad()

@@ -21,18 +21,18 @@ from importlib import metadata
 
 import pandas as pd
 import torch
-
-from benchmarks import command
-from benchmarks.gpu_layers import case, timed
-from benchmarks.provenance import provenance
-from speechbrain_ligru_fast import verify
-from speechbrain_ligru_fast.asr import results
 from speechbrain_ligru_fast.backends import child, loading, prover, trial
 from speechbrain_ligru_fast.backends.kinds import Kind, cases
 from speechbrain_ligru_fast.backends.spec import BACKENDS
 from speechbrain_ligru_fast.backends.verdict_files import machine
 from speechbrain_ligru_fast.backends.verdicts import BAD
+from speechbrain_ligru_fast.training import results
 from speechbrain_ligru_fast.verify.layers import PRECISIONS, time_layers
+
+from benchmarks import command
+from benchmarks.gpu_layers import case, timed
+from benchmarks.provenance import provenance
+from speechbrain_ligru_fast import verify
 
 # Seconds in which a layer must come to an end, FlashRNN's compiler included.
 LIMIT = 150

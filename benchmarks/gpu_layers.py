@@ -1,12 +1,12 @@
 """The layers that take turns on a GPU: ours, and their rivals."""
 
 import torch
+from speechbrain_ligru_fast.backends.failures import CannotRun
+from speechbrain_ligru_fast.deploy.gru import torch_gru
 
 from benchmarks import layers
 from benchmarks.cases import Case, of_as_many_parameters
 from speechbrain_ligru_fast import LiGRU
-from speechbrain_ligru_fast.backends.failures import CannotRun
-from speechbrain_ligru_fast.deploy.gru import torch_gru
 
 # Loops that launch kernels each step: on the first shape, in few types.
 SLOW = ("torchscript", "speechbrain", "speechbrain-jit", "speechbrain-linear")

@@ -29,6 +29,12 @@ from itertools import product
 import numpy as np
 import speechbrain.nnet.RNN as stock
 import torch
+from speechbrain_ligru_fast.backends import choose
+from speechbrain_ligru_fast.backends.spec import ScanSpec
+from speechbrain_ligru_fast.backends.trial import errors
+from speechbrain_ligru_fast.backends.turns import take_turns
+from speechbrain_ligru_fast.training.memory import keep_freed_memory
+from speechbrain_ligru_fast.training.results import append_row, check_results
 
 import speechbrain_ligru_fast as fast
 from benchmarks import command
@@ -39,12 +45,6 @@ from benchmarks.cases import (
     of_as_many_parameters,
 )
 from benchmarks.provenance import provenance
-from speechbrain_ligru_fast.asr.memory import keep_freed_memory
-from speechbrain_ligru_fast.asr.results import append_row, check_results
-from speechbrain_ligru_fast.backends import choose
-from speechbrain_ligru_fast.backends.spec import ScanSpec
-from speechbrain_ligru_fast.backends.trial import errors
-from speechbrain_ligru_fast.backends.turns import take_turns
 from upstream import apply
 
 # Not benchmarks/results: what is measured elsewhere would change the committed

@@ -5,8 +5,7 @@ import pathlib
 import uuid
 
 import torch
-
-from speechbrain_ligru_fast.asr.provenance import (
+from speechbrain_ligru_fast.training.provenance import (
     describe_command,
     describe_commit,
     describe_device,

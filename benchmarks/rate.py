@@ -15,16 +15,16 @@ from itertools import product
 
 import numpy as np
 import torch
-
-from benchmarks import command
-from benchmarks.layers import OUT
-from benchmarks.provenance import provenance
-from speechbrain_ligru_fast.asr.memory import keep_freed_memory
-from speechbrain_ligru_fast.asr.results import append_row, check_results
 from speechbrain_ligru_fast.backends import gemm
 from speechbrain_ligru_fast.backends.numba import cpu
 from speechbrain_ligru_fast.backends.spec import ScanSpec
 from speechbrain_ligru_fast.backends.turns import take_turns
+from speechbrain_ligru_fast.training.memory import keep_freed_memory
+from speechbrain_ligru_fast.training.results import append_row, check_results
+
+from benchmarks import command
+from benchmarks.layers import OUT
+from benchmarks.provenance import provenance
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
 LIBRARIES = "product of matrices"

@@ -37,11 +37,10 @@ import ruamel.yaml
 import torch
 from hyperpyyaml import resolve_references
 from ruamel.yaml.error import YAMLError
+from speechbrain_ligru_fast.training.command_line import as_list, parse
 
 from benchmarks import page
 from benchmarks.systems import by_name, load, options, systems, table
-from speechbrain_ligru_fast.asr.command_line import parse
-from speechbrain_ligru_fast.asr.corpora.manifest import as_list
 
 _FAST, _STOCK = "speechbrain_ligru_fast", "speechbrain.nnet.RNN"
 # Name on the command line -> the layer, and more arguments.

@@ -25,15 +25,15 @@ import sherpa_onnx
 import soundfile
 import torch
 from speechbrain.decoders.ctc import filter_ctc_output
-
-from benchmarks.provenance import provenance
-from speechbrain_ligru_fast import restore
 from speechbrain_ligru_fast.asr.metrics import ErrorRate
-from speechbrain_ligru_fast.asr.results import append_row
 from speechbrain_ligru_fast.deploy.chunks import CHUNK, run_chunks
 from speechbrain_ligru_fast.deploy.recognizer import export_ctc
 from speechbrain_ligru_fast.deploy.streaming import StreamingRecognizer
 from speechbrain_ligru_fast.deploy.transcribe import load_recognizer
+from speechbrain_ligru_fast.training.results import append_row
+
+from benchmarks.provenance import provenance
+from speechbrain_ligru_fast import restore
 
 
 def greedy(recognizer, scores):

@@ -14,11 +14,11 @@ import speechbrain.nnet.RNN as stock
 import torch
 from onnx import helper, numpy_helper
 from onnxruntime.quantization import QuantType, quantize_dynamic
+from speechbrain_ligru_fast.deploy.onnx import to_onnx
+from speechbrain_ligru_fast.deploy.portable import portable
 from torch.export import Dim
 
 from benchmarks.cases import Case, of_as_many_parameters
-from speechbrain_ligru_fast.deploy.onnx import to_onnx
-from speechbrain_ligru_fast.deploy.portable import portable
 
 LSTM = ("onnxruntime", "LSTM", "LSTM node", "fp32", "units")
 FORMS = {"GRU node": {}, "Scan": {"gru": False}, "Scan, int8": {"int8": True}}

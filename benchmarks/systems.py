@@ -4,8 +4,7 @@ import shlex
 
 import numpy as np
 import pandas as pd
-
-from speechbrain_ligru_fast.asr.results import read_rows
+from speechbrain_ligru_fast.training.results import read_rows
 
 # Rows that are equal in these are repetitions with other seeds.
 SYSTEM = (

@@ -18,12 +18,12 @@ from tiny_recipes import CPU, rows
 from tiny_systems import HPARAMS
 
 from speechbrain_ligru_fast.asr.metrics import ErrorRate
-from speechbrain_ligru_fast.asr.results import read_rows
 from speechbrain_ligru_fast.asr.text import read_texts
 from speechbrain_ligru_fast.deploy import transcribe
 from speechbrain_ligru_fast.deploy.streaming import StreamingRecognizer
 from speechbrain_ligru_fast.lobe.sincnet import SincNet
 from speechbrain_ligru_fast.recognition.tokenizer import phone_tokenizer
+from speechbrain_ligru_fast.training.results import read_rows
 
 
 @pytest.fixture

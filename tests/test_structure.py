@@ -80,6 +80,7 @@ FLOORS = (
     ("recognition",),
     # A training ends by writing what deploy reads; deploy knows no training.
     ("deploy",),
+    ("training",),
     ("asr",),
     ("hybrid",),
     ("verify",),

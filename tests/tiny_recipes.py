@@ -5,7 +5,7 @@ import re
 import torch
 from speechbrain.utils.checkpoints import Checkpointer
 
-from speechbrain_ligru_fast.asr.results import read_rows
+from speechbrain_ligru_fast.training.results import read_rows
 
 CPU = ["--device", "cpu", "--noprogressbar"]
 QUIET = [*CPU, "--backend", "torchscript"]

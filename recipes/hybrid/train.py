@@ -11,16 +11,14 @@ Example
 """
 
 from speechbrain_ligru_fast.asr.config import load_experiment
-from speechbrain_ligru_fast.asr.corpora.own import (
-    claim_annotations,
-    prepare_corpus,
-    test_manifests,
-)
+from speechbrain_ligru_fast.asr.corpora.own import prepare_corpus
 from speechbrain_ligru_fast.asr.corpora.timit import prepare_timit
 from speechbrain_ligru_fast.asr.preparation import (
+    claim_annotations,
     manifest_folder,
     manifest_path,
     prepare,
+    test_manifests,
 )
 from speechbrain_ligru_fast.hybrid.experiment import run
 from speechbrain_ligru_fast.hybrid.system import load_lexicon

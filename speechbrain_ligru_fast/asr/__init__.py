@@ -1,12 +1,13 @@
 """Recognisers trained with CTC and attention: what the recipes share.
 
-A run, in its order: command_line and config read what is asked for,
-preparation and fingerprint say on which data, preflight checks it, experiment
-trains (brain, checkpoints) and tests, results keeps the rows.
+A run, in its order: config reads what is asked for, preparation says on which
+data, preflight checks it, experiment trains (brain, checkpoints) and tests,
+report prints the rows.
 
 What it is made of: manifests, audio and tokens (text, files, audio, augment,
 tokenizer, data) and the language model (lm_text, lm). corpora reads data of
-many kinds. What is trained is in speechbrain_ligru_fast.recognition.
+many kinds. What is trained is in speechbrain_ligru_fast.recognition, what any
+training needs in speechbrain_ligru_fast.training.
 """
 
 import importlib

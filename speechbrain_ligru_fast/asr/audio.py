@@ -1,6 +1,5 @@
 """Audio of any sample rate and number of channels, for one recogniser."""
 
-from collections import Counter
 from pathlib import Path
 from typing import NamedTuple
 
@@ -10,28 +9,15 @@ from speechbrain.dataio.preprocess import AudioNormalizer
 
 
 class BadAudio(Exception):
-    """Audio that cannot be used; the message says why."""
+    """Audio, or an utterance, that cannot be used; the message says why."""
 
 
 class AudioInfo(NamedTuple):
-    """What a file, or a part of it, holds."""
+    """What a file holds."""
 
     frames: int
     sample_rate: int
     channels: int
-
-    @property
-    def duration(self):
-        """Seconds."""
-        return self.frames / self.sample_rate
-
-    @property
-    def format(self):
-        """Sample rate and channels, for messages."""
-        channels = {1: "mono", 2: "stereo"}.get(
-            self.channels, f"{self.channels} channels"
-        )
-        return f"{self.sample_rate} Hz {channels}"
 
 
 def audio_info(path):
@@ -53,18 +39,6 @@ def audio_info(path):
             return AudioInfo(audio.frames, audio.samplerate, audio.channels)
     except (OSError, RuntimeError) as error:
         raise BadAudio(f"unreadable audio file {path}: {error}") from error
-
-
-def summarize_formats(infos):
-    """How much there is of each format, for messages.
-
-    Example
-    -------
-    >>> summarize_formats([AudioInfo(9, 16000, 1), AudioInfo(9, 8000, 2)] * 2)
-    '2 of 16000 Hz mono, 2 of 8000 Hz stereo'
-    """
-    counts = Counter(info.format for info in infos)
-    return ", ".join(f"{n} of {kind}" for kind, n in counts.most_common())
 
 
 class AudioReader:

@@ -168,4 +168,5 @@ def _write_list(noises, csv_file):
         rows = csv.writer(file)
         rows.writerow(["ID", "duration", "wav", "wav_format", "wav_opts"])
         for i, (path, info) in enumerate(noises.items()):
-            rows.writerow([i, info.duration, path, path.suffix[1:], ""])
+            seconds = info.frames / info.sample_rate
+            rows.writerow([i, seconds, path, path.suffix[1:], ""])

@@ -11,13 +11,13 @@ from speechbrain.utils.distributed import ddp_broadcast
 from torch.nn.parallel import DistributedDataParallel
 
 from speechbrain_ligru_fast.asr.checkpoints import Randomness
-from speechbrain_ligru_fast.asr.describe_recurrent import describe_recurrent
 from speechbrain_ligru_fast.asr.metrics import ErrorRate
-from speechbrain_ligru_fast.asr.process_group import count_processes
-from speechbrain_ligru_fast.asr.provenance import describe_device
-from speechbrain_ligru_fast.asr.timing import EpochTimer, peak_rss_mb
-from speechbrain_ligru_fast.asr.train_logger import log_epoch
+from speechbrain_ligru_fast.lobe.describe_recurrent import describe_recurrent
 from speechbrain_ligru_fast.recognition.encoding import encode
+from speechbrain_ligru_fast.training.process_group import count_processes
+from speechbrain_ligru_fast.training.provenance import describe_device
+from speechbrain_ligru_fast.training.timing import EpochTimer, peak_rss_mb
+from speechbrain_ligru_fast.training.train_logger import log_epoch
 
 logger = logging.getLogger(__name__)
 

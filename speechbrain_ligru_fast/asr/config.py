@@ -1,6 +1,5 @@
 """Sets an experiment up: its command line, its YAML, its folder."""
 
-import copy
 import io
 import re
 import shutil
@@ -15,12 +14,15 @@ from ruamel.yaml.comments import TaggedScalar
 from speechbrain.utils.distributed import run_on_main
 from speechbrain.utils.train_logger import FileTrainLogger
 
-from speechbrain_ligru_fast.asr.command_line import parse
-from speechbrain_ligru_fast.asr.fingerprint import Fingerprint, read_settings
-from speechbrain_ligru_fast.asr.lock import lock_folder
-from speechbrain_ligru_fast.asr.process_group import join_process_group
-from speechbrain_ligru_fast.asr.provenance import describe_commit
-from speechbrain_ligru_fast.asr.results import check_results, name_lm
+from speechbrain_ligru_fast.training.command_line import parse
+from speechbrain_ligru_fast.training.fingerprint import (
+    Fingerprint,
+    read_settings,
+)
+from speechbrain_ligru_fast.training.lock import lock_folder
+from speechbrain_ligru_fast.training.process_group import join_process_group
+from speechbrain_ligru_fast.training.provenance import describe_commit
+from speechbrain_ligru_fast.training.results import check_results, name_lm
 
 # What two batches need, a tokenizer say, is not what is trained with.
 _DEBUG_FOLDER = "\nsave_folder: !ref <output_folder>/debug/save"
@@ -150,27 +152,17 @@ def resolved(document, overrides):
     'a: (1, 2)\\nb: (1, 2)\\n'
     """
     stream = resolve_references(document, overrides)
-    return _text(_part_tuples(ruamel.yaml.YAML().load(stream.read())))
+    return _text(ruamel.yaml.YAML().load(stream))
 
 
 def _text(tree):
-    stream = io.StringIO()
-    ruamel.yaml.YAML().dump(tree, stream)
+    yaml, stream = ruamel.yaml.YAML(), io.StringIO()
+    plain = yaml.representer.ignore_aliases
+    # Where HyperPyYAML has loaded anything, a tuple referred to gets an anchor.
+    # In another process it is a string, which keeps its anchor while all others
+    # are numbered anew: two nodes with one name.
+    yaml.representer.ignore_aliases = lambda node: (
+        plain(node) or (isinstance(node, TaggedScalar) and "(" in node.value)
+    )
+    yaml.dump(tree, stream)
     return stream.getvalue()
-
-
-def _part_tuples(node):
-    """The node with a copy of a tuple wherever there was a reference to it.
-
-    Where HyperPyYAML has loaded anything, a tuple referred to gets an anchor.
-    In another process it is a string, which keeps its anchor while all others
-    are numbered anew: two nodes with one name, a key with the other's value.
-    """
-    if isinstance(node, (dict, list)):
-        for key, value in (
-            node.items() if isinstance(node, dict) else enumerate(node)
-        ):
-            node[key] = _part_tuples(value)
-    elif isinstance(node, TaggedScalar) and node.tag.value == "!tuple":
-        return copy.copy(node)
-    return node

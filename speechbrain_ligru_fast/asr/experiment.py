@@ -8,27 +8,26 @@ from speechbrain.utils.distributed import run_on_main
 
 from speechbrain_ligru_fast.asr.brain import ASR
 from speechbrain_ligru_fast.asr.data import loader_options, make_dataset
-from speechbrain_ligru_fast.asr.fingerprint import hash_manifest
-from speechbrain_ligru_fast.asr.memory import keep_freed_memory
 from speechbrain_ligru_fast.asr.preflight import (
     check_before,
-    check_files,
     find_shortest,
     rehearse,
 )
-from speechbrain_ligru_fast.asr.process_group import (
+from speechbrain_ligru_fast.asr.text import hash_manifest
+from speechbrain_ligru_fast.deploy.export import check_export, export
+from speechbrain_ligru_fast.training.memory import keep_freed_memory
+from speechbrain_ligru_fast.training.process_group import (
     count_processes,
     leave_process_group,
 )
-from speechbrain_ligru_fast.asr.provenance import describe_run
-from speechbrain_ligru_fast.asr.results import (
+from speechbrain_ligru_fast.training.provenance import describe_run
+from speechbrain_ligru_fast.training.results import (
     NAMES_OF_A_TEST,
     append_or_keep,
     name_lm,
     name_test,
 )
-from speechbrain_ligru_fast.asr.train_logger import log_test
-from speechbrain_ligru_fast.deploy.export import check_export, export
+from speechbrain_ligru_fast.training.train_logger import log_test
 
 logger = logging.getLogger(__name__)
 
@@ -37,7 +36,8 @@ def run(hparams, run_opts, test_manifests):
     """Train, export, test on each set; each result is written at once.
 
     What fails after the training does not keep the rest from being done, but
-    for several processes.
+    for several processes, which would have to agree on what failed: there the
+    first error ends the run.
 
     Arguments
     ---------
@@ -69,56 +69,51 @@ def run(hparams, run_opts, test_manifests):
     shortest = find_shortest(brain)
     rehearse(brain, shortest)
     check_export(hparams)
-    tests, hashes = {}, {}
-    for name, manifest in test_manifests.items():
-        tests[name] = make_dataset(manifest, hparams, sb.Stage.TEST, shortest)
-        hashes[name] = hash_manifest(manifest, hparams["text"])
-    check_files(hparams, hashes)
+    tests = {
+        name: (
+            make_dataset(manifest, hparams, sb.Stage.TEST, shortest),
+            hash_manifest(manifest, hparams["text"]),
+        )
+        for name, manifest in test_manifests.items()
+    }
     _train(brain, hparams, shortest)
     brain.on_evaluate_start(min_key=hparams["metric"])
-    steps, rows = _Steps(), []
-    # First, for a run that has its rows counts as done.
-    steps("the export", export, hparams, not brain.test_only)
-    for name, dataset in tests.items():
-        options = loader_options(dataset, hparams, sb.Stage.TEST)
-        row = steps(
-            *(f"the test of {name}", _test, brain, dataset, options),
-            *(hparams, name, hashes[name]),
-            on_all=True,
-        )
-        if row is not None:
-            rows.append(row)
-            _record(steps, brain, hparams, row)
-    leave_process_group(brain)
-    if steps.failed:
-        raise RuntimeError(
-            f"failed: {'; '.join(steps.failed)}. All else is done and kept. "
-            "To do it again: the same command with --test_only and, where "
-            "there are several, --test_splits of what failed"
-        )
-    return rows
+    failed, rows = [], []
 
-
-class _Steps:
-    """Goes on after a step that failed.
-
-    Of several processes all would have to agree on what failed: there the
-    first error ends the run, and what was done before it is kept.
-    """
-
-    def __init__(self):
-        self.failed = []
-
-    def __call__(self, what, function, *args, on_all=False):
-        """Returns what the function does; None if it failed."""
+    def attempt(what, function, *args):
         try:
-            return function(*args) if on_all else run_on_main(function, args)
+            return function(*args)
         except Exception as error:
             if count_processes() > 1:
                 raise
             logger.exception("%s failed", what)
-            self.failed.append(f"{what} ({type(error).__name__}: {error})")
-            return None
+            failed.append(f"{what} ({type(error).__name__}: {error})")
+
+    # First, for a run that has its rows counts as done.
+    made = (hparams, not brain.test_only)
+    attempt("the export", run_on_main, export, made)
+    for name, (dataset, digits) in tests.items():
+        of = name, digits
+        row = attempt(f"the test of {name}", _test, brain, hparams, dataset, of)
+        if row is None:
+            continue
+        rows.append(row)
+        # The most precious first
+        for what, write in (
+            ("result row", write_row),
+            ("files", write_files),
+            ("train_logger's entry", write_log),
+        ):
+            told = brain, hparams, row
+            attempt(f"the {what} of {name}", run_on_main, write, told)
+    leave_process_group(brain)
+    if failed:
+        raise RuntimeError(
+            f"failed: {'; '.join(failed)}. All else is done and kept. "
+            "To do it again: the same command with --test_only and, where "
+            "there are several, --test_splits of what failed"
+        )
+    return rows
 
 
 def _train(brain, hparams, shortest):
@@ -144,11 +139,13 @@ def _train(brain, hparams, shortest):
     )
 
 
-def _test(brain, dataset, options, hparams, split, manifest):
+def _test(brain, hparams, dataset, of):
     """The result row of a test."""
+    options = loader_options(dataset, hparams, sb.Stage.TEST)
     brain.evaluate(
         dataset, min_key=hparams["metric"], test_loader_kwargs=options
     )
+    split, digits = of
     rates = {name.lower(): value for name, value in brain.test_stats.items()}
     # Before the decoder joins, an epoch is not one of the whole system.
     joint = brain.trained_epochs - hparams["number_of_ctc_only_epochs"]
@@ -159,9 +156,7 @@ def _test(brain, dataset, options, hparams, split, manifest):
         "lm": name_lm(hparams["lm_folder"]),
         "epochs": brain.trained_epochs,
         "params": sum(p.numel() for p in hparams["model"].parameters()),
-        "wer": _rounded(rates.get("wer")),
-        "cer": _rounded(rates.get("cer")),
-        "per": _rounded(rates.get("per")),
+        **{rate: _rounded(rates.get(rate)) for rate in ("wer", "cer", "per")},
         "scored": str(hparams["scoring"] or ""),
         "epoch_s": _rounded(brain.timer.median(max(joint, 1), brain.place())),
         "decode_rtf": _rounded(brain.decode_s / brain.audio_s, 4),
@@ -170,24 +165,13 @@ def _test(brain, dataset, options, hparams, split, manifest):
             "" if brain.test_only else _rounded(brain.timer.peak_mb(), 0)
         ),
         "precision": brain.precision,
-        "test_manifest": manifest,
+        "test_manifest": digits,
     }
 
 
-def _record(steps, brain, hparams, row):
-    """Writes what a test gave, the most precious first."""
-    name, folder = row["split"], Path(hparams["record_folder"])
-    steps(
-        *(f"the result row of {name}", append_or_keep),
-        *(hparams["results_csv"], row, folder),
-    )
-    steps(f"the files of {name}", write_files, brain, hparams, row)
-    steps(
-        *(f"the train_logger's entry of {name}", log_test),
-        *(hparams["train_logger"], name),
-        {key: row[key] for key in ("lm", "epochs")},
-        brain.test_stats,
-    )
+def write_row(brain, hparams, row):
+    """The row of a test, in the result file."""
+    append_or_keep(hparams["results_csv"], row, hparams["record_folder"])
 
 
 def write_files(brain, hparams, row):
@@ -197,6 +181,12 @@ def write_files(brain, hparams, row):
     for name, metric in brain.metrics.items():
         metric.write(folder / f"{name.lower()}_{test}.txt")
     brain.metrics[hparams["metric"]].write_texts(folder / f"texts_{test}.csv")
+
+
+def write_log(brain, hparams, row):
+    """The train_logger's entry."""
+    meta = {key: row[key] for key in ("lm", "epochs")}
+    log_test(hparams["train_logger"], row["split"], meta, brain.test_stats)
 
 
 def _rounded(value, digits=2):

@@ -94,6 +94,17 @@ def stamp(paths):
     return digest.hexdigest()
 
 
+def write_whole(path, text):
+    """Write a file so that it is there whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f"{path.name}.{os.getpid()}.part")
+    try:
+        part.write_text(text, encoding="utf-8")
+        os.replace(part, path)
+    finally:
+        part.unlink(missing_ok=True)
+
+
 def read_lines(path, errors="strict"):
     """The lines of a UTF-8 text file, with or without byte order marks.
 

@@ -17,10 +17,10 @@ from speechbrain_ligru_fast.asr.lm_text import (
     train_texts,
 )
 from speechbrain_ligru_fast.asr.preparation import compare_data
-from speechbrain_ligru_fast.asr.process_group import leave_process_group
 from speechbrain_ligru_fast.asr.tokenizer import check_special
-from speechbrain_ligru_fast.asr.train_logger import check_logger, log_epoch
 from speechbrain_ligru_fast.deploy.trust import check_yaml
+from speechbrain_ligru_fast.training.process_group import leave_process_group
+from speechbrain_ligru_fast.training.train_logger import check_logger, log_epoch
 
 # SpeechBrain's language models come with the second.
 _TOKENIZERS = ("tokenizer.model", "tokenizer.ckpt")

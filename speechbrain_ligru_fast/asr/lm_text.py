@@ -32,15 +32,10 @@ class TextLines:
     (2, 'C')
     """
 
-    def __init__(self, path, name=None, check=None):
-        self.path = os.fspath(path)
-        self.name = os.fspath(name or path)
+    def __init__(self, path, name=None, check=list):
+        self.path, self.name = os.fspath(path), os.fspath(name or path)
         self.starts = array("q")
-        lines = self._index()
-        if check:
-            check(lines)
-        for _ in lines:
-            pass
+        check(self._index())
 
     def _index(self):
         start = 0
@@ -75,8 +70,7 @@ class LMTexts(torch.utils.data.Dataset):
     """
 
     def __init__(self, texts, hparams):
-        self.texts = texts
-        self.tokenizer = hparams["tokenizer"]
+        self.texts, self.tokenizer = texts, hparams["tokenizer"]
         self.bos, self.eos = hparams["bos_index"], hparams["eos_index"]
 
     def __len__(self):

@@ -1,11 +1,15 @@
 """Which manifests a run reads, and that they are those of its training."""
 
+import re
 from pathlib import Path
 
 from speechbrain.utils.distributed import if_main_process, run_on_main
 
 from speechbrain_ligru_fast.asr.config import compare_with_training
-from speechbrain_ligru_fast.asr.fingerprint import hash_manifest
+from speechbrain_ligru_fast.asr.corpora.own import prepare_corpus
+from speechbrain_ligru_fast.asr.corpora.timit import prepare_timit
+from speechbrain_ligru_fast.asr.text import hash_manifest
+from speechbrain_ligru_fast.training.command_line import as_list
 
 _SETS = ("train", "valid")
 # Other files of the folder that manifests are written to
@@ -29,6 +33,44 @@ def manifest_path(hparams, path):
         return str(path)
     inside = inside.resolve().relative_to(folder)
     return str(Path(manifest_folder(hparams), inside))
+
+
+def claim_annotations(hparams):
+    """Take the user's annotations out of an experiment's settings.
+
+    Those that are not in save_folder are the user's: what they say is checked
+    and becomes a manifest in there, which is then the setting. With skip_prep
+    they are manifests already. Returned are the annotations of ``train``,
+    ``valid`` and the test sets.
+    """
+    tests = hparams["test_annotations"]
+    for name in tests if isinstance(tests, dict) else [""]:
+        if name in _SETS or not re.fullmatch(r"\w[\w.-]*", str(name)):
+            raise ValueError(
+                f"test_annotations: got {tests!r}, expected names of sets, "
+                "which name files, too (letters, digits, '.', '-', '_'; not "
+                "train or valid), and files, such as {test: data/test}"
+            )
+    own = {}
+    if not hparams["skip_prep"]:
+        folder = Path(hparams["save_folder"]).resolve()
+        for name in _SETS:
+            key = f"{name}_annotation"
+            if not Path(hparams[key]).resolve().is_relative_to(folder):
+                if not hparams["tests_only"]:
+                    own[name] = hparams[key]
+                hparams[key] = f"{hparams['save_folder']}/{name}.json"
+        own |= {str(name): path for name, path in tests.items()}
+    return own
+
+
+def test_manifests(hparams, folder):
+    """The manifests, in `folder`, of test_annotations, else of test_splits."""
+    own = hparams["test_annotations"]
+    if own and hparams["skip_prep"]:
+        return {str(name): path for name, path in own.items()}
+    names = as_list(own or hparams["test_splits"])
+    return {name: f"{folder}/{name}.json" for name in names}
 
 
 def prepare(hparams, write, arguments, tests):
@@ -72,6 +114,33 @@ def prepare(hparams, write, arguments, tests):
     except ValueError:
         run_on_main(_restore, args=(hparams, before))
         raise
+
+
+def prepare_words(hparams):
+    """LibriSpeech's layout, or annotations; test sets and their manifests."""
+    folder, tests_only = manifest_folder(hparams), hparams["tests_only"]
+    annotations = claim_annotations(hparams)
+    tests = test_manifests(hparams, folder)
+    arguments = {"annotations": annotations, "save_folder": folder}
+    for key in ("train_splits", "dev_splits"):
+        # A test needs no more than what is tested.
+        arguments[key] = [] if tests_only else hparams[key]
+    keys = "data_folder test_splits text letter_case max_bad_fraction skip_prep"
+    arguments |= {key: hparams[key] for key in keys.split()}
+    prepare(hparams, prepare_corpus, arguments, tests=list(tests))
+    return tests
+
+
+def prepare_phones(hparams):
+    """TIMIT's layout; the test set and its manifest."""
+    keys = [f"{name}_annotation" for name in (*_SETS, "test")]
+    arguments = {key: manifest_path(hparams, hparams[key]) for key in keys}
+    tests = {"test": arguments["test_annotation"]}
+    keys = "data_folder uppercase phn_set dev_speakers test_speakers "
+    keys += "max_bad_fraction skip_prep"
+    arguments |= {key: hparams[key] for key in keys.split()}
+    prepare(hparams, prepare_timit, arguments, tests=["test"])
+    return tests
 
 
 def compare_data(hparams):

@@ -8,15 +8,15 @@ python -m speechbrain_ligru_fast.asr.report results.csv
 import argparse
 import sys
 
-from speechbrain_ligru_fast.asr.results import read_rows
+from speechbrain_ligru_fast.training.results import read_rows
 
 _COLUMNS = {
     **{"corpus": "corpus", "split": "split", "rnn": "layer", "impl": "by"},
-    **{"lm": "LM", "epochs": "epochs"},
-    **{"wer": "WER %", "cer": "CER %", "per": "PER %"},
-    **{"epoch_s": "s/epoch", "decode_rtf": "RTF", "params": "parameters"},
-    **{"peak_mb": "MiB", "train_manifest": "trained on"},
-    **{"test_manifest": "tested on", "changes": "changed on the way"},
+    **{"lm": "LM", "epochs": "epochs", "wer": "WER %", "cer": "CER %"},
+    **{"per": "PER %", "epoch_s": "s/epoch", "decode_rtf": "RTF"},
+    **{"params": "parameters", "peak_mb": "MiB"},
+    **{"train_manifest": "trained on", "test_manifest": "tested on"},
+    **{"changes": "changed on the way"},
 }
 _WORDS = ("corpus", "split", "rnn", "impl", "lm", "changes")
 
@@ -31,16 +31,11 @@ def table(rows):
     LiGRU    9.1
     """
     shown = [key for key in _COLUMNS if any(row.get(key) for row in rows)]
-    cells = [[_COLUMNS[key] for key in shown]]
-    cells += [[row.get(key, "") for key in shown] for row in rows]
-    widths = [max(map(len, column)) for column in zip(*cells)]
-    return [
-        "  ".join(
-            cell.ljust(width) if key in _WORDS else cell.rjust(width)
-            for key, cell, width in zip(shown, line, widths)
-        ).rstrip()
-        for line in cells
-    ]
+    columns = [[_COLUMNS[k], *(row.get(k, "") for row in rows)] for k in shown]
+    for key, cells in zip(shown, columns):
+        width, right = max(map(len, cells)), "<" if key in _WORDS else ">"
+        cells[:] = [f"{cell:{right}{width}}" for cell in cells]
+    return ["  ".join(line).rstrip() for line in zip(*columns)]
 
 
 def main(arguments=None):

@@ -4,6 +4,8 @@ import json
 import unicodedata
 from pathlib import Path
 
+from speechbrain_ligru_fast.training.fingerprint import digits
+
 
 def read_manifest(manifest):
     """The utterances of a manifest: JSON, utterance id -> its items.
@@ -43,6 +45,17 @@ def read_texts(manifest, key):
             f"manifest {manifest}: empty transcript {key!r} for {few(empty)}"
         )
     return texts
+
+
+def hash_manifest(path, key):
+    """Eight digits for a manifest's utterances, transcripts and durations."""
+    # Text alone, for a language model, has no duration.
+    lasts = {k: x.get("duration", 0) for k, x in read_manifest(path).items()}
+    lines = sorted(
+        json.dumps([name, said, round(float(lasts[name]), 4)])
+        for name, said in read_texts(path, key).items()
+    )
+    return digits("\n".join(lines))
 
 
 def few(names, limit=5):

@@ -30,9 +30,8 @@ def check_tokenizer_file(hparams):
     It is if it lies in save_folder. Elsewhere it must be there already: else
     FileNotFoundError.
     """
-    model = Path(hparams["tokenizer_file"])
-    folder = Path(hparams["save_folder"])
-    if model.resolve().parent == folder.resolve():
+    model, folder = Path(hparams["tokenizer_file"]), hparams["save_folder"]
+    if model.resolve().parent == Path(folder).resolve():
         return True
     if not model.is_file():
         raise FileNotFoundError(
@@ -53,10 +52,9 @@ def prepare_tokenizer(hparams):
     if not check_tokenizer_file(hparams):
         return
     model = Path(hparams["tokenizer_file"])
-    manifest, key = hparams["train_annotation"], hparams["text"]
-    texts = list(read_texts(manifest, key).values())
+    texts = read_texts(hparams["train_annotation"], hparams["text"]).values()
     origin = {key: hparams[key] for key in _OPTIONS}
-    origin["transcripts"] = sha256(repr(texts).encode()).hexdigest()
+    origin["transcripts"] = sha256(repr([*texts]).encode()).hexdigest()
     origin = json.dumps(origin, indent=1)
     record = model.with_suffix(".json")
     if model.exists():
@@ -121,11 +119,8 @@ def check_tokens(tokenizer, texts, source, fatal=True):
         # Of millions of lines most have no new word.
         words = set(text.split()) - known
         pieces = tokenizer.encode_as_pieces(" ".join(words)) if words else []
-        strange = {
-            piece
-            for piece in pieces
-            if tokenizer.piece_to_id(piece) == tokenizer.unk_id()
-        }
+        ids = {piece: tokenizer.piece_to_id(piece) for piece in pieces}
+        strange = {x for x, i in ids.items() if i == tokenizer.unk_id()}
         if strange:
             bad.append(name)
             unknown |= strange
@@ -135,10 +130,8 @@ def check_tokens(tokenizer, texts, source, fatal=True):
             break
     if not bad:
         return
-    message = (
-        f"{source}: the tokenizer does not know "
-        f"{sorted(unknown)}, which is in {few(bad)}"
-    )
+    message = f"{source}: the tokenizer does not know {sorted(unknown)}, "
+    message += f"which is in {few(bad)}"
     if fatal:
         raise ValueError(message)
     logger.warning(message)
@@ -163,21 +156,18 @@ def check_special(tokenizer, hparams, *keys):
         raise ValueError(
             f"output_neurons={wanted}, but the tokenizer has {size} tokens"
         )
-    free = [
-        i
-        for i in range(size)
-        if tokenizer.is_unknown(i) or tokenizer.is_control(i)
-    ]
-    for key in keys:
-        if hparams[key] in free:
-            continue
-        reason = f"{key}={hparams[key]} is none of the tokenizer's special ids"
-        reason += f" {free}: a real token would stand for it."
-        if len(free) == 1:
-            zero = " ".join(f"--{key} {free[0]}" for key in keys)
-            reason += (
-                " One of SpeechBrain's defaults, as this is, takes "
-                f"{zero} and for a recogniser --ctc_weight_decode 0, since "
-                "joint decoding needs three"
-            )
-        raise ValueError(reason)
+    unknown, control = tokenizer.is_unknown, tokenizer.is_control
+    free = [i for i in range(size) if unknown(i) or control(i)]
+    wrong = [key for key in keys if hparams[key] not in free]
+    if not wrong:
+        return
+    reason = f"{wrong[0]}={hparams[wrong[0]]} is none of the tokenizer's "
+    reason += f"special ids {free}: a real token would stand for it."
+    if len(free) == 1:
+        zero = " ".join(f"--{key} {free[0]}" for key in keys)
+        reason += (
+            f" One of SpeechBrain's defaults, as this is, takes {zero} and for "
+            "a recogniser --ctc_weight_decode 0, since joint decoding needs "
+            "three"
+        )
+    raise ValueError(reason)

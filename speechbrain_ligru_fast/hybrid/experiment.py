@@ -8,16 +8,16 @@ import speechbrain as sb
 from speechbrain_ligru_fast.asr.config import load_experiment
 from speechbrain_ligru_fast.asr.data import loader_options
 from speechbrain_ligru_fast.asr.experiment import write_files
-from speechbrain_ligru_fast.asr.fingerprint import hash_manifest
-from speechbrain_ligru_fast.asr.provenance import describe_run
-from speechbrain_ligru_fast.asr.results import (
-    append_or_keep,
-)
-from speechbrain_ligru_fast.asr.train_logger import log_test
+from speechbrain_ligru_fast.asr.text import hash_manifest
 from speechbrain_ligru_fast.hybrid.brain import Hybrid
 from speechbrain_ligru_fast.hybrid.data import make_dataset, read_utterances
 from speechbrain_ligru_fast.hybrid.decoding import tune
 from speechbrain_ligru_fast.hybrid.system import System, load_lexicon
+from speechbrain_ligru_fast.training.provenance import describe_run
+from speechbrain_ligru_fast.training.results import (
+    append_or_keep,
+)
+from speechbrain_ligru_fast.training.train_logger import log_test
 
 
 def run(hparams, run_opts, lexicon, test_manifests):

@@ -6,7 +6,6 @@ import logging
 import time
 from pathlib import Path
 
-from speechbrain_ligru_fast.asr.process_group import count_processes
 from speechbrain_ligru_fast.hybrid import packages
 from speechbrain_ligru_fast.hybrid.alignment import (
     check_aligned,
@@ -23,6 +22,7 @@ from speechbrain_ligru_fast.hybrid.graphs import decoding_graph, training_graphs
 from speechbrain_ligru_fast.hybrid.hmm import STATES, Hmm
 from speechbrain_ligru_fast.hybrid.language_model import check_arpa, make_arpa
 from speechbrain_ligru_fast.hybrid.lexicon import phone_lexicon, read_lexicon
+from speechbrain_ligru_fast.training.process_group import count_processes
 
 logger = logging.getLogger(__name__)
 

@@ -144,7 +144,7 @@ def test_what_belongs_to_the_test_may_differ(load, folder, trained):
 
 HOLD = """\
 import os, sys, time
-from speechbrain_ligru_fast.asr.lock import lock_folder
+from speechbrain_ligru_fast.training.lock import lock_folder
 for folder in sys.argv[1:]:
     lock_folder(folder)
 print("held", flush=True)

@@ -3,9 +3,13 @@
 import pytest
 
 from speechbrain_ligru_fast.asr.preparation import (
+    claim_annotations,
     manifest_folder,
     manifest_path,
     prepare,
+)
+from speechbrain_ligru_fast.asr.preparation import (
+    test_manifests as manifests_of_tests,
 )
 
 
@@ -30,3 +34,34 @@ def test_a_test_set_is_in_the_data_folder(hparams, name):
     tests = [] if name is None else [name]
     with pytest.raises(ValueError, match="test_splits: got .*, expected "):
         prepare(hparams, None, {}, tests)
+
+
+@pytest.mark.parametrize(
+    "tests", [{"eval/clean": "a"}, {"train": "a"}, {".a": "a"}, "a.json", None]
+)
+def test_names_of_test_sets(tests):
+    hparams = {"test_annotations": tests, "skip_prep": False}
+    with pytest.raises(ValueError, match="test_annotations: got .* expected"):
+        claim_annotations(hparams)
+
+
+def test_whose_annotations_they_are():
+    """Those in save_folder are written there, the others are the user's."""
+    hparams = {"save_folder": "out/save", "skip_prep": False}
+    hparams |= {"tests_only": False, "test_splits": "a,b"}
+    hparams |= {"train_annotation": "my/train.csv"}
+    hparams |= {"valid_annotation": "out/save/valid.json"}
+    tests_only = hparams | {"tests_only": True, "test_annotations": {}}
+    hparams |= {"test_annotations": {"mine": "my/test.csv"}}
+    written = hparams | {"skip_prep": True}
+    own = claim_annotations(hparams)
+    assert own == {"train": "my/train.csv", "mine": "my/test.csv"}
+    assert hparams["train_annotation"] == "out/save/train.json"
+    assert manifests_of_tests(hparams, "to") == {"mine": "to/mine.json"}
+    # A test needs no training data.
+    assert claim_annotations(tests_only) == {}
+    tests = manifests_of_tests(tests_only, "to")
+    assert tests == {"a": "to/a.json", "b": "to/b.json"}
+    assert claim_annotations(written) == {}
+    assert written["train_annotation"] == "my/train.csv"
+    assert manifests_of_tests(written, "to") == {"mine": "my/test.csv"}

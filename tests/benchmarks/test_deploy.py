@@ -5,8 +5,9 @@ import pytest
 pytest.importorskip("onnxruntime", reason="the extra deploy is not installed")
 pytest.importorskip("onnx")
 
+from speechbrain_ligru_fast.training.results import read_rows  # noqa: E402
+
 from benchmarks import deploy  # noqa: E402
-from speechbrain_ligru_fast.asr.results import read_rows  # noqa: E402
 
 
 def test_rows(tmp_path, monkeypatch):

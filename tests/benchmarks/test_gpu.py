@@ -10,11 +10,11 @@ from random import Random
 import pytest
 import stand_ins
 import torch
+from speechbrain_ligru_fast.backends import auto, child, loading
+from speechbrain_ligru_fast.training.results import read_rows
+from speechbrain_ligru_fast.verify import layers
 
 from benchmarks import gpu
-from speechbrain_ligru_fast.asr.results import read_rows
-from speechbrain_ligru_fast.backends import auto, child, loading
-from speechbrain_ligru_fast.verify import layers
 
 
 @pytest.fixture(autouse=True)

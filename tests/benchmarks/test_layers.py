@@ -5,12 +5,12 @@ import pathlib
 
 import pytest
 import torch
+from speechbrain_ligru_fast.backends import reference
+from speechbrain_ligru_fast.backends.turns import TURN
+from speechbrain_ligru_fast.training.results import read_rows
 
 from benchmarks import cases, layers
 from benchmarks.cases import Case
-from speechbrain_ligru_fast.asr.results import read_rows
-from speechbrain_ligru_fast.backends import reference
-from speechbrain_ligru_fast.backends.turns import TURN
 
 CONTRACT = (
     "date commit device torch model impl directions layers features hidden "

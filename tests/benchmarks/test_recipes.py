@@ -9,11 +9,11 @@ from types import SimpleNamespace
 
 import pytest
 import tiny_corpora
+from speechbrain_ligru_fast.training.provenance import describe_command
+from speechbrain_ligru_fast.training.results import append_row, read_rows
 from tiny_systems import tiny
 
 from benchmarks import page, recipes, systems
-from speechbrain_ligru_fast.asr.provenance import describe_command
-from speechbrain_ligru_fast.asr.results import append_row, read_rows
 
 ROOT = Path(__file__).parents[2]
 # Stands for a recipe's YAML, which takes seconds to parse.

@@ -6,8 +6,9 @@ import pytest
 pytest.importorskip("onnxruntime", reason="the extra deploy is not installed")
 pytest.importorskip("sherpa_onnx")
 
-from benchmarks.recognizers import as_heard, as_recorded, as_told  # noqa: E402
 from speechbrain_ligru_fast.deploy.chunks import CHUNK  # noqa: E402
+
+from benchmarks.recognizers import as_heard, as_recorded, as_told  # noqa: E402
 
 SAMPLES = np.random.default_rng(0).integers(-900, 1000, 5000, dtype="int16")
 

@@ -4,8 +4,8 @@ import re
 import shutil
 
 import speechbrain_ligru_fast.recognition as here
-from speechbrain_ligru_fast.asr.fingerprint import read_settings
 from speechbrain_ligru_fast.deploy.transcribe import load_recognizer
+from speechbrain_ligru_fast.training.fingerprint import read_settings
 
 # Where it is, and where it was
 NAMES = f"{here.__name__}.", "speechbrain_ligru_fast.asr."

@@ -34,10 +34,8 @@ def read_annotation(path, key):
             return _read_json(path, key)
         if name.endswith(".csv"):
             return unique(_read_csv(path, key))
-        raise ValueError(
-            "wanted a Kaldi data folder, SpeechBrain's .json or .csv, or "
-            "lhotse's cuts in a .jsonl or .jsonl.gz"
-        )
+        wanted = "wanted a Kaldi data folder, SpeechBrain's .json or .csv, or "
+        raise ValueError(f"{wanted}lhotse's cuts in a .jsonl or .jsonl.gz")
     except (ValueError, gzip.BadGzipFile, EOFError, zlib.error) as error:
         raise ValueError(f"annotation {path}: {error}") from error
 
@@ -80,18 +78,15 @@ def _cells(line):
 def _utterance(item, key):
     """What SpeechBrain's recipes have: parts by ``start`` and ``stop``."""
     wav = item.get("wav") if isinstance(item, dict) else None
-    part = (
-        wav if isinstance(wav, dict) else {**item, "file": wav} if wav else {}
-    )
-    if not isinstance(part.get("file"), str):
+    part = wav if isinstance(wav, dict) else wav and {**item, "file": wav}
+    if not part or not isinstance(part.get("file"), str):
         return Utterance(problem="it has no 'wav', a path or {'file': a path}")
     text, speaker, duration = map(item.get, (key, "spk_id", "duration"))
     if not isinstance(text, str | None):
         return Utterance(problem=f"its {key!r} is no text: {text!r}")
     try:
-        start, stop, channel = map(
-            _whole, map(part.get, ("start", "stop", "channel"))
-        )
+        numbers = map(part.get, ("start", "stop", "channel"))
+        start, stop, channel = map(_whole, numbers)
         duration = None if duration is None else float(duration)
     except (TypeError, ValueError) as error:
         return Utterance(problem=f"its start, stop, channel, duration: {error}")

@@ -20,19 +20,15 @@ def read_kaldi(folder):
     scp, texts, segments, speakers, durations = tables.values()
     missing = [name for name in _FILES[:2] if tables[name] is None]
     if missing:
-        raise FileNotFoundError(
-            f"{folder} is no Kaldi data folder: there is no "
-            f"{' and no '.join(missing)}"
-        )
+        lacks = f"there is no {' and no '.join(missing)}"
+        raise FileNotFoundError(f"{folder} is no Kaldi data folder: {lacks}")
     source, parts = "wav.scp", {k: _recording(k, v) for k, v in scp.items()}
     if segments is not None:
         source = "segments"
         parts = {k: _segment(k, line, parts) for k, line in segments.items()}
     absent = Utterance(problem=f"it is in text, but not in {source}")
-    durations = {
-        key: _seconds(value, f"utt2dur: {key}")
-        for key, value in (durations or {}).items()
-    }
+    durations = durations or {}
+    durations = {k: _seconds(x, f"utt2dur: {k}") for k, x in durations.items()}
     return {
         key: parts.get(key, absent)._replace(
             text=texts.get(key),

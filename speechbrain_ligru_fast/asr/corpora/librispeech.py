@@ -6,8 +6,9 @@ from pathlib import Path
 
 from speechbrain_ligru_fast.asr.files import find_files, read_lines
 from speechbrain_ligru_fast.asr.text import normalize_text
+from speechbrain_ligru_fast.training.command_line import as_list
 
-from .manifest import Part, as_list, find_folders, write_manifests
+from .manifest import Part, find_folders, write_manifests
 from .utterance import Utterance, unique
 
 _AUDIO, _TEXT = ".flac", ".trans.txt"
@@ -29,8 +30,8 @@ def prepare_librispeech(
     The corpus is ``<split>/<speaker>/<chapter>/<utterance>.flac`` with one
     ``<speaker>-<chapter>.trans.txt`` a chapter. Written to `save_folder`:
     ``train.json``, ``valid.json`` and one ``<split>.json`` for each test
-    split; none for an empty list. A second call with the same arguments does
-    nothing, unless the corpus has changed since or an utterance was skipped.
+    split; none for an empty list. A second call does nothing, see
+    write_manifests.
 
     Arguments
     ---------
@@ -77,42 +78,35 @@ def find_parts(
     train, dev, test = map(as_list, (train_splits, dev_splits, test_splits))
     used = Counter(train) + (Counter(dev) | Counter(test))
     twice = sorted(split for split, times in used.items() if times > 1)
+    sets = f"train_splits={train}, dev_splits={dev}, test_splits={test}"
     if twice:
-        sets = f"train_splits={train}, dev_splits={dev}, test_splits={test}"
         raise ValueError(f"{', '.join(twice)} given more than once in {sets}")
     for name in {"train", "valid"} & set(test):
-        taken = f"the name {name} is taken by another manifest"
-        raise ValueError(f"test_splits={test}: {taken}")
+        raise ValueError(f"{sets}: the name {name} is taken by its manifest")
     data_folder = Path(data_folder).absolute()
     names = list(dict.fromkeys([*train, *dev, *test]))
     roots = [data_folder, data_folder / "LibriSpeech"]
     found = find_folders(data_folder, [(root, names) for root in roots])
     folders = dict(zip(names, found, strict=True))
     sets = {"train": train, "valid": dev} | {split: [split] for split in test}
-    return [
-        Part(
-            Path(save_folder, f"{name}.json"),
-            f"LibriSpeech {name}",
-            _find_utterances([folders[s] for s in splits], letter_case),
-            tested=name in test,
-        )
-        for name, splits in sets.items()
-        if splits
-    ]
+    parts = []
+    for name, splits in sets.items():
+        if splits:
+            said = _find_utterances([folders[s] for s in splits], letter_case)
+            path = Path(save_folder, f"{name}.json")
+            parts.append(Part(path, f"LibriSpeech {name}", said, name in test))
+    return parts
 
 
 def _find_utterances(folders, letter_case):
-    audio, texts = [], []
-    for path in sum((find_files(f, _AUDIO, _TEXT) for f in folders), []):
-        if path.name.lower().endswith(_AUDIO):
-            audio.append((path.stem, path))
-            continue
+    paths = sum((find_files(folder, _AUDIO) for folder in folders), [])
+    audio, texts = unique((path.stem, path) for path in paths), []
+    for path in sum((find_files(folder, _TEXT) for folder in folders), []):
         # A line that is no text makes one utterance unusable.
         for line in read_lines(path, errors="replace"):
             key, _, text = line.strip().partition(" ")
-            if key:
-                texts.append((key, (text, str(path))))
-    audio, texts = unique(audio), unique(texts)
+            texts += [(key, (text, str(path)))] if key else []
+    texts = unique(texts)
     return {
         key: _utterance(audio.get(key), texts.get(key), letter_case)
         for key in sorted(audio.keys() | texts.keys())
@@ -128,10 +122,9 @@ def _utterance(path, text, letter_case):
     words = normalize_text(text[0], letter_case)
     allowed = _UPPER.lower() if letter_case == "lower" else _UPPER
     strange = "".join(sorted(set(words) - set(allowed)))
-    if strange:
-        return Utterance(
-            problem=f"transcript {text[0]!r} holds {strange!r}, allowed are "
-            f"{allowed[0]}-{allowed[25]}, apostrophe and space; letter_case "
-            "changes letters, and annotations may have any text"
-        )
-    return heard._replace(text=words)
+    problem = strange and (
+        f"transcript {text[0]!r} holds {strange!r}, allowed are {allowed[0]}-"
+        f"{allowed[25]}, apostrophe and space; letter_case changes letters, "
+        "and annotations may have any text"
+    )
+    return heard._replace(text=words, problem=problem or None)

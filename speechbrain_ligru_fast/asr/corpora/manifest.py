@@ -2,18 +2,17 @@
 
 import hashlib
 import json
-import os
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
 
 from speechbrain.utils.logger import get_logger
 
-from speechbrain_ligru_fast.asr.audio import BadAudio, summarize_formats
-from speechbrain_ligru_fast.asr.files import is_foreign, stamp
+from speechbrain_ligru_fast.asr.audio import BadAudio
+from speechbrain_ligru_fast.asr.files import is_foreign, stamp, write_whole
 from speechbrain_ligru_fast.asr.text import few
 
-from .utterance import BadUtterance, audio_path, make_entry
+from .utterance import audio_path, make_entry
 
 logger = get_logger(__name__)
 
@@ -24,29 +23,10 @@ class Part(NamedTuple):
     """What becomes one manifest."""
 
     path: Path
-    # For messages
-    name: str
-    # Id -> Utterance
-    utterances: dict
-    # A test set must be whole: an error rate over fewer utterances looks like
-    # one over all.
+    name: str  # For messages
+    utterances: dict  # Id -> Utterance
+    # Must be whole: an error rate over fewer utterances looks like one of all.
     tested: bool
-
-
-def as_list(value):
-    """The names in an option: a list or, from a command line, one string.
-
-    Example
-    -------
-    >>> as_list("FALR0, MAEB0"), as_list(104), as_list(None)
-    (['FALR0', 'MAEB0'], ['104'], [])
-    """
-    if value is None:
-        return []
-    if isinstance(value, (str, int)):
-        value = str(value).split(",")
-    names = [str(name).strip() for name in value]
-    return [name for name in names if name]
 
 
 def find_folders(data_folder, places):
@@ -63,11 +43,8 @@ def find_folders(data_folder, places):
     root, names = places[best]
     some = len(missing[best]) < len(names)
     looked = missing[best] if some else sum(missing, [])
-    found = sorted(
-        path.name
-        for path in (root.iterdir() if root.is_dir() else ())
-        if not is_foreign(path.name) and path.is_dir()
-    )
+    there = [path for path in root.glob("*") if path.is_dir()]
+    found = sorted(x.name for x in there if not is_foreign(x.name))
     lacks = ", ".join(name for name in names if root / name in missing[best])
     raise FileNotFoundError(
         f"data_folder={str(data_folder)!r} lacks {lacks}. "
@@ -90,16 +67,13 @@ def write_manifests(parts, data_folder, max_bad_fraction, key="wrd"):
     if not parts:
         raise ValueError("train_splits, dev_splits and test_splits are empty")
     if not 0 <= max_bad_fraction <= 1:
-        got = repr(max_bad_fraction)
-        raise ValueError(f"max_bad_fraction must be in [0, 1], got {got}")
+        words = f"max_bad_fraction must be in [0, 1], got {max_bad_fraction!r}"
+        raise ValueError(words)
     data_folder = Path(data_folder).absolute()
-    audio = {
-        str(audio_path(utterance, data_folder))
-        for part in parts
-        for utterance in part.utterances.values()
-    }
+    said = [one for part in parts for one in part.utterances.values()]
+    audio = sorted({str(audio_path(one, data_folder)) for one in said})
     # Before they are looked at: what is changed meanwhile is looked at again.
-    inputs = (parts, data_folder, max_bad_fraction, key, stamp(sorted(audio)))
+    inputs = (parts, data_folder, max_bad_fraction, key, stamp(audio))
     inputs = hashlib.sha256(repr(inputs).encode()).hexdigest()
     paths = [part.path for part in parts]
     marker = paths[0].with_name("prepared.sha256")
@@ -110,13 +84,11 @@ def write_manifests(parts, data_folder, max_bad_fraction, key="wrd"):
     manifests = [_collect(p, data_folder, max_bad_fraction, key) for p in parts]
     marker.unlink(missing_ok=True)
     for path, manifest in zip(paths, manifests, strict=True):
-        _write(path, json.dumps(manifest, indent=2) + "\n")
+        write_whole(path, json.dumps(manifest, indent=2) + "\n")
         minutes = sum(entry["duration"] for entry in manifest.values()) / 60
-        logger.info(
-            "%s: %d utterances, %.1f minutes", path, len(manifest), minutes
-        )
+        logger.info("%s: %d, %.1f minutes", path, len(manifest), minutes)
     if all(len(m) == len(p.utterances) for m, p in zip(manifests, parts)):
-        _write(marker, f"{inputs} {stamp(paths)}\n")
+        write_whole(marker, f"{inputs} {stamp(paths)}\n")
 
 
 def _collect(part, data_folder, max_bad_fraction, key):
@@ -125,44 +97,28 @@ def _collect(part, data_folder, max_bad_fraction, key):
     def attempt(utterance):
         try:
             return make_entry(utterance, data_folder, key)
-        except (BadUtterance, BadAudio, OSError) as error:
-            return None, str(error)
+        except (BadAudio, OSError) as error:
+            return str(error)
 
     total = len(part.utterances)
     if not total:
         raise ValueError(f"{part.name}: no utterance found")
     with ThreadPoolExecutor() as pool:
-        results = list(pool.map(attempt, part.utterances.values()))
-    manifest, infos, bad = {}, [], []
-    for name, (entry, info) in zip(part.utterances, results, strict=True):
-        if entry is None:
-            bad.append(f"{name}: {info}")
-            logger.warning("%s: skipping %s", part.name, bad[-1])
-        else:
-            manifest[name] = entry
-            infos.append(info)
+        results = pool.map(attempt, part.utterances.values())
+        found = dict(zip(part.utterances, results, strict=True))
+    manifest = {k: entry for k, entry in found.items() if type(entry) is dict}
+    bad = [f"{k}: {why}" for k, why in found.items() if k not in manifest]
+    for line in bad:
+        logger.warning("%s: skipping %s", part.name, line)
     rule, allowed = f"{max_bad_fraction=:g}", max_bad_fraction * total
     if part.tested:
         rule, allowed = "a test set must be whole: mend them, or remove ", 0
         rule += "their audio and transcripts from the corpus"
+    share = f"{len(bad)} of {total}"
     if not manifest or len(bad) > allowed:
         listed = few([f"\n  {line}" for line in bad], _LISTED)
-        raise ValueError(
-            f"{part.name}: {len(bad)} of {total} utterances cannot be used "
-            f"({rule}){listed}"
-        )
+        unusable = f"{part.name}: {share} utterances cannot be used"
+        raise ValueError(f"{unusable} ({rule}){listed}")
     if bad:
-        logger.warning("%s: skipped %d of %d", part.name, len(bad), total)
-    logger.info("%s: %s", part.name, summarize_formats(infos))
+        logger.warning("%s: skipped %s", part.name, share)
     return manifest
-
-
-def _write(path, text):
-    """Write a file so that it is there whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f"{path.name}.{os.getpid()}.part")
-    try:
-        part.write_text(text, encoding="utf-8")
-        os.replace(part, path)
-    finally:
-        part.unlink(missing_ok=True)

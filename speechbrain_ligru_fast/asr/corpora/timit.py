@@ -9,8 +9,9 @@ from speechbrain_ligru_fast.recognition.phones import (
     PHN_SETS,
     fold_phones,
 )
+from speechbrain_ligru_fast.training.command_line import as_list
 
-from .manifest import Part, as_list, find_folders, write_manifests
+from .manifest import Part, find_folders, write_manifests
 from .utterance import Utterance
 
 # The usual 50 development and 24 core test speakers of LDC93S1.
@@ -27,7 +28,7 @@ _TIMIT_TEST = (
 ).split()
 
 # Read by every speaker, so of no use to train or to test on.
-_SHARED_SENTENCES = {"sa1", "sa2"}
+_SHARED = {"sa1", "sa2"}
 
 
 def prepare_timit(
@@ -47,9 +48,8 @@ def prepare_timit(
     The corpus is ``{TRAIN,TEST}/<region>/<speaker>/<utterance>`` with the
     extensions WAV (RIFF or SPHERE), PHN and WRD, in either case. SA1 and SA2
     are left out. Development and test speakers are taken wherever they are;
-    the training set is everybody else under TRAIN. A second call with the
-    same arguments does nothing, unless the corpus has changed since or an
-    utterance was skipped.
+    the training set is everybody else under TRAIN. A second call does nothing,
+    see write_manifests.
 
     Arguments
     ---------
@@ -86,29 +86,21 @@ def prepare_timit(
     everybody = train | others
     dev = _choose("dev", dev_speakers, _TIMIT_DEV, folders, everybody)
     test = _choose("test", test_speakers, _TIMIT_TEST, folders, everybody)
-    if set(dev) & set(test):
-        shared = ", ".join(sorted(set(dev) & set(test)))
+    shared = ", ".join(sorted({*dev} & {*test}))
+    if shared:
         raise ValueError(f"dev_speakers and test_speakers share {shared}")
     rest = [speaker for speaker in train if speaker not in {*dev, *test}]
-    parts = [
-        Part(
-            Path(path),
-            f"TIMIT {name}",
-            {
-                f"{stem.parent.name}_{stem.name}": _utterance(
-                    stem, files, phn_set
-                )
-                for speaker in speakers
-                for stem, files in everybody[speaker].items()
-            },
-            tested=name == "test",
-        )
-        for name, path, speakers in (
-            ("train", train_annotation, rest),
-            ("valid", valid_annotation, dev),
-            ("test", test_annotation, test),
-        )
-    ]
+    parts = []
+    for name, path, speakers in (
+        ("train", train_annotation, rest),
+        ("valid", valid_annotation, dev),
+        ("test", test_annotation, test),
+    ):
+        said = {}
+        for stem, files in (x for s in speakers for x in everybody[s].items()):
+            key = f"{stem.parent.name}_{stem.name}"
+            said[key] = _utterance(stem, files, phn_set)
+        parts.append(Part(Path(path), f"TIMIT {name}", said, name == "test"))
     write_manifests(parts, data_folder, max_bad_fraction)
 
 
@@ -125,10 +117,10 @@ def _choose(name, value, default, folders, everybody):
         raise ValueError(f"{name}_speakers names no speaker")
     missing = [speaker for speaker in names if speaker not in everybody]
     if missing:
+        there = ", ".join(sorted(everybody)) or "no speaker"
         raise ValueError(
             f"{name}_speakers: {', '.join(missing)} not found under "
-            f"{' or '.join(map(str, folders))}, which hold "
-            f"{', '.join(sorted(everybody)) or 'no speaker'}"
+            f"{' or '.join(map(str, folders))}, which hold {there}"
         )
     return names
 
@@ -138,18 +130,14 @@ def _find_speakers(folder, homes):
     speakers = {}
     for path in find_files(folder, ".wav", ".phn", ".wrd"):
         # One dot: some copies hold SA1.WAV.wav beside SA1.WAV.
-        if (
-            len(path.relative_to(folder).parts) != 3
-            or path.name.count(".") != 1
-            or path.stem.lower() in _SHARED_SENTENCES
-        ):
+        named = path.name.count(".") == 1 and path.stem.lower() not in _SHARED
+        if len(path.relative_to(folder).parts) != 3 or not named:
             continue
         name = path.parent.name.lower()
-        if homes.setdefault(name, path.parent) != path.parent:
-            raise ValueError(
-                f"data_folder has speaker {name} twice: in {homes[name]} and "
-                f"{path.parent}"
-            )
+        home = homes.setdefault(name, path.parent)
+        if home != path.parent:
+            both = f"in {home} and {path.parent}"
+            raise ValueError(f"data_folder has speaker {name} twice: {both}")
         stems = speakers.setdefault(name, {})
         stems.setdefault(path.with_suffix(""), {})[path.suffix.lower()] = path
     return speakers
@@ -161,12 +149,10 @@ def _utterance(stem, files, phn_set):
         words = _read_segments(files.get(".wrd", Path(f"{stem}.WRD")))
     except (ValueError, OSError) as error:
         return Utterance(problem=str(error))
-    unknown = {label for *_, label in phones} - set(LABELS_61)
+    unknown = ", ".join(sorted({x for *_, x in phones} - set(LABELS_61)))
     if unknown:
-        return Utterance(
-            problem=f"{files['.phn']} has labels TIMIT does not: "
-            f"{', '.join(sorted(unknown))}"
-        )
+        problem = f"{files['.phn']} has labels TIMIT does not: {unknown}"
+        return Utterance(problem=problem)
     labels, ends = fold_phones(phones, phn_set)
     return Utterance(
         file=str(files.get(".wav", f"{stem}.WAV")),
@@ -189,9 +175,8 @@ def _read_segments(path):
             start, end, label = line.split()
             segments.append((int(start), int(end), label))
         except ValueError:
-            raise ValueError(
-                f"{path} has the line {line!r}, wanted 'start end label'"
-            ) from None
+            words = f"the line {line!r}, wanted 'start end label'"
+            raise ValueError(f"{path} has {words}") from None
     if not segments:
         raise ValueError(f"empty transcript {path}")
     return segments

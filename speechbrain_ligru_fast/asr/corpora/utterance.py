@@ -5,14 +5,7 @@ import os
 from pathlib import Path
 from typing import NamedTuple
 
-from speechbrain_ligru_fast.asr.audio import audio_info
-
-# Kaldi's limit for segments that end after their recording, in seconds
-_OVERSHOOT = 0.5
-
-
-class BadUtterance(Exception):
-    """An utterance that cannot be used; the message says why."""
+from speechbrain_ligru_fast.asr.audio import BadAudio, audio_info
 
 
 class Utterance(NamedTuple):
@@ -46,7 +39,7 @@ def unique(pairs):
     known = {}
     for key, value in pairs:
         if key in known:
-            both = f"{str(known[key])[:200]} and {str(value)[:200]}"
+            both = f"{known[key]!s:.200} and {value!s:.200}"
             raise ValueError(f"{key} is there twice: {both}")
         known[key] = value
     return known
@@ -73,24 +66,21 @@ def audio_path(utterance, data_folder):
 def make_entry(utterance, data_folder, key):
     """Make an utterance's manifest entry, with its transcript as `key`.
 
-    Returns the entry and its file's AudioInfo. Raises BadUtterance if it can't
-    be used, BadAudio if its file can't be read.
+    Raises BadAudio if it, or its file, can't be used.
     """
     if utterance.problem:
-        raise BadUtterance(utterance.problem)
+        raise BadAudio(utterance.problem)
     path = audio_path(utterance, data_folder)
     audio = audio_info(path)
     start, stop = _span(utterance, path, audio)
-    duration = (stop - start) / audio.sample_rate
-    said = utterance.duration
-    if said is not None and not math.isclose(
-        said, duration, rel_tol=0.02, abs_tol=0.1
-    ):
+    duration, said = (stop - start) / audio.sample_rate, utterance.duration
+    near = {"rel_tol": 0.02, "abs_tol": 0.1}
+    if said is not None and not math.isclose(said, duration, **near):
         there = f"{path} has {duration:.2f} s for it"
-        raise BadUtterance(f"{there}, its annotation says {said:.2f} s")
+        raise BadAudio(f"{there}, its annotation says {said:.2f} s")
     if not utterance.text:
         kind = "no" if utterance.text is None else "empty"
-        raise BadUtterance(f"{kind} transcript of {path}")
+        raise BadAudio(f"{kind} transcript of {path}")
     # SpeechBrain's notation of a part of a file
     wav = {"file": _name(path, data_folder)}
     if stop - start < audio.frames:
@@ -98,13 +88,13 @@ def make_entry(utterance, data_folder, key):
     channel = utterance.channel
     if channel is not None and not 0 <= channel < audio.channels:
         there = f"{path}, which has {audio.channels}, counted from 0"
-        raise BadUtterance(f"it is channel {channel} of {there}")
+        raise BadAudio(f"it is channel {channel} of {there}")
     if channel is not None and audio.channels > 1:
         wav["channel"] = channel
     entry = {"wav": wav if len(wav) > 1 else wav["file"], "duration": duration}
     if utterance.speaker:
         entry["spk_id"] = utterance.speaker
-    return entry | {key: utterance.text} | dict(utterance.items), audio
+    return entry | {key: utterance.text} | dict(utterance.items)
 
 
 def _span(utterance, path, audio):
@@ -113,20 +103,19 @@ def _span(utterance, path, audio):
     start, stop = utterance.start * per_unit, audio.frames
     if utterance.stop is not None:
         stop = utterance.stop * per_unit
-    if math.isfinite(start) and math.isfinite(stop):
+    if math.isfinite(start + stop):
         start, stop = round(start), round(stop)
     if not 0 <= start < min(stop, audio.frames):
         there = f"of the {audio.frames} samples in {path}"
-        raise BadUtterance(f"it is from {start} to {stop} {there}")
+        raise BadAudio(f"it is from {start} to {stop} {there}")
     late = (stop - audio.frames) / audio.sample_rate
-    if late > _OVERSHOOT:
-        raise BadUtterance(f"it ends {late:.2f} s after {path}")
+    if late > 0.5:  # Kaldi's limit, in seconds
+        raise BadAudio(f"it ends {late:.2f} s after {path}")
     return start, min(stop, audio.frames)
 
 
 def _name(path, data_folder):
     """A path as manifests have it; below data_folder it may move with it."""
     path, root = (Path(os.path.abspath(p)) for p in (path, data_folder))
-    if path.is_relative_to(root):
-        return f"{{data_root}}/{path.relative_to(root).as_posix()}"
-    return path.as_posix()
+    inside = path.is_relative_to(root)
+    return f"{{data_root}}/{path.relative_to(root)}" if inside else str(path)

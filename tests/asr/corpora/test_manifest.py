@@ -1,13 +1,12 @@
 """What any corpus has in common: nothing is lost, and nothing silently."""
 
+import os
 import runpy
 from pathlib import Path
 
 import numpy as np
 import pytest
 import soundfile
-
-from speechbrain_ligru_fast.asr.corpora import manifest
 
 RECIPES = Path(__file__).resolve().parents[3] / "recipes"
 
@@ -111,14 +110,12 @@ def test_links_marks_and_foreign_files_change_nothing(corpus, tmp_path):
     assert corpus.prepare() == want
 
 
-def test_any_rate_and_channels(corpus, caplog):
-    caplog.set_level("INFO")
+def test_any_rate_and_channels(corpus):
     path = corpus.root / corpus.audio
     soundfile.write(
         path, np.zeros((800, 2)), 8000, format=path.suffix[1:].upper()
     )
     assert corpus.prepare()["train"][corpus.one]["duration"] == 0.1
-    assert "train: 7 of 16000 Hz mono, 1 of 8000 Hz stereo" in caplog.text
 
 
 def write(text):
@@ -215,7 +212,7 @@ def test_full_disk_leaves_no_part_of_a_manifest(corpus, monkeypatch):
     def fail(*_):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(manifest.os, "replace", fail)
+    monkeypatch.setattr(os, "replace", fail)
     with pytest.raises(OSError, match="No space left"):
         corpus.prepare()
     assert list(corpus.out.iterdir()) == []

@@ -11,13 +11,7 @@ import speechbrain as sb
 import torch
 
 from speechbrain_ligru_fast.asr.audio import AudioReader
-from speechbrain_ligru_fast.asr.corpora.own import (
-    claim_annotations,
-    prepare_corpus,
-)
-from speechbrain_ligru_fast.asr.corpora.own import (
-    test_manifests as manifests_of_tests,
-)
+from speechbrain_ligru_fast.asr.corpora.own import prepare_corpus
 from speechbrain_ligru_fast.asr.data import make_dataset
 from speechbrain_ligru_fast.recognition.tokenizer import LabelTokenizer
 
@@ -134,8 +128,7 @@ def test_forms(form, data, prepare):
     }
 
 
-def test_what_is_heard(data, prepare, tmp_path, caplog):
-    caplog.set_level("INFO")
+def test_what_is_heard(data, prepare, tmp_path):
     prepare(kaldi(data), letter_case="upper")
     hparams = {
         **{"data_folder": data, "text": "wrd", "sample_rate": 16000},
@@ -151,7 +144,6 @@ def test_what_is_heard(data, prepare, tmp_path, caplog):
     soundfile.write(part, noise[12000:36000, 1], RATE, "FLOAT")
     assert items["u1"]["sig"].shape == (8000,)
     assert torch.equal(items["u1"]["sig"], AudioReader(16000)(str(part)))
-    assert "1 of 48000 Hz stereo, 1 of 16000 Hz mono" in caplog.text
 
 
 # A file of the Kaldi folder, what becomes what in it, and what is said then
@@ -292,34 +284,3 @@ def test_letters(data, prepare):
     assert prepare(path, letter_case="lower")["u"]["wrd"] == "été {x}"
     with pytest.raises(ValueError, match="null, upper or lower, got 'UPPER'"):
         prepare(path, letter_case="UPPER")
-
-
-@pytest.mark.parametrize(
-    "tests", [{"eval/clean": "a"}, {"train": "a"}, {".a": "a"}, "a.json", None]
-)
-def test_names_of_test_sets(tests):
-    hparams = {"test_annotations": tests, "skip_prep": False}
-    with pytest.raises(ValueError, match="test_annotations: got .* expected"):
-        claim_annotations(hparams)
-
-
-def test_whose_annotations_they_are():
-    """Those in save_folder are written there, the others are the user's."""
-    hparams = {"save_folder": "out/save", "skip_prep": False}
-    hparams |= {"tests_only": False, "test_splits": "a,b"}
-    hparams |= {"train_annotation": "my/train.csv"}
-    hparams |= {"valid_annotation": "out/save/valid.json"}
-    tests_only = hparams | {"tests_only": True, "test_annotations": {}}
-    hparams |= {"test_annotations": {"mine": "my/test.csv"}}
-    written = hparams | {"skip_prep": True}
-    own = claim_annotations(hparams)
-    assert own == {"train": "my/train.csv", "mine": "my/test.csv"}
-    assert hparams["train_annotation"] == "out/save/train.json"
-    assert manifests_of_tests(hparams, "to") == {"mine": "to/mine.json"}
-    # A test needs no training data.
-    assert claim_annotations(tests_only) == {}
-    tests = manifests_of_tests(tests_only, "to")
-    assert tests == {"a": "to/a.json", "b": "to/b.json"}
-    assert claim_annotations(written) == {}
-    assert written["train_annotation"] == "my/train.csv"
-    assert manifests_of_tests(written, "to") == {"mine": "my/test.csv"}

@@ -6,7 +6,7 @@ import pytest
 from full_disk import on_full_disk
 
 from speechbrain_ligru_fast.asr import report
-from speechbrain_ligru_fast.asr.results import (
+from speechbrain_ligru_fast.training.results import (
     append_row,
     name_lm,
     read_rows,
@@ -39,19 +39,35 @@ def test_writers_at_once(tmp_path):
     assert list(tmp_path.iterdir()) == [path]
 
 
-def test_older_columns_keep_their_cells(tmp_path):
+@pytest.mark.parametrize(
+    "content, rows, want",
+    [
+        # A cell with a comma, and columns that are new or are not given
+        (
+            b'note,wer\n"a, b",9.1\n',
+            [{"wer": 8.0, "cer": 2.5}, {"note": "x"}],
+            'note,wer,cer\n"a, b",9.1,\n,8.0,2.5\nx,,\n',
+        ),
+        # Cut before its last newline
+        (
+            b"wer,seed\n9.1,2",
+            [{"wer": 8.7, "seed": 1}],
+            "wer,seed\n9.1,2\n8.7,1\n",
+        ),
+        # By a spreadsheet, whose mark is no column
+        (
+            "\ufeffwer,seed\r\n9.1,1\r\n".encode(),
+            [{"wer": 8.7, "seed": 2}],
+            "wer,seed\n9.1,1\n8.7,2\n",
+        ),
+    ],
+)
+def test_what_is_there_keeps_its_cells(tmp_path, content, rows, want):
     path = tmp_path / "rows.csv"
-    path.write_text('note,wer\n"a, b",9.1\n')
-    append_row(path, {"wer": 8.0, "cer": 2.5})
-    append_row(path, {"note": "x"})
-    assert read_rows(path) == (
-        ["note", "wer", "cer"],
-        [
-            {"note": "a, b", "wer": "9.1", "cer": ""},
-            {"note": "", "wer": "8.0", "cer": "2.5"},
-            {"note": "x", "wer": "", "cer": ""},
-        ],
-    )
+    path.write_bytes(content)
+    for row in rows:
+        append_row(path, row)
+    assert path.read_text() == want
 
 
 @pytest.mark.parametrize(
@@ -85,13 +101,6 @@ def test_report(tmp_path, capsys):
     assert "none.csv" in capsys.readouterr().err
 
 
-def test_a_file_cut_before_its_last_newline_keeps_its_rows(tmp_path):
-    path = tmp_path / "rows.csv"
-    path.write_text("wer,seed\n9.1,2")
-    append_row(path, {"wer": 8.7, "seed": 1})
-    assert path.read_text() == "wer,seed\n9.1,2\n8.7,1\n"
-
-
 @pytest.mark.parametrize("folder", ["none", "x/none/", "/", "/none"])
 def test_a_language_model_is_not_called_none(folder):
     with pytest.raises(ValueError, match="lm_folder=.* no language model"):
@@ -109,14 +118,16 @@ def test_a_failed_rewrite_leaves_nothing_behind(tmp_path):
 
 def test_a_full_disk_leaves_no_half_row(tmp_path):
     path = tmp_path / "rows.csv"
-    append_row(path, {"wer": 9.1, "note": ""})
-    before = path.read_bytes()
 
     def append():
         for row in {"note": "x" * 99}, {"note": "x" * 99, "new": 1}:
             with pytest.raises(OSError, match="File too large"):
                 append_row(path, row)
 
+    on_full_disk(append, 9)
+    assert not list(tmp_path.iterdir())
+    append_row(path, {"wer": 9.1, "note": ""})
+    before = path.read_bytes()
     on_full_disk(append, len(before) + 9)
     assert path.read_bytes() == before
     assert list(tmp_path.iterdir()) == [path]
@@ -137,21 +148,3 @@ def test_a_file_is_replaced_but_a_link_stays_one(tmp_path):
     assert path.read_text() == "wer\n1\n2\n"
     assert path.stat().st_mode & 0o777 == 0o664
     assert (tmp_path / "rows.csv").is_symlink()
-
-
-def test_a_full_disk_makes_no_empty_file(tmp_path):
-    def append():
-        with pytest.raises(OSError, match="File too large"):
-            append_row(tmp_path / "rows.csv", {"note": "x" * 99})
-
-    on_full_disk(append, 9)
-    assert not list(tmp_path.iterdir())
-
-
-def test_a_mark_that_a_spreadsheet_wrote_is_no_column(tmp_path):
-    path = tmp_path / "rows.csv"
-    path.write_bytes("\ufeffwer,seed\r\n9.1,1\r\n".encode())
-    append_row(path, {"wer": 8.7, "seed": 2})
-    columns, rows = read_rows(path)
-    assert columns == ["wer", "seed"]
-    assert [row["wer"] for row in rows] == ["9.1", "8.7"]

@@ -12,7 +12,12 @@ from pathlib import Path
 
 import torch
 
-from speechbrain_ligru_fast.asr.process_group import count_processes
+from speechbrain_ligru_fast.training.process_group import count_processes
+
+_CPUINFO = Path("/proc/cpuinfo")
+# What decides which kernels run, by Linux's name of it.
+_VECTORS = {"avx2": "AVX2", "avx512f": "AVX-512"}
+_VECTORS |= {"avx512_bf16": "AVX512-BF16", "amx_bf16": "AMX"}
 
 
 def describe_run(hparams, device_type):
@@ -48,12 +53,31 @@ def describe_device(device_type):
     """
     if device_type == "cuda":
         return torch.cuda.get_device_name()
-    cpuinfo = Path("/proc/cpuinfo")
-    if cpuinfo.exists():
-        for line in cpuinfo.read_text().splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    return platform.processor() or platform.machine()
+    name = _read_cpu(_CPUINFO).get("model name")
+    return name or platform.processor() or platform.machine()
+
+
+def describe_cpu(cpuinfo=_CPUINFO):
+    """Which processor goes by a name that others may have, too.
+
+    Example
+    -------
+    >>> file = getfixture("tmp_path") / "cpuinfo"
+    >>> _ = file.write_text("cpu family : 6\\nmodel : 7\\nflags : fpu avx2\\n")
+    >>> describe_cpu(file)
+    'family 6 model 7, AVX2'
+    """
+    found = _read_cpu(cpuinfo)
+    if not {"cpu family", "model", "flags"} <= found.keys():
+        return ""
+    flags = found["flags"].split()
+    units = " ".join(name for key, name in _VECTORS.items() if key in flags)
+    return f"family {found['cpu family']} model {found['model']}, {units}"
+
+
+def _read_cpu(path):
+    text = path.read_text("utf-8") if path.exists() else ""
+    return dict(re.findall(r"^([\w ]+\w)\s*: (.*)$", text, re.M))
 
 
 def describe_commit():

@@ -22,8 +22,7 @@ from speechbrain.utils.checkpoints import (
 )
 from speechbrain.utils.run_opts import RunOptions
 
-from speechbrain_ligru_fast.asr.process_group import count_processes
-from speechbrain_ligru_fast.asr.text import read_manifest, read_texts
+from speechbrain_ligru_fast.training.process_group import count_processes
 
 # Where things are, and what changes no result
 _LEFT_OUT = set(
@@ -78,17 +77,6 @@ _WAY_ON = {
 }
 
 
-def hash_manifest(path, text):
-    """Eight digits for a manifest's utterances, transcripts and durations."""
-    items = read_manifest(path)
-    lines = sorted(
-        # Text alone, for a language model, has no duration.
-        json.dumps([key, said, round(float(items[key].get("duration", 0)), 4)])
-        for key, said in read_texts(path, text).items()
-    )
-    return _digits("\n".join(lines))
-
-
 def read_settings(document, run_opts=None):
     """What decides a result: the YAML's keys and SpeechBrain's options.
 
@@ -135,10 +123,11 @@ def name_settings(settings, changes=""):
     # Other cells of a result row have these.
     cells = {"seed", "lm_folder", *_DATA}
     named = sorted(x for x in settings.items() if x[0] not in cells)
-    return _digits(json.dumps([named, changes]))
+    return digits(json.dumps([named, changes]))
 
 
-def _digits(text):
+def digits(text):
+    """Eight digits for a text."""
     return hashlib.sha256(text.encode()).hexdigest()[:8]
 
 

@@ -7,12 +7,12 @@ import sys
 import pytest
 from fresh import python
 
-from speechbrain_ligru_fast.asr import memory
+from speechbrain_ligru_fast.training import memory
 
 # As children: what is set can't be unset.
 COUNT = """
 import resource, torch
-from speechbrain_ligru_fast.asr.memory import keep_freed_memory
+from speechbrain_ligru_fast.training.memory import keep_freed_memory
 
 def step():
     for size in (9_000_000, 3_000_000):

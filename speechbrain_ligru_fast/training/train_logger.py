@@ -30,9 +30,7 @@ def log_epoch(train_logger, meta, train_stats, valid_stats):
     try:
         train_logger.log_stats(stats_meta=meta, **stats)
     except Exception:
-        logger.exception(
-            "The train_logger failed; it lacks %s, %s", meta, stats
-        )
+        logger.exception("The train_logger failed: lacks %s, %s", meta, stats)
 
 
 def log_test(train_logger, split, meta, test_stats):

@@ -8,9 +8,9 @@ import threading
 
 import pytest
 
-from speechbrain_ligru_fast.asr import lock
-from speechbrain_ligru_fast.asr.lock import lock_folder, locked
-from speechbrain_ligru_fast.asr.results import append_row, read_rows
+from speechbrain_ligru_fast.training import lock
+from speechbrain_ligru_fast.training.lock import lock_folder, locked
+from speechbrain_ligru_fast.training.results import append_row, read_rows
 
 # What disks without locks say: Lustre, NFS, NFS of what is only read, others.
 WITHOUT = ("ENOSYS", "ENOLCK", "EBADF", "EOPNOTSUPP", "EIO")

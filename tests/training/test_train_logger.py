@@ -12,7 +12,7 @@ from speechbrain.utils.train_logger import (
     WandBLogger,
 )
 
-from speechbrain_ligru_fast.asr.train_logger import (
+from speechbrain_ligru_fast.training.train_logger import (
     check_logger,
     log_epoch,
     log_test,

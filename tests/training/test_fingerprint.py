@@ -10,9 +10,8 @@ from tiny_systems import tiny
 
 from speechbrain_ligru_fast.asr.checkpoints import AtomicCheckpointer
 from speechbrain_ligru_fast.asr.config import changed, parse
-from speechbrain_ligru_fast.asr.fingerprint import (
+from speechbrain_ligru_fast.training.fingerprint import (
     Fingerprint,
-    hash_manifest,
     name_settings,
     read_settings,
 )
@@ -79,27 +78,6 @@ def test_more_processes_are_other_settings(monkeypatch):
     several = name_settings(settings_of())
     apart = name_settings(settings_of("--sync_batch_norm", "False"))
     assert len({HERE, several, apart}) == 3
-
-
-def test_what_a_manifest_says(tmp_path):
-    path = tmp_path / "a.json"
-    a = {"wrd": "ONE", "duration": 1.0, "wav": "/here/a.flac"}
-    b = {"wrd": "TWO", "duration": 2.0, "wav": "/here/b.flac"}
-
-    def named(**manifest):
-        path.write_text(json.dumps(manifest))
-        return hash_manifest(path, "wrd")
-
-    first = named(a=a, b=b)
-    # Wherever its audio lies, and in whatever order
-    assert named(b=b, a=a | {"wav": "/there/a.flac"}) == first
-    others = (
-        {"a": a, "c": b},
-        {"a": a},
-        {"a": a, "b": b | {"wrd": "TOO"}},
-        {"a": a, "b": b | {"duration": 2.1}},
-    )
-    assert first not in {named(**other) for other in others}
 
 
 BEGUN = {"lr": "1", "batch_size": "8", "beam_size": "4", "lm_folder": "none"}

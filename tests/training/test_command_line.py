@@ -7,7 +7,7 @@ import pytest
 from hyperpyyaml import load_hyperpyyaml, resolve_references
 from tiny_systems import tiny
 
-from speechbrain_ligru_fast.asr.command_line import parse
+from speechbrain_ligru_fast.training.command_line import parse
 
 HPARAMS = Path(__file__).parents[2] / "hparams"
 NAMED = ("output_folder", "tokenizer_file", "results_csv", "corpus")

@@ -1,12 +1,10 @@
 """Locks among processes, where the file system has them.
 
-Lustre without ``flock`` and NFS without its lock daemon have none, and a full
-disk or a file of somebody else's takes no lock file: then there is a warning
-and no lock, for a missing lock harms two runs at once and nobody else.
-
-The locks are the operating system's, and so end with the process that holds
-them, however it ends. filelock puts a file in a lock's place where there are
-none, which a killed run leaves behind.
+They are the operating system's, and so end with the process that holds them,
+however it ends. Lustre without ``flock`` and NFS without its lock daemon have
+none, and a full disk takes no lock file: then there is a warning and no lock,
+for a missing lock harms two runs at once and nobody else. filelock would put a
+file in its place, which a killed run leaves behind.
 """
 
 import contextlib
@@ -36,27 +34,24 @@ def lock_folder(folder):
     try:
         file = open(folder / ".lock", "a+", encoding="utf-8", errors="replace")
     except OSError as error:
-        _go_on_without(folder, error)
-        return
+        return _go_on_without(folder, error)
     try:
         fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:
-        file.seek(0)
-        owner = file.read().strip() or "another process"
-        file.close()
+        with file:
+            file.seek(0)
+            owner = file.read().strip() or "another process"
         if not isinstance(error, (BlockingIOError, PermissionError)):
-            _go_on_without(folder, error)
-            return
+            return _go_on_without(folder, error)
         raise RuntimeError(
             f"output_folder {folder} is in use by {owner}, and two that train "
             "in it would delete each other's checkpoints. Wait until it has "
             "ended, end it, or give another output_folder"
         ) from error
-    _held[folder] = file
+    _held[folder], owner = file, f"process {os.getpid()} on {platform.node()}\n"
     # On a full disk the lock holds, without a name in it.
     with contextlib.suppress(OSError):
         os.truncate(file.fileno(), 0)
-        owner = f"process {os.getpid()} on {platform.node()}\n"
         os.write(file.fileno(), owner.encode())
 
 

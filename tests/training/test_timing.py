@@ -4,8 +4,8 @@ import math
 
 import pytest
 
-from speechbrain_ligru_fast.asr import timing
-from speechbrain_ligru_fast.asr.timing import EpochTimer
+from speechbrain_ligru_fast.training import timing
+from speechbrain_ligru_fast.training.timing import EpochTimer
 
 
 @pytest.fixture

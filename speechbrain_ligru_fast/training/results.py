@@ -7,7 +7,7 @@ import os
 import shutil
 from pathlib import Path
 
-from speechbrain_ligru_fast.asr.lock import locked
+from speechbrain_ligru_fast.training.lock import locked
 
 logger = logging.getLogger(__name__)
 
@@ -54,9 +54,7 @@ def append_row(path, row):
         unfinished = path.with_name(f".{path.name}.{os.getpid()}")
         try:
             with open(unfinished, "w", newline="", encoding="utf-8") as file:
-                writer = csv.DictWriter(
-                    file, columns, restval="", lineterminator="\n"
-                )
+                writer = csv.DictWriter(file, columns, lineterminator="\n")
                 writer.writeheader()
                 writer.writerows([*rows, row])
                 file.flush()
@@ -72,14 +70,13 @@ def append_or_keep(path, row, folder):
     """Add a row; where that fails, keep it elsewhere, and say so."""
     try:
         append_row(path, row)
-        logger.info("Result row appended to %s", path)
     except (OSError, ValueError):
         # Whatever else fails, the log has it.
         logger.error("Could not be added to %s: %s", path, json.dumps(row))
-        kept = Path(folder, "unwritten_rows.csv")
-        append_row(kept, row)
-        logger.error("The row is kept in %s", kept)
+        append_row(Path(folder, "unwritten_rows.csv"), row)
+        logger.error("The row is kept in %s/unwritten_rows.csv", folder)
         raise
+    logger.info("Result row appended to %s", path)
 
 
 def check_results(path):
@@ -94,9 +91,8 @@ def check_results(path):
         probe.touch()
         probe.unlink()
     except OSError as error:
-        raise ValueError(
-            f"results_csv: rows can't be added to {path}: {error}"
-        ) from error
+        words = f"results_csv: rows can't be added to {path}: {error}"
+        raise ValueError(words) from error
 
 
 def read_rows(path):
@@ -107,19 +103,16 @@ def read_rows(path):
             columns, *cells = list(csv.reader(file)) or [[]]
         except (UnicodeDecodeError, csv.Error) as error:
             raise ValueError(f"{path} is no CSV: {error}") from error
-    twice = sorted({name for name in columns if columns.count(name) > 1})
-    if twice:
+    for name in columns:
         # All but the last of their cells would be lost.
-        raise ValueError(
-            f"{path} has more than one column named {', '.join(twice)}: "
-            "rename or remove all but one"
-        )
+        if columns.count(name) > 1:
+            words = f"column named {name}: rename or remove all but one"
+            raise ValueError(f"{path} has more than one {words}")
     for line, row in enumerate(cells, 2):
         if len(row) != len(columns):
-            raise ValueError(
-                f"{path}, line {line}: {len(row)} cells for {len(columns)} "
-                f"columns ({', '.join(columns)})"
-            )
+            words = f"columns ({', '.join(columns)})"
+            count = f"{len(row)} cells for {len(columns)} {words}"
+            raise ValueError(f"{path}, line {line}: {count}")
     return columns, [dict(zip(columns, row)) for row in cells]
 
 

@@ -80,6 +80,22 @@ def parse(arguments):
     return path, document, run_opts, "\n".join(lines)
 
 
+def as_list(value):
+    """The names in an option: a list or, from a command line, one string.
+
+    Example
+    -------
+    >>> as_list("FALR0, MAEB0"), as_list(104), as_list(None)
+    (['FALR0', 'MAEB0'], ['104'], [])
+    """
+    if value is None:
+        return []
+    if isinstance(value, (str, int)):
+        value = str(value).split(",")
+    names = [str(name).strip() for name in value]
+    return [name for name in names if name]
+
+
 class _Once(argparse.Action):
     def __call__(self, parser, namespace, values, option_string=None):
         if hasattr(namespace, self.dest):
