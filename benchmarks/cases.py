@@ -1,6 +1,6 @@
 """What the benchmarks run: one layer, whoever computes it."""
 
-from dataclasses import dataclass, replace
+from dataclasses import astuple, dataclass, replace
 
 LIGRU_MODELS = ("LiGRU", "SLiGRU")
 TORCH_MODELS = ("LSTM", "GRU")
@@ -13,7 +13,7 @@ class Case:
     Example
     -------
     >>> Case("LiGRU", 512, 512, 8, 100, directions=2).name
-    'LiGRU-h512-f512-b8-t100-d2-l1-fp32-train'
+    'LiGRU-512-512-8-100-2-1-fp32-train'
     """
 
     model: str
@@ -23,14 +23,8 @@ class Case:
     steps: int
     directions: int = 1
     layers: int = 1
-    with_hx: bool = False  # Whether a starting state is given
     dtype: str = "fp32"  # Or bf16: autocast over it
     mode: str = "train"  # Forward and every gradient; or infer
-
-    @property
-    def bidirectional(self):
-        """Whether the layer reads time both ways."""
-        return self.directions == 2
 
     @property
     def input_shape(self):
@@ -40,9 +34,7 @@ class Case:
     @property
     def name(self):
         """What it is called in a message."""
-        words = [self.model, f"h{self.hidden}", f"f{self.features}"]
-        words += [f"b{self.batch}", f"t{self.steps}", f"d{self.directions}"]
-        return "-".join([*words, f"l{self.layers}", self.dtype, self.mode])
+        return "-".join(map(str, astuple(self)))
 
 
 def parameters(case):

@@ -21,18 +21,18 @@ from importlib import metadata
 
 import pandas as pd
 import torch
-from speechbrain_ligru_fast.backends import child, loading, prover, trial
+
+from benchmarks.gpu_layers import case, timed
+from benchmarks.rows import parser, provenance
+from speechbrain_ligru_fast import verify
+from speechbrain_ligru_fast.backends import child
 from speechbrain_ligru_fast.backends.kinds import Kind, cases
 from speechbrain_ligru_fast.backends.spec import BACKENDS
 from speechbrain_ligru_fast.backends.verdict_files import machine
 from speechbrain_ligru_fast.backends.verdicts import BAD
 from speechbrain_ligru_fast.training import results
+from speechbrain_ligru_fast.verify import graphs
 from speechbrain_ligru_fast.verify.layers import PRECISIONS, time_layers
-
-from benchmarks import command
-from benchmarks.gpu_layers import case, timed
-from benchmarks.provenance import provenance
-from speechbrain_ligru_fast import verify
 
 # Seconds in which a layer must come to an end, FlashRNN's compiler included.
 LIMIT = 150
@@ -50,45 +50,14 @@ TINY = dict(hidden=32, features=32, batch=2, steps=6, directions=1)
 SHARE = 0.5
 DONE = "done.csv"  # A row for each piece that is done, or had its share.
 # Cells of a row that are said.
-SAID = (
-    "kind", "layer", "backend", "verdict", "why", "dtype", "mode",
-    "forward_us", "backward_us", "us_per_step", "ratio_p50",
-)  # fmt: skip
-# Verdicts of what ends its process.
-ENDS = ("crashed", "hung")
-# Backends that promise to be captured in a CUDA graph.
-CAPTURED = ("cuda", "triton")
-
-
-def capture(names, device):
-    """Says whether a CUDA graph of a scan replays it on other data."""
-    place, kind = prover.use(device), Kind(256, 16)
-
-    def ready(name):
-        module = loading.load(name)
-        x = trial.draw(kind, (), torch.Generator(), 50)
-        x = trial.cast(x, device=place)
-        trial.forward(module, kind.spec, x, False)
-        torch.cuda.synchronize(place)
-        graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(graph):
-            output = trial.forward(module, kind.spec, x, False)[0]
-        x["w"].neg_()  # In place: the graph reads it there.
-        graph.replay()
-        torch.cuda.synchronize(place)
-        again = trial.forward(module, kind.spec, x, False)[0]
-        if not torch.equal(output, again):
-            raise trial.Wrong("a graph's replay gives another output")
-        return {}
-
-    prover.compete(names, place, ready, 0)
+SAID = "kind layer backend verdict why dtype mode forward_us backward_us "
+SAID = (SAID + "us_per_step ratio_p50").split()
 
 
 def pieces(device, dry_run):
     """Yields what is to be done, as tuples, the most important first."""
     kinds = cases(device.type, everything=True)
-    count = len(cases(device.type))
-    shapes = SHAPES
+    count, shapes = len(cases(device.type)), SHAPES
     if dry_run:
         # Of each sort of row one, small; FlashRNN has one direction only.
         kinds = [kind._replace(hidden=16, rows=8) for kind in kinds[:count]]
@@ -119,10 +88,10 @@ class Suite:
         self.end = self.until
         self.stamp = provenance("benchmarks.gpu", words, self.device.type)
         self.stamp["commit"] = args.commit or self.stamp["commit"]
-        here = {"driver": "", **machine(self.device)}
-        here.pop("device")  # The same, in other words on a CPU.
-        self.stamp |= here | {"speechbrain": metadata.version("speechbrain")}
-        self.stamp["seed"] = args.seed
+        # Its device is the same, in other words on a CPU.
+        here = machine(self.device) | {"device": self.stamp["device"]}
+        self.stamp |= {"driver": "", **here, "seed": args.seed}
+        self.stamp["speechbrain"] = metadata.version("speechbrain")
 
     def rows(self, name, **cells):
         """Rows of this commit on this GPU that have some cells."""
@@ -150,13 +119,13 @@ class Suite:
             return
         self.stamp |= {"run": uuid.uuid4().hex[:12], "piece": key["piece"]}
         file = "gpu.csv" if what == "time" else "checks.csv"
-        share = SHARE * 60 * self.args.minutes
-        self.end = min(self.until, time.monotonic() + share)
+        self.end = time.monotonic() + SHARE * 60 * self.args.minutes
+        self.end = min(self.until, self.end)
         try:
             for cells in getattr(self, what)(*more):
                 results.append_row(self.folder / file, self.stamp | cells)
-                said = ((c, cells.get(c, "")) for c in SAID)
-                said = ", ".join(f"{c} {v}" for c, v in said if v != "")
+                said = {c: cells[c] for c in SAID if cells.get(c, "") != ""}
+                said = ", ".join(f"{c} {v}" for c, v in said.items())
                 print(what, said, flush=True)
         except child.Ended as error:
             print(f"{what}: not done: {error}", flush=True)
@@ -172,8 +141,8 @@ class Suite:
 
     def graph(self):
         """Rows of what is captured and replayed."""
-        names, found = [n for n in CAPTURED if n in self.backends()], {}
-        path, job = "benchmarks.gpu:capture", (str(self.device),)
+        names = [n for n in graphs.PROMISED_BY if n in self.backends()]
+        path, job, found = f"{graphs.__name__}:capture", (str(self.device),), {}
         try:
             child.run(found, path, names, job, LIMIT, self.end)
         finally:
@@ -184,14 +153,15 @@ class Suite:
     def backends(self):
         """Those that can run here, are asked for and have never been wrong."""
         names = verify.able(Kind(64, 8), self.device)
-        out = {*self.bad(), "reference"}
-        return [n for n in names if n in self.args.backends and n not in out]
+        asked = {*self.args.backends} - {*self.bad(), "reference"}
+        return [name for name in names if name in asked]
 
     def time(self, shape, precision, first):
         """Rows of the layers that take turns."""
         # What was the end of this piece's process once costs no second one.
         rows = self.rows("gpu.csv", piece=self.stamp["piece"])
-        out = {r["layer"] for r in rows if r.get("verdict") in ENDS}
+        ended = ("crashed", "hung")
+        out = {r["layer"] for r in rows if r.get("verdict") in ended}
         names = timed(shape, precision, self.backends(), first)
         names = [name for name in names if name not in out]
         job = names, self.device, shape, precision, self.args.seconds
@@ -217,8 +187,8 @@ class Suite:
 
 def main(words=None):
     """Runs the suite; returns the exit status."""
-    parser = command.parser("benchmarks.gpu", __doc__)
-    add = parser.add_argument
+    tool = parser("benchmarks.gpu", __doc__)
+    add = tool.add_argument
     add("--out", type=pathlib.Path, required=True)
     add("--minutes", type=float, default=9.0)
     add("--seconds", type=float, default=5.0, help="for a piece's turns")
@@ -227,16 +197,16 @@ def main(words=None):
     add("--commit", help="for the rows, where there is no repository")
     add("--dry-run", action="store_true", help="tiny shapes on a CPU")
     add("--watch", help="a tool to start processes with, compute-sanitizer")
-    args = parser.parse_args(words := sys.argv[1:] if words is None else words)
+    args = tool.parse_args(words := sys.argv[1:] if words is None else words)
     if args.watch:
         child.PROGRAM = (*args.watch.split(), *child.PROGRAM)
     try:
         for name in ("checks.csv", "gpu.csv", DONE):
             results.check_results(args.out / name)
     except ValueError as error:
-        parser.error(f"--out: {error}")
+        tool.error(f"--out: {error}")
     if not (args.dry_run or torch.cuda.is_available()):
-        parser.error("torch finds no GPU here; --dry-run takes the CPU")
+        tool.error("torch finds no GPU here; --dry-run takes the CPU")
     suite = Suite(args, words)
     todo = pieces(suite.device, args.dry_run)
     for piece in sorted(todo, key=suite.tried):

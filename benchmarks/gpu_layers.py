@@ -1,12 +1,12 @@
 """The layers that take turns on a GPU: ours, and their rivals."""
 
 import torch
-from speechbrain_ligru_fast.backends.failures import CannotRun
-from speechbrain_ligru_fast.deploy.gru import torch_gru
 
 from benchmarks import layers
 from benchmarks.cases import Case, of_as_many_parameters
 from speechbrain_ligru_fast import LiGRU
+from speechbrain_ligru_fast.backends.failures import CannotRun
+from speechbrain_ligru_fast.deploy.gru import torch_gru
 
 # Loops that launch kernels each step: on the first shape, in few types.
 SLOW = ("torchscript", "speechbrain", "speechbrain-jit", "speechbrain-linear")
@@ -62,21 +62,20 @@ def build(name, shape):
 def case(name, shape):
     """The case that a row tells of."""
     model, impl = name.split()
-    case = Case(model, **shape)
     if impl.endswith(EQUAL):
-        case = of_as_many_parameters(Case("LiGRU", **shape), model)
-    return case
+        return of_as_many_parameters(Case("LiGRU", **shape), model)
+    return Case(model, **shape)
 
 
 def timed(shape, precision, backends, first):
     """Names of the layers that take turns on a shape, ours first."""
     whole = first and precision in ("bf16", "fp32")
-    ours = [b for b in backends if b not in SLOW or whole]
+    fast = [b for b in backends if b not in SLOW]
+    impls = [b for b in backends if b in fast or whole]
     if first and precision == "bf16":
-        fast = (b for b in backends if b not in SLOW)
-        ours += [b + layers.RECOMPUTE for b in fast]
-    rivals = [impl for impl in SLOW[1:] if whole]
-    found = [f"{m} {i}" for m in ("LiGRU", "SLiGRU") for i in ours + rivals]
+        impls += [b + layers.RECOMPUTE for b in fast]
+    impls += SLOW[1:] if whole else ()
+    found = [f"{model} {i}" for model in ("LiGRU", "SLiGRU") for i in impls]
     found += [f"{m} torch{x}" for m in ("LSTM", "GRU") for x in ("", EQUAL)]
     found.append("GRU pinned")
     if shape["directions"] == 1 and precision != "tf32":

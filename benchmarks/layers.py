@@ -15,13 +15,9 @@ Rows are appended to build/benchmarks/layers.csv unless --out names another
 file. A ratio is to what `auto` takes, turn by turn.
 """
 
-import argparse
 import contextlib
-import functools
-import pathlib
 import platform
 import sys
-import types
 from dataclasses import asdict, replace
 from importlib.metadata import version
 from itertools import product
@@ -29,27 +25,22 @@ from itertools import product
 import numpy as np
 import speechbrain.nnet.RNN as stock
 import torch
-from speechbrain_ligru_fast.backends import choose
-from speechbrain_ligru_fast.backends.spec import ScanSpec
-from speechbrain_ligru_fast.backends.trial import errors
-from speechbrain_ligru_fast.backends.turns import take_turns
-from speechbrain_ligru_fast.training.memory import keep_freed_memory
-from speechbrain_ligru_fast.training.results import append_row, check_results
 
 import speechbrain_ligru_fast as fast
-from benchmarks import command
+from benchmarks import rows
 from benchmarks.cases import (
     LIGRU_MODELS,
     TORCH_MODELS,
     Case,
     of_as_many_parameters,
 )
-from benchmarks.provenance import provenance
+from speechbrain_ligru_fast.backends import choose
+from speechbrain_ligru_fast.backends.spec import ScanSpec
+from speechbrain_ligru_fast.backends.trial import errors
+from speechbrain_ligru_fast.backends.turns import take_turns
+from speechbrain_ligru_fast.training.memory import keep_freed_memory
 from upstream import apply
 
-# Not benchmarks/results: what is measured elsewhere would change the committed
-# tables, which a test compares with their rows.
-OUT = pathlib.Path(__file__).resolve().parents[1] / "build/benchmarks"
 STOCK, STOCK_LINEAR = "speechbrain", "speechbrain-linear"
 THEIRS = (STOCK, "speechbrain-jit", STOCK_LINEAR, "torch")
 # After a backend's name: its backward computes the gates again.
@@ -115,12 +106,14 @@ class Step:
 
 def build(impl, case):
     """A layer, not yet scripted, by the name of what computes it."""
-    shape = {"bidirectional": case.bidirectional, "num_layers": case.layers}
+    shape = {"bidirectional": case.directions == 2, "num_layers": case.layers}
     if impl == "torch":
         layer = getattr(torch.nn, case.model)
         return layer(case.features, case.hidden, batch_first=True, **shape)
     shape |= {"hidden_size": case.hidden, "input_shape": case.input_shape}
-    theirs = _linear_backward() if impl == STOCK_LINEAR else stock
+    theirs = stock
+    if impl == STOCK_LINEAR:
+        theirs = apply.edited_module("linear_backward", stock)
     layer = getattr(theirs, case.model)(**shape)
     if impl not in THEIRS:
         shape["backend"] = impl.removesuffix(RECOMPUTE)
@@ -129,17 +122,6 @@ def build(impl, case):
         ours.load_state_dict(layer.state_dict(), strict=True)
         return ours
     return layer
-
-
-@functools.cache
-def _linear_backward():
-    """SpeechBrain's recurrent module with the proposal's edit."""
-    source = pathlib.Path(stock.__file__).read_text("utf-8")
-    source = apply.edited("linear_backward", source)
-    module = types.ModuleType("linear_backward")
-    # What stands there is SpeechBrain's own source but for the edit.
-    exec(compile(source, "linear_backward", "exec"), module.__dict__)
-    return module
 
 
 def names():
@@ -200,87 +182,61 @@ def check(impl, case):
     ):
         _, error = errors(got, want)
         if not error <= limit:  # So that a NaN is wrong.
-            raise ArithmeticError(
-                f"{impl}: {case.name}: {name}: error {error:.2e}, allowed "
-                f"{limit:.2e}"
-            )
+            words = f"{name}: error {error:.2e}, allowed {limit:.2e}"
+            raise ArithmeticError(f"{impl}: {case.name}: {words}")
 
 
 def measure(case, args):
-    """Times all that take turns; returns a dict a row."""
+    """Times all that take turns; yields a dict a row."""
     pairs = candidates(case, args.models, args.impls)
     steps = {pair: Step(*pair) for pair in pairs}
-    times, rows = take_turns(steps, args.seconds), []
+    times = take_turns(steps, args.seconds)
     for (impl, same), step in steps.items():
         # An LSTM takes turns with both models: it is compared with the first.
         rival = same if same.model in LIGRU_MODELS else case
         ours = "auto" if "auto" in args.impls else _auto(rival), rival
         row = {"impl": impl, **asdict(same), "op": "layer"}
         own = times[impl, same]
-        ratios = np.divide(own, times.get(ours, np.nan))
-        for q in (20, 50, 80):
-            row[f"p{q}_ms"] = np.percentile(own, q).round(4)
-            row[f"ratio_p{q}"] = np.percentile(ratios, q).round(4)
+        row |= rows.compared(own, times.get(ours, np.nan))
         row["auto"] = "yes" if ours == (impl, same) else ""
         row["rounds"] = len(own)
         row["kept_mb"] = step.kept_mb() if step.trains else ""
-        rows.append(row)
-        print(
-            f"{same.name:42} {impl:20} {row['p50_ms']:10.2f} ms "
-            f"{row['ratio_p50']:8.2f}x"
-        )
-    return rows
+        took = "{p50_ms:10.2f} ms {ratio_p50:8.2f}x".format(**row)
+        print(f"{same.name:42} {impl:20} {took}")
+        yield row
 
 
-def _positive(text):
-    if int(text) < 1:
-        raise argparse.ArgumentTypeError(f"got {text}, allowed: 1 and more")
-    return int(text)
-
-
-def _parse(argv):
-    parser = command.parser("benchmarks.layers", __doc__)
+def _parser():
+    sizes = ("hidden", [512]), ("batch", [8]), ("steps", [100]), ("layers", [1])
+    tool = rows.parser("benchmarks.layers", __doc__, sizes)
     can = names()
     again = [name + RECOMPUTE for name in can if name not in THEIRS]
-    for name, default, options in (
-        ("--models", [*LIGRU_MODELS], {"choices": LIGRU_MODELS}),
-        ("--impls", can, {"choices": [*can, *again, "auto"]}),
-        ("--modes", ["train", "infer"], {"choices": ["train", "infer"]}),
-        ("--dtypes", ["fp32"], {"choices": ["fp32", "bf16"]}),
-        ("--hidden", [512], {"type": _positive}),
-        ("--batch", [8], {"type": _positive}),
-        ("--steps", [100], {"type": _positive}),
-        ("--directions", [2], {"type": int, "choices": [1, 2]}),
-        ("--layers", [1], {"type": _positive}),
+    for name, default, choices in (
+        ("--models", [*LIGRU_MODELS], LIGRU_MODELS),
+        ("--impls", can, [*can, *again, "auto"]),
+        ("--modes", ["train", "infer"], ["train", "infer"]),
+        ("--dtypes", ["fp32"], ["fp32", "bf16"]),
     ):
-        parser.add_argument(name, nargs="+", default=default, **options)
-    parser.add_argument("--features", type=_positive, help="default: as hidden")
-    parser.add_argument("--threads", type=_positive)
-    parser.add_argument("--seconds", type=float, default=5.0, help="of a shape")
-    parser.add_argument("--out", type=pathlib.Path, default=OUT / "layers.csv")
-    args = parser.parse_args(argv)
-    try:
-        check_results(args.out)
-    except ValueError as error:
-        parser.error(f"--out: {error}")
-    return args
+        tool.add_argument(name, nargs="+", default=default, choices=choices)
+    both = {"type": int, "choices": [1, 2], "default": [2]}
+    tool.add_argument("--directions", nargs="+", **both)
+    tool.add_argument("--features", type=rows.positive, help="default: hidden")
+    tool.add_argument("--threads", type=rows.positive)
+    return tool
 
 
 def main(argv=None):
     """Runs the tool; returns the exit status."""
-    args = _parse(argv)
     # As in the recipes: else the system's pages are timed as well.
     keep_freed_memory()
-    torch.set_num_threads(args.threads or torch.get_num_threads())
-    argv = sys.argv[1:] if argv is None else argv
-    origin = provenance("benchmarks.layers", argv)
-    origin["python"] = platform.python_version()
-    origin |= {name: version(name) for name in ("speechbrain", "numba")}
+    told = {name: version(name) for name in ("speechbrain", "numba")}
+    told["python"] = platform.python_version()
+    args, origin = rows.begin(_parser(), argv, **told)
     cases = [
         Case(args.models[0], hidden, args.features or hidden, *sizes)
         for hidden, *sizes in product(
             *(args.hidden, args.batch, args.steps, args.directions),
-            *(args.layers, [False], args.dtypes, args.modes),
+            *(args.layers, args.dtypes, args.modes),
         )
     ]
     try:
@@ -292,9 +248,7 @@ def main(argv=None):
         print(f"WRONG: {error}\nNothing is timed.")
         return 1
     for case in cases:
-        for row in measure(case, args):
-            append_row(args.out, origin | row)
-    print(f"wrote {args.out}")
+        rows.write(args.out, origin, measure(case, args))
     return 0
 
 

@@ -16,14 +16,12 @@ _HEAD = """<!doctype html>
 <meta charset="utf-8">
 <title>Trained systems</title>
 <style>
-body { font: 15px/1.5 system-ui, sans-serif; margin: 2em; }
-table { border-collapse: collapse; font-size: 13px; }
+body, table { font: 14px/1.5 system-ui, sans-serif; border-collapse: collapse; }
 td, th { border: 0; border-bottom: 1px solid #ccc; padding: 3px 8px; }
 </style>
 <h1>Trained systems</h1>
 <p>Error rates: mean and deviation over the seeds, and each of them. What was
-misheard is in <code>wer_*.txt</code> or <code>per_*.txt</code> of each run's
-folder.</p>
+misheard is in <code>wer_*.txt</code> or <code>per_*.txt</code> of each run.</p>
 """
 _EPOCH = re.compile(r"^epoch: \d+, .*", re.M)
 _STAT = re.compile(r"([\w ]+?): ([-+.\de]+|nan|inf)(?:,| -|$)")
@@ -46,68 +44,52 @@ def read_log(path):
     [[1.5, 95.0]]
     """
     lines = _EPOCH.findall(path.read_text("utf-8")) if path.exists() else []
-    frame = pd.DataFrame(
-        {name.strip(): float(value) for name, value in _STAT.findall(line)}
-        for line in lines
-    )
+    found = ({k.strip(): float(x) for k, x in _STAT.findall(y)} for y in lines)
+    frame = pd.DataFrame(found)
     if frame.empty:
         return frame
     frame = frame.drop_duplicates("epoch", keep="last", ignore_index=True)
-    seconds = frame["train s"].cumsum()
-    if "elapsed s" in frame and frame["elapsed s"].notna().all():
-        seconds = frame["elapsed s"]
+    told = "elapsed s" in frame and frame["elapsed s"].notna().all()
+    seconds = frame["elapsed s"] if told else frame["train s"].cumsum()
     return frame.assign(minutes=seconds / 60)
 
 
 def write(results_csv, runs, out):
-    """Write the page.
-
-    Arguments
-    ---------
-    results_csv, runs, out : pathlib.Path
-        Result rows, folder of the trainings, file to write.
-    """
+    """Write the page from result rows and the folder of the trainings."""
     found = systems(load(results_csv))
     parts = [_HEAD, table(found).to_html(index=False)]
     for name, same in found.groupby(["recipe", "corpus", "split"], sort=False):
         parts.append(f"<h2>{html.escape(', '.join(name))}</h2>")
-        parts += _part(same, runs)
+        parts.append(_drawn(same, runs))
     out.parent.mkdir(parents=True, exist_ok=True)
     out.write_text("\n".join([*parts, "</html>\n"]), encoding="utf-8")
 
 
-def _part(found, runs):
-    """Development error by time, and seconds an epoch, of a test set."""
+def _drawn(found, runs):
+    """Development error by time, of the systems of a test set."""
     rate = "PER" if found["wer"].map(text).eq("").all() else "WER"
-    figure = Figure(figsize=(8, 7), layout="constrained")
-    curves, bars = figure.subplots(2)
+    figure = Figure(figsize=(8, 4), layout="constrained")
+    curves = figure.subplots()
     told = ["lm", "options", "threads", "epochs", "settings"]
     told = ["rnn", "impl", *(key for key in told if found[key].nunique() > 1)]
     drawn = set()
     for colour, (_, system) in enumerate(found.iterrows()):
         label = ", ".join(filter(None, system[told].map(text)))
-        bars.barh(label, system["epoch_s"], color=f"C{colour}")
-        for folder in {_folder(x, runs) for x in system["commands"]} - drawn:
-            # However often it was tested, it was trained once.
-            drawn.add(folder)
-            log = read_log(folder / "train_log.txt")
+        given = map(options, system["commands"])
+        folders = {x.get("--output_folder", [""])[0] for x in given}
+        # However often it was tested, it was trained once.
+        for name in {pathlib.Path(folder).name for folder in folders} - drawn:
+            drawn.add(name)
+            log = read_log(runs / name / "train_log.txt")
             if len(log):
-                minutes, error = log["minutes"], log[f"valid {rate}"]
-                curves.plot(minutes, error, f"C{colour}", label=label)
+                found = log["minutes"], log[f"valid {rate}"]
+                curves.plot(*found, f"C{colour}", label=label)
                 label = None  # Once in the legend
     curves.set(xlabel="minutes of training", ylabel=f"development {rate} %")
     if curves.lines:
         curves.legend(fontsize=8)
-    bars.set(xlabel="seconds of an epoch's training")
-    bars.invert_yaxis()
     svg = io.StringIO()
     # The viewer's own font: outlines of letters would be most of the file.
     with rc_context({"svg.fonttype": "none"}):
         figure.savefig(svg, format="svg", metadata={"Date": None})
-    return ["<svg" + svg.getvalue().partition("<svg")[2]]
-
-
-def _folder(command, runs):
-    """Where a row's system was trained."""
-    (name,) = options(command).get("--output_folder", [""])
-    return runs / pathlib.Path(name).name
+    return "<svg" + svg.getvalue().partition("<svg")[2]

@@ -6,14 +6,10 @@
 Run it again to go on: a run that has its rows in the result file is skipped,
 one that was interrupted resumes from its last checkpoint. Rows go to
 OUT/results.csv, or to --results. At the end it prints a table of means and
-writes OUT/report.html.
-
-A system may have options of its own, for example to be as large as another:
+writes OUT/report.html. A system may have options of its own, for example to be
+as large as another; it may be tested once more, with other options, repeatedly:
 
     --systems LiGRU LSTM:rnn_neurons=128 GRU:rnn_neurons=144,dropout=0.1
-
-A trained system may be tested once more, with other options, repeatedly:
-
     --test lm_folder=results/lm/2223,lm_weight=0.1 --test beam_size=20
 
 What is not named below is handed to the recipe's train.py. There a relative
@@ -23,7 +19,6 @@ and the YAML decide what a run is: other options, another data folder or
 another device are another run, in a folder of its own.
 """
 
-import argparse
 import hashlib
 import json
 import os
@@ -31,16 +26,17 @@ import pathlib
 import re
 import subprocess
 import sys
+from argparse import ArgumentTypeError
 from dataclasses import dataclass
 
 import ruamel.yaml
 import torch
 from hyperpyyaml import resolve_references
 from ruamel.yaml.error import YAMLError
-from speechbrain_ligru_fast.training.command_line import as_list, parse
 
-from benchmarks import page
+from benchmarks import page, rows
 from benchmarks.systems import by_name, load, options, systems, table
+from speechbrain_ligru_fast.training.command_line import as_list, parse
 
 _FAST, _STOCK = "speechbrain_ligru_fast", "speechbrain.nnet.RNN"
 # Name on the command line -> the layer, and more arguments.
@@ -78,10 +74,10 @@ class Run:
     splits: frozenset  # The test sets, each of which gets a row
     tests: bool  # Whether it only tests
 
-    def finished(self, rows):
+    def finished(self, found):
         """Whether each test set has a row that this run's command made."""
         wanted, done = by_name(self.arguments[1:]), set()
-        for _, row in rows.iterrows():
+        for _, row in found.iterrows():
             given = options(row.get("command", ""))
             given.pop("--results_csv", None)
             (folder,) = given.pop("--output_folder", [""])
@@ -90,23 +86,12 @@ class Run:
         return bool(self.splits) and self.splits <= done
 
 
-def _words(options):
-    """The words of a command line that `by_name` reads."""
-    for name, values in options.items():
-        if len(values) == 1:
-            yield f"{name}={values[0]}"
-        else:
-            yield from (name, *values)
-
-
 def _pairs(text):
     """Words of train.py's command line from ``key=value,key=value``."""
     # A comma within a value, as in (8, 16), is not followed by a key.
     options = re.split(r",(?=\w+=)", text)
     if not all(re.match(r"\w+=.", option) for option in options):
-        raise argparse.ArgumentTypeError(
-            f"{text!r} must be key=value,key=value"
-        )
+        raise ArgumentTypeError(f"{text!r} must be key=value,key=value")
     return [f"--{option}" for option in options]
 
 
@@ -114,9 +99,8 @@ def _system(text):
     """Name and own options from ``NAME`` or ``NAME:key=value,key=value``."""
     name, colon, rest = text.partition(":")
     if name not in SYSTEMS:
-        raise argparse.ArgumentTypeError(
-            f"invalid choice: {name!r} (choose from {', '.join(SYSTEMS)})"
-        )
+        words = f"invalid choice: {name!r} (choose from {', '.join(SYSTEMS)})"
+        raise ArgumentTypeError(words)
     return name, _pairs(rest) if colon else []
 
 
@@ -128,9 +112,8 @@ def _given(words, system, recipe):
         raise ValueError(f"{error} for {system}") from None
     for name, values in given.items():
         if name in _OWN:
-            raise ValueError(
-                f"{name} is given to each run by this tool; use {_OWN[name]}"
-            )
+            own = f"is given to each run by this tool; use {_OWN[name]}"
+            raise ValueError(f"{name} {own}")
         if _PATH.fullmatch(name):
             given[name] = [_seen_from(recipe, value) for value in values]
     return given
@@ -175,8 +158,10 @@ def plan(args, rest):
             **_given([*own, *rest], system, args.recipe),
         }
         for more in (None, *args.test):
-            test = _given(more or [], system, args.recipe)
-            words = [*_words(training | test), *["--test_only"] * bool(more)]
+            words, test = [], _given(more or [], system, args.recipe)
+            for key, of in (training | test).items():
+                words += [f"{key}={of[0]}"] if len(of) == 1 else [key, *of]
+            words += ["--test_only"] * bool(more)
             text, splits = _read(args.yaml, words)
             if more is None:
                 named = hashlib.sha256("\n".join([text, *words]).encode())
@@ -209,9 +194,8 @@ def train(run, args):
     command += [f"--output_folder={folder}"]
     command += [f"--results_csv={args.results.resolve()}"]
     with open(folder / "output.txt", "a", encoding="utf-8") as file:
-        return subprocess.run(
-            command, cwd=args.recipe, stdout=file, stderr=subprocess.STDOUT
-        ).returncode
+        how = {"stdout": file, "stderr": subprocess.STDOUT}
+        return subprocess.run(command, cwd=args.recipe, **how).returncode
 
 
 def main(argv=None):
@@ -233,55 +217,39 @@ def main(argv=None):
         if run.name in untrained:
             print(f"{start}: not tested, for it is not trained")
             continue
-        what = "testing" if run.tests else "training"
-        print(f"{start}: {what} in {args.out / run.name}", flush=True)
+        what = "test" if run.tests else "train"
+        print(f"{start}: {what}ing in {args.out / run.name}", flush=True)
         status = train(run, args)
         if status or not run.finished(load(args.results)):
             failed.append(run)
             if not run.tests:
                 untrained.add(run.name)
             log = args.out / run.name / "output.txt"
-            print(f"{start}: FAILED (exit status {status}): {_last_line(log)}")
+            said = log.read_text("utf-8", errors="replace").strip()
+            said = said.rpartition("\n")[2] or "it said nothing"
+            print(f"{start}: FAILED (exit status {status}): {said}")
             print(f"  see {log}")
-    cells = table(systems(load(args.results)))
+    cells, report = table(systems(load(args.results))), args.out / "report.html"
     print("No rows yet." if cells.empty else cells.to_markdown(index=False))
-    report = args.out / "report.html"
     page.write(args.results, args.out, report)
     print(f"wrote {report}")
     return 1 if failed else 0
 
 
-def _last_line(log):
-    """What a training said last: its error, if it failed."""
-    text = log.read_text("utf-8", errors="replace") if log.exists() else ""
-    return text.strip().rpartition("\n")[2] or "it said nothing"
-
-
 def _parser():
-    parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.recipes",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )
-    parser.add_argument("recipe", type=pathlib.Path, help="recipes/TIMIT ...")
-    parser.add_argument("yaml", type=pathlib.Path)
-    parser.add_argument("--data_folder", type=pathlib.Path, required=True)
-    parser.add_argument("--out", type=pathlib.Path, required=True)
-    parser.add_argument("--results", type=pathlib.Path)
-    parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])
-    parser.add_argument(
-        "--systems",
-        nargs="+",
-        type=_system,
-        metavar="NAME[:key=value,...]",
-        default=[(name, []) for name in _DEFAULT],
-        help=f"{', '.join(SYSTEMS)}; default: {' '.join(_DEFAULT)}",
-    )
-    parser.add_argument(
-        "--test", action="append", type=_pairs, default=[], metavar="key=value"
-    )
-    return parser
+    tool = rows.parser("benchmarks.recipes", __doc__, allow_abbrev=False)
+    add, path = tool.add_argument, pathlib.Path
+    add("recipe", type=path, help="recipes/TIMIT ...")
+    add("yaml", type=path)
+    add("--data_folder", type=path, required=True)
+    add("--out", type=path, required=True)
+    add("--results", type=path)
+    add("--seeds", type=int, nargs="+", default=[1, 2, 3])
+    add("--test", action="append", type=_pairs, default=[], metavar="key=value")
+    how = {"default": [(name, []) for name in _DEFAULT], "type": _system}
+    how |= {"metavar": "NAME[:key=value,...]", "nargs": "+"}
+    add("--systems", help=f"{', '.join(SYSTEMS)}; default: {_DEFAULT}", **how)
+    return tool
 
 
 if __name__ == "__main__":

@@ -17,9 +17,9 @@ import numpy as np
 import pandas as pd
 from cogapp import Cog
 
-from benchmarks import command
+from benchmarks.rows import parser
 from benchmarks.stats import compare_seeds
-from benchmarks.systems import SYSTEM, load, systems, text
+from benchmarks.systems import filled, load, systems, text
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "benchmarks" / "results"
@@ -31,11 +31,32 @@ _THEIRS = {
     "speechbrain-jit": "its `--jit`",
     "speechbrain-linear": "its backward linear",
 }
+# Its rows: which layer, who computes it in layers.csv, and in recipes.csv
+_README = (
+    ("LiGRU, this package", "ours", "numba"),
+    ("LiGRU, SpeechBrain", "speechbrain", "speechbrain"),
+    ("LiGRU, SpeechBrain, two lines changed", "speechbrain-linear", None),
+    ("SLiGRU, this package", "ours", "numba"),
+    ("SLiGRU, SpeechBrain", "speechbrain", "speechbrain"),
+    ("LSTM, as many parameters", None, "torch"),
+    ("LSTM, as many units", None, None),
+    ("GRU, as many parameters", None, "torch"),
+    ("GRU, as many units", None, None),
+)
 _SHAPE = "features batch steps directions layers dtype mode".split()
 
 
-def _print(frame):
-    print(frame.to_markdown(index=False, disable_numparse=True))
+def _show(frame, titles=()):
+    """Prints what has cells of columns that have titles, else of all."""
+    cells = filled(frame[[*titles]] if titles else frame)
+    cells = cells.rename(columns=dict(titles))
+    print(cells.to_markdown(index=False, disable_numparse=True))
+
+
+def _error(found):
+    """The rate that a recipe's metric is, as text."""
+    wer = found["wer"].map(text)
+    return wer.where(wer != "", found["per"].map(text))
 
 
 def _newest(name, **cells):
@@ -52,13 +73,12 @@ def _newest(name, **cells):
         print("Not measured.")
         return rows
     rows = rows[rows["run"] == rows.sort_values("date")["run"].iloc[-1]]
-    row = rows.iloc[-1]
-    known = isinstance(row.get("cpu"), str)
-    which = row["cpu"] if known else "which, not recorded"
+    cells = rows.fillna({"cpu": "which, not recorded"}).iloc[-1]
+    tool, date = cells["command"].split()[2], cells["date"][:10]
     print(
-        f"{row['device']} ({which}), threads: {row['threads']}, torch "
-        f"{row['torch']}; {row['command'].split()[2]} of commit "
-        f"{row['commit']}, {row['date'][:10]}; its options are in {name}.csv.\n"
+        "{device} ({cpu}), threads: {threads}, torch {torch}; ".format(**cells)
+        + f"{tool} of commit {cells['commit']}, {date}; its options are in "
+        f"{name}.csv.\n"
     )
     return rows
 
@@ -73,15 +93,7 @@ def measured(name, index, shown, **cells):
     if len(rows):
         keys = {"as_index": False, "sort": False}
         found = rows.groupby(list(index), **keys)[list(shown)].max()
-        _print(found.map(text).rename(columns=index | shown))
-
-
-def recognizers():
-    """What exported recognisers reach and cost."""
-    index = {"mode": "reads", "runtime": "by", "weights": "weights"}
-    shown = {"wer": "WER %", "same_text": "same", "utterances": "of"}
-    shown |= {"rtf": "real-time factor", "to_speechbrain": "to SpeechBrain"}
-    measured("recognizers", index, shown | {"bytes": "bytes"})
+        _show(found, index | shown)
 
 
 def _times(**cells):
@@ -113,40 +125,27 @@ def layers(**cells):
             ratio = (times[who] / times["ours"]).map("{:.2f}x".format, "ignore")
             found[who] = ratio.fillna("")
     names = {"features": "H", "steps": "T", "ours": "ours, ms"}
-    _print(found.rename(columns=names | _THEIRS))
+    _show(found.rename(columns=names | _THEIRS))
 
 
 def readme(**cells):
     """Each layer's times and error rates: README's table."""
-    steps = {"train": (100, 400), "infer": (100,)}
     times = _times(features=512, dtype="fp32", **cells)
-    times = times.set_index(["model", "mode", "steps"])
+    times = times.set_index(["mode", "steps", "model"])
     found = _trained("librispeech/an4")
     found = found[found["lm"] == "none"].set_index(["rnn", "impl"])["wer"]
     lines = []
-    for title, who, impl in (
-        ("LiGRU, this package", "ours", "numba"),
-        ("LiGRU, SpeechBrain", "speechbrain", "speechbrain"),
-        ("LiGRU, SpeechBrain, two lines changed", "speechbrain-linear", None),
-        ("SLiGRU, this package", "ours", "numba"),
-        ("SLiGRU, SpeechBrain", "speechbrain", "speechbrain"),
-        ("LSTM, as many parameters", None, "torch"),
-        ("LSTM, as many units", None, None),
-        ("GRU, as many parameters", None, "torch"),
-        ("GRU, as many units", None, None),
-    ):
+    for title, who, impl in _README:
         model = title.partition(",")[0]
         line = {"layer": title}
-        for mode, count in (
-            (m, n) for m, counts in steps.items() for n in counts
-        ):
-            row = times.loc[model if who else "LiGRU", mode, count]
+        for mode, steps in (("train", 100), ("train", 400), ("infer", 100)):
+            row = times.loc[mode, steps, model if who else "LiGRU"]
             ms = row.get(who or title, np.nan)
-            line[f"{mode}, T={count}, ms"] = text(ms)
-        wer = text(found.get((model, impl), np.nan))
+            line[f"{mode}, T={steps}, ms"] = ms
+        wer = found.get((model, impl), np.nan)
         line["AN4 WER %, mean ± deviation (each seed)"] = wer
         lines.append(line)
-    _print(pd.DataFrame(lines))
+    _show(pd.DataFrame(lines))
 
 
 def exported(others):
@@ -154,37 +153,30 @@ def exported(others):
     rows = _newest("deploy", others=others)
     if rows.empty:
         return
+    form, same = rows["form"].fillna(""), rows["same"]
+    form += rows["dtype"].map({"int8": ", int8"}).fillna("")
+    same = same.map(", as many {}".format, "ignore").fillna("")
+    rows = rows.assign(form=form, model=rows["model"] + same)
     names = {"runtime": "run by", "model": "layer", "form": "as"}
-    rows = rows.assign(
-        form=rows["form"].fillna("")
-        + rows["dtype"].map({"int8": ", int8"}).fillna(""),
-        model=rows["model"]
-        + rows["same"].map(", as many {}".format, "ignore").fillna(""),
-    )
     if others:
         names |= {"difference": "differs by", "size_mb": "MB", "p50_ms": "ms"}
-        _print(rows[list(names)].map(text).rename(columns=names))
+        _show(rows, names)
         return
-    rows["cell"] = rows["p50_ms"].map(text) + rows["ratio_p50"].map(
-        " ({:.2f}x)".format
+    names |= {"size_mb": "MB"}
+    ratio = rows["ratio_p50"].map(" ({:.2f}x)".format)
+    rows = rows.assign(cell=rows["p50_ms"].map(text) + ratio).pivot_table(
+        *("cell", list(names), ["threads", "batch", "steps"], "first"),
+        sort=False,
     )
-    key = ["runtime", "model", "form", "size_mb"]
-    times = rows.pivot_table(
-        "cell", key, ["threads", "batch", "steps"], "first", sort=False
-    )
-    times.columns = [
-        "{} thr, B={}, T={}".format(*column) for column in times.columns
-    ]
-    names["size_mb"] = "MB"
-    _print(times.reset_index().map(text).rename(columns=names))
+    rows.columns = ["{} thr, B={}, T={}".format(*x) for x in rows.columns]
+    _show(rows.reset_index().rename(columns=names))
 
 
 def _trained(recipe, corpus="", split="test"):
     """Of systems that differ in settings the newest of enough seeds."""
     found = systems(load(RESULTS / "recipes.csv"))
-    for column, begin in zip(
-        ("recipe", "corpus", "split"), (recipe, corpus, split)
-    ):
+    asked = {"recipe": recipe, "corpus": corpus, "split": split}
+    for column, begin in asked.items():
         found = found[found[column].str.startswith(begin)]
     found = found.assign(enough=found["seeds"].map(len) >= _SEEDS)
     key = ["recipe", "corpus", "split", "rnn", "impl", "lm"]
@@ -198,37 +190,20 @@ def recognisers(recipe, corpus=""):
     plain = found[found["lm"] == "none"].set_index(key)
     with_lm = found[found["lm"] != "none"].groupby(key).last()
     plain = plain.join(with_lm[["wer"]], rsuffix="_lm").sort_index()
-    error = plain["wer"].map(text)
-    error = error.where(error != "", plain["per"].map(text))
     names = dict(zip(key, ["recipe", "corpus", "layer", "by"]))
     names |= {"params": "parameters", "epochs": "epochs"}
     names |= {"epoch_s": "s/epoch", "error": "error %", "wer_lm": "with LM"}
-    cells = plain.assign(error=error).reset_index()[list(names)].map(text)
-    _print(cells.loc[:, (cells != "").any()].rename(columns=names))
+    _show(plain.assign(error=_error(plain)).reset_index(), names)
 
 
 def hybrids():
     """Error rates of hybrids, and the seconds of their stages."""
-    path = RESULTS / "hybrid.csv"
-    if not path.exists():
-        print("Not measured.")
-        return
-    rows = load(path)
-    found = systems(rows)
-    found["error"] = found["wer"].map(text)
-    found["error"] = found["error"].where(
-        found["error"] != "", found["per"].map(text)
-    )
-    for name in ("gmm_s", "train_s"):
-        rows[name] = pd.to_numeric(rows[name], errors="coerce")
-    seconds = rows.groupby(SYSTEM, dropna=False)[["gmm_s", "train_s"]].mean()
-    found = found.join(seconds, on=SYSTEM)
+    found = systems(load(RESULTS / "hybrid.csv"))
+    found["error"] = _error(found)
     names = {"recipe": "recipe", "corpus": "corpus", "rnn": "layer"}
     names |= {"params": "parameters", "lm": "LM", "error": "error %"}
     names |= {"gmm_s": "GMM", "train_s": "train", "options": "options"}
-    cells = found.sort_values(["corpus", "recipe", "rnn"])[list(names)]
-    cells = cells.map(text)
-    _print(cells.loc[:, (cells != "").any()].rename(columns=names))
+    _show(found.sort_values(["corpus", "recipe", "rnn"]), names)
 
 
 def seeds(recipe="demo/timit"):
@@ -242,9 +217,9 @@ def seeds(recipe="demo/timit"):
         rates = dict(zip(same["impl"], same["per"]))
         both = rates["numba"], rates["speechbrain"]
         difference, p = compare_seeds(*both)
-        lines.append([given, *map(text, both), f"{difference:+.2f}", text(p)])
+        lines.append([given, *both, f"{difference:+.2f}", p])
     titles = ["options", "ours, PER %", "SpeechBrain's, PER %"]
-    _print(pd.DataFrame(lines, columns=[*titles, "difference", "p"]))
+    _show(pd.DataFrame(lines, columns=[*titles, "difference", "p"]))
 
 
 def missed():
@@ -256,30 +231,24 @@ def missed():
     peak = peak["numba", 512, 400] / peak["speechbrain", 512, 400]
     losses = pd.read_csv(RESULTS / "convergence.csv")
     losses = losses.groupby(["dtype", "impl"])["difference"].max()
-    double, single = (losses[dtype, "numba"] for dtype in ("fp64", "fp32"))
-    rounding = losses["fp32", "speechbrain-perturbed"]
     print(f"""\
 - A SLiGRU's training step, H=512, T=400: {peak:.2f} of SpeechBrain's memory; \
 0.5 was wanted.
 - Losses of 50 steps from one seed, against SpeechBrain's layer: within \
-{double:.1e} in float64,
-  {single:.2g} in float32, where 0.0001 was wanted. SpeechBrain's own, \
-from weights moved by
-  a rounding: {rounding:.2g}.""")
+{losses["fp64", "numba"]:.1e} in float64,
+  {losses["fp32", "numba"]:.2g} in float32, where 0.0001 was wanted. \
+SpeechBrain's own, from weights moved by
+  a rounding: {losses["fp32", "speechbrain-perturbed"]:.2g}.""")
 
 
 def main(argv=None):
     """Runs the tool; returns the exit status."""
-    parser = command.parser("benchmarks.report", __doc__)
-    parser.add_argument("--check", action="store_true")
-    parser.add_argument("--root", type=pathlib.Path, default=ROOT)
-    args = parser.parse_args(argv)
-    files = [
-        str(path)
-        for pattern in _DOCUMENTS
-        for path in sorted(args.root.glob(pattern))
-        if "[[[cog" in path.read_text("utf-8")
-    ]
+    tool = parser("benchmarks.report", __doc__)
+    tool.add_argument("--check", action="store_true")
+    tool.add_argument("--root", type=pathlib.Path, default=ROOT)
+    args = tool.parse_args(argv)
+    pages = [path for x in _DOCUMENTS for path in sorted(args.root.glob(x))]
+    files = [str(x) for x in pages if "[[[cog" in x.read_text("utf-8")]
     words = ["-P", "-U", "--verbosity=1", "-p", "from benchmarks import report"]
     words += ["--check", "--diff"] if args.check else ["-r"]
     return 1 if Cog().main(["cog", *words, *files]) else 0

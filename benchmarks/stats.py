@@ -8,14 +8,14 @@ same ones for both (a paired bootstrap), so that a hard utterance is hard for
 both. That says nothing of other seeds; `compare_seeds` does.
 """
 
-import csv
 import sys
 
 import jiwer
 import numpy as np
 from scipy import stats
 
-from benchmarks import command
+from benchmarks import rows
+from speechbrain_ligru_fast.training.results import read_rows
 
 
 def compare_seeds(first, second):
@@ -45,9 +45,8 @@ def compare_texts(first, second, resamples=10_000):
     Of each a dict, utterance -> its errors and words. Returns the difference
     in percent of the words, and the ends of its interval of 95 %.
     """
-    if {k: n for k, (_, n) in first.items()} != {
-        k: n for k, (_, n) in second.items()
-    }:
+    sizes = [{k: words for k, (_, words) in x.items()} for x in (first, second)]
+    if sizes[0] != sizes[1]:
         raise ValueError("the two are not of the same utterances")
     ours, theirs = (np.array([x[k] for k in first]) for x in (first, second))
 
@@ -55,40 +54,32 @@ def compare_texts(first, second, resamples=10_000):
         return 100 * (a - b).sum(axis) / words.sum(axis)
 
     data = ours[:, 0], *theirs.T
-    ends = stats.bootstrap(
-        data,
-        difference,
-        paired=True,
-        vectorized=True,
-        n_resamples=resamples,
-        method="percentile",
-        rng=np.random.default_rng(0),
-    ).confidence_interval
+    how = {"paired": True, "vectorized": True, "method": "percentile"}
+    how |= {"n_resamples": resamples, "rng": np.random.default_rng(0)}
+    ends = stats.bootstrap(data, difference, **how).confidence_interval
     return float(difference(*data)), float(ends.low), float(ends.high)
 
 
 def read_texts(path):
     """Utterance -> errors and words, of a ``texts_*.csv``."""
     found = {}
-    with open(path, newline="", encoding="utf-8") as file:
-        for row in csv.DictReader(file):
-            out = jiwer.process_words(row["reference"], row["hypothesis"])
-            errors = out.substitutions + out.deletions + out.insertions
-            found[row["id"]] = errors, len(out.references[0])
+    for row in read_rows(path)[1]:
+        out = jiwer.process_words(row["reference"], row["hypothesis"])
+        errors = out.substitutions + out.deletions + out.insertions
+        found[row["id"]] = errors, len(out.references[0])
     return found
 
 
 def main(argv=None):
     """Runs the tool; returns the exit status."""
-    parser = command.parser("benchmarks.stats", __doc__)
-    parser.add_argument("texts", nargs=2, metavar="TEXTS_CSV")
+    tool = rows.parser("benchmarks.stats", __doc__)
+    tool.add_argument("texts", nargs=2, metavar="TEXTS_CSV")
     try:
-        found = compare_texts(*map(read_texts, parser.parse_args(argv).texts))
+        found = compare_texts(*map(read_texts, tool.parse_args(argv).texts))
     except (OSError, ValueError, KeyError) as error:
         print(f"stats: {error}", file=sys.stderr)
         return 1
-    words = "{:+.2f} % of the words, 95 %: {:+.2f} to {:+.2f}"
-    print(words.format(*found))
+    print("{:+.2f} % of the words, 95 %: {:+.2f} to {:+.2f}".format(*found))
     return 0
 
 

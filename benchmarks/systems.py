@@ -4,20 +4,22 @@ import shlex
 
 import numpy as np
 import pandas as pd
+
 from speechbrain_ligru_fast.training.results import read_rows
 
 # Rows that are equal in these are repetitions with other seeds.
 SYSTEM = (
-    "recipe corpus split device threads rnn impl lm epochs settings".split()
-)
-SYSTEM += ["train_manifest", "valid_manifest", "test_manifest"]
+    "recipe corpus split device threads rnn impl lm epochs settings "
+    "train_manifest valid_manifest test_manifest"
+).split()
 RATES = ["wer", "cer", "per"]
-COSTS = ["epoch_s", "decode_rtf", "peak_mb", "params"]
+COSTS = ["epoch_s", "decode_rtf", "peak_mb", "params", "gmm_s", "train_s"]
 _NUMBERS = {*RATES, *COSTS, "threads", "epochs"}
 # Options that another column tells, or that decide no result.
-_TOLD = "seed output_folder results_csv rnn_class data_folder corpus device "
-_TOLD += "number_of_epochs noprogressbar test_only test_splits lm_folder "
-_TOLD += "backend jit"
+_TOLD = (
+    "seed output_folder results_csv rnn_class data_folder corpus device "
+    "number_of_epochs noprogressbar test_only test_splits lm_folder backend jit"
+).split()
 
 
 def load(path):
@@ -34,11 +36,9 @@ def load(path):
         cells = frame[column].str.strip().replace("", "nan")
         frame[column] = pd.to_numeric(cells, errors="coerce")
         wrong = cells[frame[column].isna() & (cells != "nan")]
-        if len(wrong):  # The header is the first line.
-            raise ValueError(
-                f"{path}, line {wrong.index[0] + 2}: {column} must be a "
-                f"number, got {wrong.iloc[0]!r}"
-            )
+        for i, cell in wrong.items():  # The header is the first line.
+            words = f"line {i + 2}: {column} must be a number, got {cell!r}"
+            raise ValueError(f"{path}, {words}")
     return frame
 
 
@@ -98,9 +98,8 @@ def systems(rows):
     [[['1', '2'], [8.0, 10.0]]]
     """
     rows = rows.assign(at=range(len(rows)))
-    for column in [*SYSTEM, "seed", "command", *RATES, *COSTS]:
-        if column not in rows:
-            rows[column] = np.nan if column in _NUMBERS else ""
+    for column in {*SYSTEM, "seed", "command", *RATES, *COSTS}.difference(rows):
+        rows[column] = np.nan if column in _NUMBERS else ""
     alike = {"dropna": False, "sort": False, "as_index": False}
     # Of each column the last cell that is not empty
     rows = rows.groupby([*SYSTEM, "seed"], **alike).last()
@@ -113,17 +112,13 @@ def systems(rows):
     )
     found["options"] = ""
     for _, same in found.groupby(["recipe", "corpus"]):
+        given = [options(commands[-1]) for commands in same["commands"]]
         own = [
-            {
-                shlex.join([name, *values])
-                for name, values in options(commands[-1]).items()
-                if name[2:] not in _TOLD.split()
-            }
-            for commands in same["commands"]
+            {shlex.join([k, *v]) for k, v in x.items() if k[2:] not in _TOLD}
+            for x in given
         ]
-        shared = set.intersection(*own)
-        for at, words in zip(same.index, own):
-            found.loc[at, "options"] = " ".join(sorted(words - shared))
+        words = [" ".join(sorted(x - set.intersection(*own))) for x in own]
+        found.loc[same.index, "options"] = words
     return found
 
 
@@ -147,14 +142,16 @@ def text(value):
     return f"{np.mean(value):.2f} ± {np.std(value, ddof=1):.2f} ({each})"
 
 
-def table(found):
-    """Cells of text of `systems`, lowest error rate first.
+def filled(frame):
+    """Cells of text; columns that are empty are left out."""
+    cells = frame.map(text)
+    return cells.loc[:, (cells != "").any()]
 
-    Columns have the result file's names; those that are empty are left out.
-    """
+
+def table(found):
+    """Cells of text of `systems`, lowest error rate first."""
     mean = found[["wer", "per"]].map(np.mean)
     found = found.assign(mean=mean["wer"].fillna(mean["per"]))
     order = ["corpus", "split", "recipe", "lm", "device", "mean"]
-    cells = found.sort_values(order)[[*SYSTEM, "options", *RATES, *COSTS]]
-    cells = cells.map(text)
-    return cells.loc[:, (cells != "").any()]
+    columns = [*SYSTEM, "options", *RATES, *COSTS]
+    return filled(found.sort_values(order)[columns])

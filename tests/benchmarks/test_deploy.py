@@ -5,9 +5,8 @@ import pytest
 pytest.importorskip("onnxruntime", reason="the extra deploy is not installed")
 pytest.importorskip("onnx")
 
-from speechbrain_ligru_fast.training.results import read_rows  # noqa: E402
-
 from benchmarks import deploy  # noqa: E402
+from speechbrain_ligru_fast.training.results import read_rows  # noqa: E402
 
 
 def test_rows(tmp_path, monkeypatch):
@@ -28,7 +27,8 @@ def test_rows(tmp_path, monkeypatch):
     assert float(lstm["ratio_p50"]) == 1.0
     # Two directions of four gates with two biases each.
     weights = 4 * 2 * 4 * 16 * (16 + 16 + 2)
-    assert 0 < float(lstm["size_mb"]) * 1e6 - weights < 1000
+    # Beside them torch says where each node is from.
+    assert 0 < float(lstm["size_mb"]) * 1e6 - weights < 20_000
     for model in ("LiGRU", "SLiGRU"):
         assert float(found[model, "right", "fp32", ""]["difference"]) == 0
         assert float(found[model, "wrong", "fp32", ""]["difference"]) == 0.5

@@ -10,11 +10,11 @@ from random import Random
 import pytest
 import stand_ins
 import torch
-from speechbrain_ligru_fast.backends import auto, child, loading
-from speechbrain_ligru_fast.training.results import read_rows
-from speechbrain_ligru_fast.verify import layers
 
 from benchmarks import gpu
+from speechbrain_ligru_fast.backends import auto, child, loading, trial
+from speechbrain_ligru_fast.training.results import read_rows
+from speechbrain_ligru_fast.verify import layers
 
 
 @pytest.fixture(autouse=True)
@@ -228,7 +228,7 @@ def test_a_graph_that_does_not_replay_is_found(
     stand_in, stale, monkeypatch, tmp_path
 ):
     """A stand-in of torch.cuda: its graph runs the scan, or does nothing."""
-    made, genuine = [], gpu.trial.forward
+    made, genuine = [], trial.forward
 
     def forward(module, spec, x, save):
         made.append((genuine(module, spec, x, save), x))
@@ -242,7 +242,7 @@ def test_a_graph_that_does_not_replay_is_found(
                 found[0].copy_(again[0])
 
     KIND = gpu.Kind(256, 16)
-    monkeypatch.setattr(gpu.trial, "forward", forward)
+    monkeypatch.setattr(trial, "forward", forward)
     monkeypatch.setattr(torch.cuda, "synchronize", lambda *_: None)
     monkeypatch.setattr(torch.cuda, "CUDAGraph", Graph)
     monkeypatch.setattr(torch.cuda, "graph", contextlib.nullcontext)

@@ -5,12 +5,12 @@ import pathlib
 
 import pytest
 import torch
+
+from benchmarks import cases, layers, rows
+from benchmarks.cases import Case
 from speechbrain_ligru_fast.backends import reference
 from speechbrain_ligru_fast.backends.turns import TURN
 from speechbrain_ligru_fast.training.results import read_rows
-
-from benchmarks import cases, layers
-from benchmarks.cases import Case
 
 CONTRACT = (
     "date commit device torch model impl directions layers features hidden "
@@ -101,7 +101,7 @@ def test_a_wrong_backend_is_not_timed(
     monkeypatch.setattr(reference, function, wrong)
     status, out = benchmark()
     assert status == 1 and not out.exists()
-    assert "WRONG: reference: LiGRU-h7" in capsys.readouterr().out
+    assert "WRONG: reference: LiGRU-7" in capsys.readouterr().out
 
 
 def test_a_damaged_file_is_refused_before_any_work(benchmark, capsys):
@@ -141,4 +141,5 @@ def test_parameters_are_those_of_the_layer(model, directions, deep):
 
 def test_a_readers_rows_are_not_the_committed_ones():
     root = pathlib.Path(layers.__file__).parents[1]
-    assert layers._parse([]).out == root / "build/benchmarks/layers.csv"
+    args, _ = rows.begin(layers._parser(), [])
+    assert args.out == root / "build/benchmarks/layers.csv"

@@ -9,11 +9,11 @@ from types import SimpleNamespace
 
 import pytest
 import tiny_corpora
-from speechbrain_ligru_fast.training.provenance import describe_command
-from speechbrain_ligru_fast.training.results import append_row, read_rows
 from tiny_systems import tiny
 
 from benchmarks import page, recipes, systems
+from speechbrain_ligru_fast.training.provenance import describe_command
+from speechbrain_ligru_fast.training.results import append_row, read_rows
 
 ROOT = Path(__file__).parents[2]
 # Stands for a recipe's YAML, which takes seconds to parse.
@@ -311,7 +311,7 @@ def test_the_page(command, tmp_path, monkeypatch):
     monkeypatch.setattr(
         page.Figure,
         "subplots",
-        lambda self, rows: drawn.extend(found := genuine(self, rows)) or found,
+        lambda self: drawn.append(found := genuine(self)) or found,
     )
     out = tmp_path / "a" / "report.html"
     page.write(tmp_path / "rows.csv", tmp_path, out)
@@ -319,10 +319,9 @@ def test_the_page(command, tmp_path, monkeypatch):
     assert "&lt;b&gt;" in html and "<b>" not in html
     # Nothing is loaded from anywhere.
     assert not re.findall(r"(?:src|href)=\"(?!#)", html.replace("xlink:", ""))
-    curves, bars = drawn
+    (curves,) = drawn
     found = {line.get_xydata()[-1].tolist()[0] for line in curves.lines}
     assert found == {1.5, 2.0} and len(curves.lines) == 2
-    assert len(bars.patches) == 5
 
 
 def test_an_epoch_that_was_repeated_counts_once(tmp_path):

@@ -1,9 +1,9 @@
 """The pages' tables come from the rows, and from nothing else."""
 
 import pytest
-from speechbrain_ligru_fast.training.results import append_row
 
 from benchmarks import report
+from speechbrain_ligru_fast.training.results import append_row
 
 ORIGIN = {"device": "CPU", "threads": 2, "torch": "2.11", "cpu": "AMX"}
 SHAPE = {"directions": 2, "layers": 1, "features": 512, "batch": 8}

@@ -1,6 +1,6 @@
 """How near to the CPU's rate of multiplying does the loop over time come?
 
-    python -m benchmarks.rate --threads 1
+    python -m tools.rate --threads 1
 
 The scan of `numba` alone, its forward that keeps the gates and its backward,
 in GFLOP/s of its recurrent products, beside one product of a layer's size by
@@ -9,22 +9,17 @@ those of the same turn. Rows are appended to build/benchmarks/rate.csv unless
 --out names another file.
 """
 
-import pathlib
-import sys
 from itertools import product
 
 import numpy as np
 import torch
+
+from benchmarks import rows
 from speechbrain_ligru_fast.backends import gemm
 from speechbrain_ligru_fast.backends.numba import cpu
 from speechbrain_ligru_fast.backends.spec import ScanSpec
 from speechbrain_ligru_fast.backends.turns import take_turns
 from speechbrain_ligru_fast.training.memory import keep_freed_memory
-from speechbrain_ligru_fast.training.results import append_row, check_results
-
-from benchmarks import command
-from benchmarks.layers import OUT
-from benchmarks.provenance import provenance
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
 LIBRARIES = "product of matrices"
@@ -72,40 +67,28 @@ def measure(seconds, *case):
     keys = "model dtype hidden batch steps".split()
     for name, found in rates.items():
         row = dict(zip(keys, case)) | {"directions": 2, "what": name}
-        for q in (20, 50, 80):
-            row[f"gflops_p{q}"] = np.percentile(found, q).round(1)
-            row[f"ratio_p{q}"] = np.percentile(found / best, q).round(3)
+        row |= rows.quantiles("gflops_p{}", found, 1)
+        row |= rows.quantiles("ratio_p{}", found / best, 3)
+        cells = "model dtype hidden what gflops_p50 ratio_p50".split()
+        print(*(row[cell] for cell in cells), sep="  ")
         yield row | {"rounds": len(found)}
 
 
 def main(argv=None):
-    """Runs the tool; returns the exit status."""
-    parser = command.parser("benchmarks.rate", __doc__)
-    add = parser.add_argument
+    """Runs the tool."""
+    sizes = ("hidden", [512]), ("batch", [8]), ("steps", [100])
+    tool = rows.parser("tools.rate", __doc__, sizes)
+    add = tool.add_argument
     add("--models", nargs="+", default=["LiGRU", "SLiGRU"])
     add("--dtypes", nargs="+", default=["fp32"], choices=DTYPES)
-    add("--hidden", nargs="+", default=[512], type=int)
-    add("--batch", nargs="+", default=[8], type=int)
-    add("--steps", nargs="+", default=[100], type=int)
-    add("--threads", type=int, default=torch.get_num_threads())
-    add("--seconds", type=float, default=5.0, help="of a shape")
-    add("--out", type=pathlib.Path, default=OUT / "rate.csv")
-    args = parser.parse_args(argv)
-    check_results(args.out)
+    add("--threads", type=rows.positive)
     keep_freed_memory()
-    torch.set_num_threads(args.threads)
-    words = sys.argv[1:] if argv is None else argv
-    origin = provenance("benchmarks.rate", words)
+    args, origin = rows.begin(tool, argv)
     for case in product(
         *(args.models, args.dtypes, args.hidden, args.batch, args.steps)
     ):
-        for row in measure(args.seconds, *case):
-            append_row(args.out, origin | row)
-            cells = "model dtype hidden what gflops_p50 ratio_p50".split()
-            print(*(row[cell] for cell in cells), sep="  ")
-    print(f"wrote {args.out}")
-    return 0
+        rows.write(args.out, origin, measure(args.seconds, *case))
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -2,10 +2,10 @@
 
 import pytest
 import torch
+
 from speechbrain_ligru_fast.backends.turns import TURN
 from speechbrain_ligru_fast.training.results import read_rows
-
-from benchmarks import rate
+from tools import rate
 
 
 def test_rates_are_of_the_recurrent_products(monkeypatch):
