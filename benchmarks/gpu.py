@@ -124,9 +124,8 @@ class Suite:
         try:
             for cells in getattr(self, what)(*more):
                 results.append_row(self.folder / file, self.stamp | cells)
-                said = {c: cells[c] for c in SAID if cells.get(c, "") != ""}
-                said = ", ".join(f"{c} {v}" for c, v in said.items())
-                print(what, said, flush=True)
+                said = (f"{c} {cells[c]}" for c in SAID if cells.get(c))
+                print(what, ", ".join(said), flush=True)
         except child.Ended as error:
             print(f"{what}: not done: {error}", flush=True)
             if self.end == self.until:

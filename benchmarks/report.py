@@ -135,16 +135,14 @@ def readme(**cells):
     found = _trained("librispeech/an4")
     found = found[found["lm"] == "none"].set_index(["rnn", "impl"])["wer"]
     lines = []
+    wer = "AN4 WER %, mean ± deviation (each seed)"
     for title, who, impl in _README:
         model = title.partition(",")[0]
         line = {"layer": title}
         for mode, steps in (("train", 100), ("train", 400), ("infer", 100)):
             row = times.loc[mode, steps, model if who else "LiGRU"]
-            ms = row.get(who or title, np.nan)
-            line[f"{mode}, T={steps}, ms"] = ms
-        wer = found.get((model, impl), np.nan)
-        line["AN4 WER %, mean ± deviation (each seed)"] = wer
-        lines.append(line)
+            line[f"{mode}, T={steps}, ms"] = row.get(who or title, np.nan)
+        lines.append(line | {wer: found.get((model, impl), np.nan)})
     _show(pd.DataFrame(lines))
 
 
