@@ -19,9 +19,17 @@ SHAPE = (3, 6, 5)
 @pytest.mark.parametrize("model", twins.MODELS)
 @pytest.mark.parametrize("bidirectional", [False, True])
 @pytest.mark.parametrize("lengths", [False, True])
-def test_running_statistics_over_steps(model, bidirectional, lengths):
+# None is what torch.optim.swa_utils.update_bn sets: a cumulative average.
+@pytest.mark.parametrize("momentum", [0.05, None])
+def test_running_statistics(model, bidirectional, lengths, momentum):
     """As stock would see the same frames with no padding between them."""
-    ours, theirs = twins.build(model, SHAPE, bidirectional=bidirectional)
+    pair = twins.build(model, SHAPE, bidirectional=bidirectional)
+    norms = [net.rnn[0].norm for net in pair]
+    for norm in norms:
+        assert norm.momentum == 0.05
+        norm.momentum = momentum
+        norm.reset_running_stats()
+    ours, theirs = pair
     for seed in range(4):
         # The size of the batch enters the unbiased variance.
         x = 2 * twins.data((2 + seed, 2 * seed + 1, 5), seed=seed).detach() + 1
@@ -34,39 +42,26 @@ def test_running_statistics_over_steps(model, bidirectional, lengths):
         else:
             ours(x)
         theirs(x)
-    for name, want in theirs.rnn[0].norm.state_dict().items():
-        got = ours.rnn[0].norm.state_dict()[name]
+    for name, want in norms[1].state_dict().items():
+        got = norms[0].state_dict()[name]
         assert torch.allclose(got, want, rtol=1e-13, atol=1e-14), name
 
 
-@pytest.mark.parametrize("bidirectional", [False, True])
-@pytest.mark.parametrize("lengths", [{}, {"lengths": torch.ones(3)}])
-def test_cumulative_statistics(bidirectional, lengths):
-    """torch.optim.swa_utils.update_bn sets momentum=None."""
-    ours, theirs = twins.build("LiGRU", SHAPE, bidirectional=bidirectional)
-    for net in (ours, theirs):
-        net.rnn[0].norm.reset_running_stats()
-        net.rnn[0].norm.momentum = None
-    for seed in range(3):
-        x = twins.data(SHAPE, seed=seed).detach()
-        ours(x, **lengths)
-        theirs(x)
-    twins.assert_equal(*(n.rnn[0].norm.state_dict() for n in (ours, theirs)))
-
-
-def test_gradient_of_masked_batch_norm():
-    x = twins.data((3, 4, 2))
+def test_derivatives_of_masked_batch_norm():
     valid = valid_frames(torch.tensor([4, 1, 2]), 4)
-    weight, bias = twins.data((2,), seed=1), twins.data((2,), seed=2)
+    leaves = twins.data((3, 4, 2)), twins.data((2,)), twins.data((2,), seed=6)
 
-    def function(x, weight, bias):
+    def function(x, *affine):
         statistics = torch.zeros(2).double(), torch.ones(2).double()
-        y = masked_batch_norm(x, valid, *statistics, weight, bias, 0.1, 1e-5, 1)
-        return y[valid]
+        return masked_batch_norm(
+            x, valid, *statistics, *affine, 0.1, 1e-5, 1
+        )[valid]  # fmt: skip
 
-    assert torch.autograd.gradcheck(function, (x, weight, bias))
-    want = nn.functional.batch_norm(x[valid], None, None, weight, bias, True)
-    assert torch.allclose(function(x, weight, bias), want, atol=1e-12)
+    assert torch.autograd.gradcheck(function, leaves)
+    assert torch.autograd.gradgradcheck(function, leaves)
+    x, *affine = leaves
+    want = nn.functional.batch_norm(x[valid], None, None, *affine, True)
+    assert torch.allclose(function(*leaves), want, atol=1e-12)
 
 
 class Tripled(nn.BatchNorm1d):
@@ -74,28 +69,16 @@ class Tripled(nn.BatchNorm1d):
         return 3 * super().forward(x)
 
 
-def stop_tracking(norm):
-    norm.track_running_stats = False
-
-
 def drop_statistics(norm):
     norm.running_mean = norm.running_var = norm.num_batches_tracked = None
 
 
-def halve(norm):
-    prune.random_unstructured(norm, "weight", 0.5)
-
-
-def double(norm):
-    norm.register_forward_hook(lambda module, inputs, output: 2 * output)
-
-
 # What users do to a layer's norm, or put in its place.
 NORMS = {
-    "flag": stop_tracking,
+    "flag": lambda norm: setattr(norm, "track_running_stats", False),
     "none": drop_statistics,
-    "hook": double,
-    "prune": halve,
+    "hook": lambda norm: norm.register_forward_hook(lambda *call: 2 * call[2]),
+    "prune": lambda norm: prune.random_unstructured(norm, "weight", 0.5),
     "subclass": lambda norm: Tripled(14),
     "plain": lambda norm: nn.BatchNorm1d(14, affine=False),
     "untracked": lambda norm: nn.BatchNorm1d(14, track_running_stats=False),
@@ -105,36 +88,34 @@ NORMS = {
 }
 
 
-def wrapped(name, net):
-    torch.manual_seed(8)
-    made = NORMS[name](net.rnn[0].norm)
-    if made is not None:
-        net.rnn[0].norm = made.double()
-    return net
+def twins_with(name, bidirectional):
+    """Twins whose norms were changed in the same way."""
+    pair = twins.build("LiGRU", SHAPE, bidirectional=bidirectional)
+    for net in pair:
+        torch.manual_seed(8)
+        made = NORMS[name](net.rnn[0].norm)
+        # What was registered on it or pruned in it is no other norm.
+        if isinstance(made, nn.Module) and made is not net.rnn[0].norm:
+            net.rnn[0].norm = made.double()
+    return pair
 
 
 @pytest.mark.parametrize("bidirectional", [False, True])
 @pytest.mark.parametrize("name", NORMS)
-def test_any_norm_is_as_on_stock(name, bidirectional):
-    pair = twins.build("LiGRU", SHAPE, bidirectional=bidirectional)
+def test_any_norm(name, bidirectional):
+    """As on stock; with lengths, it sees no padding, in both modes."""
+    pair = twins_with(name, bidirectional)
     x = twins.data(SHAPE)
-    ours, theirs = (twins.run(wrapped(name, net), x) for net in pair)
+    ours, theirs = (twins.run(net, x) for net in pair)
     twins.assert_equal(ours, theirs, ("hidden",) if bidirectional else ())
     ours, theirs = (net.eval()(x)[0] for net in pair)
     assert twins.error(ours, theirs) <= 1e-10
 
-
-@pytest.mark.parametrize("bidirectional", [False, True])
-@pytest.mark.parametrize("name", NORMS)
-def test_any_norm_sees_no_padding(name, bidirectional):
-    """As the same frames in one utterance, in both modes."""
     x = twins.data((3, 10, 5)).detach()
-    lengths = torch.tensor([0.6, 0.3, 0.5])
     found = []
     for steps in (6, 10):
-        ours, _ = twins.build("LiGRU", SHAPE, bidirectional=bidirectional)
-        ours = wrapped(name, ours)
-        part = lengths * 10 / steps
+        ours, _ = twins_with(name, bidirectional)
+        part = torch.tensor([6.0, 3.0, 5.0]) / steps
         outputs = [
             ours.train(training)(x[:, :steps], lengths=part)[0][:, :6]
             for training in (True, False)
@@ -146,12 +127,12 @@ def test_any_norm_sees_no_padding(name, bidirectional):
 
 @pytest.mark.parametrize("name", ["flag", "none", "plain", "groupnorm"])
 def test_other_norms_are_scripted(name):
-    ours, _ = twins.build("LiGRU", SHAPE, bidirectional=True)
-    ours = wrapped(name, ours)
+    ours, _ = twins_with(name, True)
     scripted = torch.jit.script(copy.deepcopy(ours))
-    x = twins.data(SHAPE)
     for given in ({}, {"lengths": torch.tensor([1.0, 0.5, 0.7])}):
-        got, want = scripted(x, **given)[0], ours(x, **given)[0]
+        got, want = (
+            net(twins.data(SHAPE), **given)[0] for net in (scripted, ours)
+        )
         assert torch.allclose(got, want, atol=1e-12)
 
 

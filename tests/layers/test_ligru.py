@@ -77,61 +77,28 @@ def test_one_frame(backend, model, hidden_size):
     twins.assert_equal(got, want, skip=("hidden", *constant))
 
 
-def final_states(output, layers, bidirectional):
-    """What torch.nn.GRU calls h_n, from the output of each layer."""
-    found = []
-    for x in output[:layers]:
-        width = x.size(2) // 2 if bidirectional else x.size(2)
-        found.append(x[:, -1, :width])
-        if bidirectional:
-            found.append(x[:, 0, width:])
-    return torch.stack(found)
-
-
-@pytest.mark.parametrize("bidirectional", [False, True])
-def test_hidden_has_the_layout_of_torch(backend, bidirectional):
-    shape = (3, 5, 4)
-    gru = torch.nn.GRU(4, 7, batch_first=True, bidirectional=bidirectional)
-    x = twins.data(shape, torch.float32)
-    output, hidden = gru(x)
-    assert torch.equal(hidden, final_states([output], 1, bidirectional))
-    options = dict(num_layers=2, bidirectional=bidirectional)
-    ours, _ = twins.build("LiGRU", shape, backend, torch.float32, **options)
-    outputs = []
-    for layer in ours.rnn:
-        layer.register_forward_hook(lambda *call: outputs.append(call[2]))
-    output, hidden = ours(x)
-    assert torch.equal(output, outputs[1])
-    assert torch.equal(hidden, final_states(outputs, 2, bidirectional))
-
-
 @pytest.mark.parametrize("model", twins.MODELS)
-def test_hidden_continues_a_scan(backend, model):
-    ours, _ = twins.build(model, (3, 9, 4), backend, num_layers=2)
-    ours.eval()
-    x = twins.data((3, 9, 4))
-    whole, last = ours(x)
-    first, hidden = ours(x[:, :4])
-    second, hidden = ours(x[:, 4:], hidden)
-    assert torch.allclose(torch.cat([first, second], 1), whole, atol=1e-12)
-    assert torch.allclose(hidden, last, atol=1e-12)
-
-
-def test_hx_belongs_to_its_utterance_and_direction(backend):
-    """Which stock gets wrong for more than one utterance."""
-    ours, theirs = twins.build("LiGRU", (3, 5, 4), backend, bidirectional=True)
-    x, hx = twins.data((3, 5, 4)), twins.data((2, 3, 7), seed=6)
-    ours.eval()
-    theirs.eval()
-    output, hidden = ours(x, hx)
-    alone, state = ours(x[1:2], hx[:, 1:2])
-    assert torch.allclose(alone[0], output[1], atol=1e-12)
-    assert torch.allclose(state[:, 0], hidden[:, 1], atol=1e-12)
-    # Swapping the directions' states swaps what is read back in time.
-    flipped, _ = ours(x.flip(1), hx.flip(0))
-    mirrored = torch.cat(flipped.flip(1).chunk(2, 2)[::-1], 2)
-    assert torch.allclose(mirrored, output, atol=1e-12)
-    assert not torch.allclose(theirs(x, hx)[1], hidden, atol=1e-3)
+@pytest.mark.parametrize("bidirectional", [False, True])
+def test_hidden_is_what_torch_s_gru_calls_h_n(backend, model, bidirectional):
+    """Of each layer's output; one of one direction is a state to go on from."""
+    ours, theirs = twins.build(
+        model, (3, 9, 4), backend, num_layers=2, bidirectional=bidirectional
+    )
+    x, hx = twins.data((3, 9, 4)), twins.data((2 + 2 * bidirectional, 3, 7))
+    outputs, want = [], []
+    for layer in ours.eval().rnn:
+        layer.register_forward_hook(lambda *call: outputs.append(call[2]))
+    _, hidden = ours(x, hx)
+    for output in outputs:
+        forward, *backward = output.split(7, 2)
+        want += [forward[:, -1], *(part[:, 0] for part in backward)]
+    assert torch.equal(hidden, torch.stack(want))
+    if bidirectional:
+        # Stock mixes up the utterances.
+        assert not torch.allclose(theirs.eval()(x, hx)[1], hidden, atol=1e-3)
+    else:
+        _, first = ours(x[:, :4], hx)
+        assert torch.allclose(ours(x[:, 4:], first)[1], hidden, atol=1e-12)
 
 
 @pytest.mark.parametrize("model", twins.MODELS)

@@ -107,29 +107,33 @@ def test_scripted_checks_its_input(given, words):
         script(**{"x": torch.randn(SHAPE), **given})
 
 
+def counted(net):
+    """A compiled layer, and what counts its graphs."""
+    counter = CompileCounterWithBackend(LIKE_INDUCTOR)
+    return torch.compile(net, backend=counter, fullgraph=True), counter
+
+
 @pytest.mark.parametrize("model, lengths", [("LiGRU", False), ("SLiGRU", True)])
 def test_training_compiles_once_for_all_sizes(model, lengths):
     """Twice: dynamo leaves open what changes in the second call."""
     ours = getattr(fast, model)(
         5, (4, 12, 6), num_layers=2, bidirectional=True, dropout=0.2
     )
-    counter = CompileCounterWithBackend(LIKE_INDUCTOR)
-    run = torch.compile(ours, backend=counter, fullgraph=True)
+    run, counter = counted(ours)
     for batch, steps in SIZES:
         given = torch.linspace(0.3, 1, batch) if lengths else None
         run(torch.randn(batch, steps, 6), None, given)[0].sum().backward()
     assert counter.frame_count == 2
 
 
+@torch.no_grad()
 def test_inference_compiles_once_for_all_sizes(backend):
     ours = fast.LiGRU(5, (4, 12, 6), backend=backend).eval()
-    counter = CompileCounterWithBackend(LIKE_INDUCTOR)
-    run = torch.compile(ours, backend=counter, fullgraph=True)
+    run, counter = counted(ours)
     for batch, steps in SIZES:
         x = torch.randn(batch, steps, 6)
-        with torch.no_grad():
-            for got, want in zip(run(x), ours(x)):
-                assert torch.allclose(got, want, atol=1e-6)
+        for got, want in zip(run(x), ours(x)):
+            assert torch.allclose(got, want, atol=1e-6)
     assert counter.frame_count == 2
 
 

