@@ -6,6 +6,7 @@ import torch
 import speechbrain_ligru_fast as fast
 from speechbrain_ligru_fast.backends import choose
 from speechbrain_ligru_fast.backends.spec import BACKENDS, ScanSpec
+from speechbrain_ligru_fast.lobe import CRDNN
 
 MODELS = ("LiGRU", "SLiGRU")
 
@@ -39,6 +40,36 @@ def build(
     ours = getattr(fast, model)(hidden_size, shape, backend=backend, **options)
     ours.load_state_dict(theirs.state_dict(), strict=True)
     return ours.to(dtype), theirs.to(dtype)
+
+
+def crdnn(features=6, cls=CRDNN, seed=4, **options):
+    """A CRDNN, ours or stock's, of a few neurons."""
+    torch.manual_seed(seed)
+    options = {
+        "cnn_channels": [2, 3],
+        "rnn_layers": 2,
+        "rnn_neurons": 5,
+        "dnn_neurons": 4,
+        "dropout": 0.0,
+    } | options
+    return cls(input_shape=[None, None, features], **options)
+
+
+def trained(net, *arguments):
+    """A net in evaluation mode, its batch norms unlike new ones."""
+    net.train()(*arguments)
+    for part in net.modules():
+        if isinstance(part, torch.nn.modules.batchnorm._BatchNorm):
+            torch.nn.init.uniform_(part.weight, 0.5, 2.0)
+            torch.nn.init.normal_(part.bias)
+    return net.eval()
+
+
+def trained_layer(kind=fast.LiGRU, **options):
+    """From 5 features to 6 units, in float32."""
+    torch.manual_seed(0)
+    net = kind(6, [None, None, 5], **{"num_layers": 2, **options})
+    return trained(net, torch.randn(4, 9, 5))
 
 
 def data(shape, dtype=torch.float64, seed=5):

@@ -16,10 +16,7 @@ LENGTHS = torch.tensor([1.0, 0.5, 0.75])
 
 
 def small(cls=lobe.CRDNN, **options):
-    torch.manual_seed(4)
-    sizes = dict(cnn_channels=[2, 3], rnn_neurons=5, dnn_neurons=4)
-    options = {"rnn_layers": 2, "dropout": 0.0, **sizes, **options}
-    return cls(input_shape=SHAPE, **options).double()
+    return twins.crdnn(cls=cls, **options).double()
 
 
 @pytest.mark.parametrize("training", [False, True])
@@ -58,16 +55,6 @@ def test_takes_stocks_arguments_in_stocks_order():
     assert ours.CNN.block_0.conv_1.conv.out_channels == 2
 
 
-@pytest.mark.parametrize(
-    "rnn_class", [LiGRU, SLiGRU, stock.LSTM, stock.GRU, stock.LiGRU]
-)
-def test_any_recurrent_class(rnn_class):
-    model = small(rnn_class=rnn_class)
-    assert type(model.RNN) is rnn_class
-    x = twins.data(SHAPE)
-    assert model(x, torch.ones(3)).shape == model(x).shape == (3, 12, 4)
-
-
 def test_backend_is_handed_on():
     assert small(backend="torchscript").RNN.rnn[1].backend == "torchscript"
     set_already = functools.partial(LiGRU, backend="reference")
@@ -80,28 +67,12 @@ def test_backend_is_handed_on():
 
 @pytest.mark.parametrize("name", ["cuda", "triton"])
 def test_a_backend_for_gpus_is_built_without_one(name):
-    for options in (
-        {"backend": name},
-        {"rnn_class": functools.partial(SLiGRU, backend=name)},
-    ):
+    set_already = {"rnn_class": functools.partial(SLiGRU, backend=name)}
+    for options in ({"backend": name}, set_already):
         rnn = small(**options).RNN
         assert {rnn.backend, *(one.backend for one in rnn.rnn)} == {name}
     with pytest.raises(RuntimeError, match=f"backend '{name}' can't run"):
         rnn(torch.randn(2, 3, rnn.fea_dim).double())
-
-
-def test_lengths_reach_the_recurrent_layer():
-    """Frames stay apart without a CNN: only the layer can mix them."""
-    model = small(cnn_blocks=0, dnn_blocks=0).eval()
-    x = twins.data(SHAPE).detach()
-    changed = x.clone()
-    changed[1, 6:] = 9.0
-    kept = model(x, LENGTHS)
-    assert torch.equal(model(changed, LENGTHS), kept)
-    assert not kept[1, 6:].any()
-    assert not torch.allclose(model(changed)[1, :6], model(x)[1, :6])
-    pooled = small(time_pooling=True, dnn_blocks=0).eval()
-    assert pooled(x, LENGTHS)[1].any(1).sum() == 3
 
 
 def test_lengths_after_accelerate_and_restore():

@@ -4,6 +4,7 @@ Two graphs are made in all: dynamo fixes the sizes of the first call and
 leaves open what changes in the second.
 """
 
+import functools
 import shutil
 
 import pytest
@@ -13,7 +14,6 @@ from captures import LIKE_INDUCTOR, SIZES, like_inductor, open_export
 from torch._dynamo.testing import CompileCounterWithBackend
 
 from speechbrain_ligru_fast import SLiGRU
-from speechbrain_ligru_fast.lobe import CRDNN
 
 pytestmark = pytest.mark.usefixtures("fresh_compiler")
 
@@ -23,10 +23,7 @@ ONLY_TWO_GRAPHS = pytest.mark.skipif(
 )
 
 
-def crdnn(**options):
-    sizes = dict(rnn_layers=1, rnn_neurons=5, dnn_neurons=4, dropout=0.0)
-    options = {"cnn_channels": [2, 3], **sizes, **options}
-    return CRDNN(input_shape=(4, 12, 6), **options)
+crdnn = functools.partial(twins.crdnn, rnn_layers=1)
 
 
 def step(model, batch, steps):

@@ -9,19 +9,10 @@ from speechbrain.nnet.RNN import GRU, LSTM
 from torch import nn
 
 from speechbrain_ligru_fast import LiGRU, SLiGRU
-from speechbrain_ligru_fast.lobe import CRDNN
 
 pytestmark = pytest.mark.usefixtures("poisoned_memory")
 
 FEATURES = 30
-SMALL = dict(
-    input_shape=(None, None, FEATURES),
-    cnn_channels=[2, 3],
-    rnn_layers=1,
-    rnn_neurons=4,
-    dnn_neurons=5,
-    dropout=0.0,
-)
 # Pooled by 6, after a kernel of 5 frames: the shortest is of 6.
 POOLED = dict(
     using_2d_pooling=True,
@@ -34,8 +25,8 @@ FRAMES = (31, 30, 29, 12, 11, 6, 5, 1)
 
 
 def build(dtype=torch.float64, seed=4, **options):
-    torch.manual_seed(seed)
-    model = CRDNN(**{**SMALL, **options}).to(dtype)
+    sizes = {"rnn_layers": 1, "rnn_neurons": 4, "dnn_neurons": 5}
+    model = twins.crdnn(FEATURES, seed=seed, **sizes, **options).to(dtype)
     with torch.no_grad():
         # Away from their symmetric initial state.
         for parameter in model.parameters():
@@ -150,33 +141,24 @@ def test_training_does_not_read_padding(options, rnn_class):
             assert worst <= 1e-10 * scale, name
 
 
-def test_statistics_are_those_of_the_frames():
-    """A batch norm that sees all utterances' frames in one row of them."""
-    model = build(rnn_class=SLiGRU, dnn_blocks=1, **POOLED)
-    norm = model.DNN.block_0.norm
-    seen = []
-    model.DNN.block_0.linear.register_forward_hook(
-        lambda module, args, output: seen.append(output.detach())
-    )
-    model.train()(*batch(FRAMES))
+def test_norms_see_the_frames_alone():
+    """The statistics are a batch norm's that sees all frames in one row."""
+    model = build(rnn_class=SLiGRU, dnn_blocks=1, **POOLED).train()
+    block, seen = model.DNN.block_0, []
+    block.linear.register_forward_hook(lambda *call: seen.append(call[2]))
+    model(*batch(FRAMES))
     n = model.shorten(torch.tensor(FRAMES)).tolist()
-    rows = torch.cat([seen[0][b, :k] for b, k in enumerate(n)])
     want = nn.BatchNorm1d(5).double()
-    want(rows)
-    assert norm.norm.num_batches_tracked == 1
-    for name in ("running_mean", "running_var"):
-        got = getattr(norm.norm, name)
-        assert twins.error(got, getattr(want, name)) < 1e-12
+    want(torch.cat([seen[0][b, :k].detach() for b, k in enumerate(n)]))
+    for name, value in want.named_buffers():
+        assert twins.error(getattr(block.norm.norm, name), value) < 1e-12
 
-
-def test_a_norm_of_another_kind_sees_the_frames_alone():
-    model = build(rnn_class=SLiGRU, dnn_blocks=1)
-    norm = model.DNN.block_0.norm
-    norm.norm = nn.BatchNorm1d(5, track_running_stats=False).double()
-    x, lengths = batch(FRAMES)
-    want = model(x, lengths)[:, :1]
-    x, lengths = batch(FRAMES, steps=60)
-    assert twins.error(model(x, lengths)[:, :1], want) < 1e-12
+    # One of another kind is called.
+    block.norm.norm = nn.BatchNorm1d(5, track_running_stats=False).double()
+    short, long = (
+        model(*batch(FRAMES, steps=steps))[:, :1] for steps in (None, 60)
+    )
+    assert twins.error(long, short) < 1e-12
 
 
 @pytest.mark.parametrize("options", [{}, POOLED], ids=str)

@@ -32,17 +32,6 @@ def test_what_is_trained_has_gradients():
         assert parameter.grad.abs().sum() > 0, name
 
 
-def test_padding_stays_where_it_is():
-    net = SincNet(filters=10)
-    wave = torch.randn(1, 16000)
-    with torch.no_grad():
-        alone = net(wave)
-        padded = net(torch.nn.functional.pad(wave, (0, 8000)))
-    assert padded.shape[1] == 150
-    # The frames at the end see the padding, or what is mirrored there.
-    assert torch.allclose(alone[:, :96], padded[:, :96], atol=1e-5)
-
-
 @pytest.mark.parametrize("frame, hop", [(401, 160), (400, 161)])
 def test_uneven_frames(frame, hop):
     with pytest.raises(ValueError, match="multiples of stride=8"):
@@ -60,6 +49,7 @@ def test_sinc_filters():
     net = SincNet(filters=10)
     wavs, lengths = waves(SAMPLES, padding=float("nan"))
     features = net(wavs, lengths)
+    assert features.shape[1] == max(SAMPLES) // 160
     for b, n in enumerate(net.shorten(torch.tensor(SAMPLES)).tolist()):
         want = net(alone(wavs, b)[0])
         assert want.shape[1] == n

@@ -44,10 +44,7 @@ def loaded(lobe, module, rest=""):
     return found["model"], found["layer"]
 
 
-def small(**options):
-    """SpeechBrain's own lobe."""
-    sizes = dict(cnn_channels=[2, 3], rnn_neurons=5, dnn_neurons=4)
-    return stock_lobe.CRDNN(input_shape=SHAPE, **sizes, **options)
+small = functools.partial(twins.crdnn, cls=stock_lobe.CRDNN)
 
 
 def test_the_lobe_has_a_name_in_yaml():

@@ -60,26 +60,6 @@ def test_keeps_the_model(backend, model, training):
         assert swap(net) is net and net.same is before
 
 
-@pytest.mark.parametrize("model", twins.MODELS)
-def test_an_optimizer_goes_on(model):
-    losses = []
-    for swaps in ({}, {2: accelerate, 4: restore}):
-        torch.manual_seed(2)
-        net = network(model)
-        nn.init.normal_(net.front.weight, generator=torch.Generator())
-        optimizer = torch.optim.Adam(net.parameters(), lr=0.01)
-        losses.append([])
-        for step in range(6):
-            swaps.get(step, lambda net: net)(net)
-            loss = net(twins.data(SHAPE))[0].square().mean()
-            losses[-1].append(loss.item())
-            optimizer.zero_grad()
-            loss.backward()
-            optimizer.step()
-    assert losses[1] == pytest.approx(losses[0], rel=1e-10)
-    assert losses[0][-1] < losses[0][0]
-
-
 def test_keeps_the_options():
     theirs = stock.SLiGRU(
         7, (3, 5, 4, 2), "sin", "layernorm", True, num_layers=2, bias=False,
@@ -106,24 +86,18 @@ def turned(request):
     return cls(5, SHAPE, num_layers=2), request.param
 
 
-def test_what_is_frozen_stays_so(turned):
+def test_what_is_frozen_stays_so_and_hooks_stay(turned):
     net, turn = turned
     net.rnn[0].norm.eval()
     net.rnn[1].eval()
     want = net(X)[0]
-    new = turn(net)
-    assert new.training and new.rnn[0].training
-    assert not new.rnn[0].norm.training and not new.rnn[1].training
-    assert torch.allclose(new(X)[0], want, atol=1e-6)
-
-
-def test_hooks_stay(turned):
-    net, turn = turned
     seen = []
     handle = net.register_forward_hook(lambda *_: seen.append("net"))
     net.rnn[1].register_forward_pre_hook(lambda *_: seen.append("layer"))
     new = turn(net)
-    new(X)
+    assert new.training and new.rnn[0].training
+    assert not new.rnn[0].norm.training and not new.rnn[1].training
+    assert torch.allclose(new(X)[0], want, atol=1e-6)
     assert seen == ["layer", "net"]
     handle.remove()
     new(X)
@@ -150,11 +124,13 @@ def test_restored_in_16_bits(training):
 
 
 def test_stocks_identity_is_its_layer_norm():
-    net = stock.LiGRU(5, SHAPE, normalization="identity")
-    want = net(X)[0]
+    net = stock.LiGRU(5, SHAPE, normalization="identity", bidirectional=True)
+    # Stock takes states for the size of a batch that it was built with only.
+    given = X, torch.ones(2, 3, 5)
+    want = net(*given)[0]
     fast = accelerate(net)
-    assert torch.allclose(fast(X)[0], want, atol=1e-6)
-    assert torch.equal(restore(fast)(X)[0], want)
+    assert torch.allclose(fast(*given)[0], want, atol=1e-6)
+    assert torch.equal(restore(fast)(*given)[0], want)
     with pytest.raises(ValueError, match="normalization: got 'identity'"):
         restore(LiGRU(5, SHAPE, normalization="identity"))
 
@@ -192,13 +168,6 @@ def test_an_unknown_activation():
         net.rnn[0].act = act
         with pytest.raises(ValueError, match="act: got .*allowed are ReLU"):
             accelerate(net)
-
-
-def test_a_restored_layer_takes_the_states_it_took():
-    net = stock.LiGRU(5, SHAPE, bidirectional=True).eval()
-    hx = torch.zeros(2, 3, 5)
-    want = net(X, hx)[0]
-    assert torch.equal(restore(accelerate(net))(X, hx)[0], want)
 
 
 def test_a_subclass_is_left_alone_and_named(caplog):
