@@ -78,6 +78,7 @@ test_splits: [test-tiny]
 dynamic_batching: False
 number_of_epochs: 24
 realign_after: [16]
+mmi_epochs: 4
 wav_augment: null
 dropout: 0.0
 step_schedule: null

@@ -10,6 +10,7 @@ from speechbrain_ligru_fast.hybrid.alignment import SCALE, align, score_matrix
 from speechbrain_ligru_fast.hybrid.data import make_dataset
 from speechbrain_ligru_fast.hybrid.decoding import Decoder
 from speechbrain_ligru_fast.hybrid.hmm import STATES
+from speechbrain_ligru_fast.hybrid.mmi import StateChain
 from speechbrain_ligru_fast.hybrid.network import frame_loss, unstack
 from speechbrain_ligru_fast.recognition.encoding import encode
 from speechbrain_ligru_fast.scan.lengths import count_frames
@@ -26,9 +27,11 @@ class Hybrid(ASR):
         The HMM, lexicon, graphs and alignments.
     decoder : Decoder | None
         What the tests search with; None for the scale and penalty of the YAML.
+    chain : StateChain | None
+        What the last ``mmi_epochs`` train on whole utterances by.
     """
 
-    system = decoder = None
+    system = decoder = chain = None
 
     def prepare_search(self):
         """Nothing is moved: the search runs on the CPU."""
@@ -80,10 +83,16 @@ class Hybrid(ASR):
                 metric.append(batch.id, batch.text, texts)
         if stage == sb.Stage.TEST:
             return torch.zeros(())
-        labels = batch.states.data
+        labels, label_lengths = batch.states
         loss = frame_loss(states, lengths, labels)
         weight = self.hparams.phone_weight
-        return loss + weight * frame_loss(phones, lengths, labels // STATES)
+        loss = loss + weight * frame_loss(phones, lengths, labels // STATES)
+        if stage == sb.Stage.TRAIN and self.chain is not None:
+            scores = self.hparams.mmi_scale * self.hparams.priors(states)
+            loss = self.hparams.mmi_frame_weight * loss + self.chain(
+                scores, lengths, labels, label_lengths
+            )
+        return loss
 
     def scores(self, states, lengths):
         """Each utterance's log-likelihoods, (frames, states), on the CPU."""
@@ -116,8 +125,13 @@ class Hybrid(ASR):
         if stage == sb.Stage.TRAIN:
             turn = sum(epoch > done for done in self.hparams.realign_after)
             self.system.take(turn, self.realign)
-            self.hparams.priors.count(self.system.states["train"].values())
-            self.decoder = None
+            alignments = self.system.states["train"].values()
+            self.hparams.priors.count(alignments)
+            self.decoder = self.chain = None
+            if epoch > self.hparams.number_of_epochs - self.hparams.mmi_epochs:
+                self.chain = StateChain(self.hparams.output_neurons)
+                self.chain.count(alignments)
+                self.chain.to(self.device)
         super().on_stage_start(stage, epoch)
 
     @torch.no_grad()
