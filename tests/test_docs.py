@@ -15,14 +15,8 @@ from speechbrain.utils.run_opts import RunOptions
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 PAGES = sorted(
     path.relative_to(ROOT)
-    for pattern in (
-        "*.md",
-        "docs/**/*.md",
-        "recipes/**/*.md",
-        "upstream/**/*.md",
-        "findings/*.md",
-    )
-    for path in ROOT.glob(pattern)
+    for folder in ("", "docs/**/", "recipes/**/", "upstream/**/", "findings/")
+    for path in ROOT.glob(f"{folder}*.md")
     if path.name != "CHANGELOG.md"
 )
 _FENCE = re.compile(
@@ -30,6 +24,7 @@ _FENCE = re.compile(
     r"(?P<body>.*?)^```$",
     re.MULTILINE | re.DOTALL,
 )
+PROGRAMS = ("benchmarks", "speechbrain_ligru_fast", "tools", "upstream")
 # Not an image's, which is the same, nor what stands in code.
 _LINK = re.compile(
     r"\]\((?!https?:)(?P<path>[^)#\s]*)(?:#(?P<anchor>[^)]*))?\)"
@@ -74,22 +69,13 @@ def test_links_lead_somewhere(page):
             assert match["anchor"] in anchors(target), match[0]
 
 
-FOLDERS = (
-    "benchmarks",
-    "speechbrain_ligru_fast",
-    "hparams",
-    "recipes",
-    "tests",
-    "tools",
-    "upstream",
-)
 _NAMED = re.compile(r"\bdocs/[\w/]+\.md(?:#[\w-]+)?")
 
 
 def test_pages_that_the_code_names_are_there():
     """Docstrings, messages and comments, also in an installed package."""
     seen = set()
-    for folder in FOLDERS:
+    for folder in [*PROGRAMS, "hparams", "recipes", "tests"]:
         for path in (ROOT / folder).rglob("*"):
             if path.suffix not in (".py", ".yaml", ".cu", ".cuh", ".csv"):
                 continue
@@ -125,6 +111,18 @@ def test_yaml_loads(page):
         assert load_hyperpyyaml(block)
 
 
+# After the guide's example: the toy is the guide's file, and can be chosen.
+CHECKS = """
+assert torch.isfinite(net.rnn[0].u.weight.grad).all()
+from speechbrain_ligru_fast.backends import choose, spec
+cpu = 'cpu', torch.float32, spec.ScanSpec()
+print(choose('toy', *cpu).__file__)
+for other in ("torchscript", "reference", "numba"):
+    spec.TRIED_ON[other] = ("cuda",)
+print(choose('auto', *cpu, 100).__name__)
+"""
+
+
 def test_the_guide_adds_a_backend(tmp_path):
     """Word for word: the module, the line, and a layer that it runs."""
     package = "speechbrain_ligru_fast"
@@ -139,26 +137,15 @@ def test_the_guide_adds_a_backend(tmp_path):
     (line,) = blocks(GUIDE, "diff")
     # No repository around the folder says what git may change.
     alone = {**os.environ, "GIT_CEILING_DIRECTORIES": str(tmp_path.parent)}
+    command = ["git", "apply", "-"]
     subprocess.run(
-        ["git", "apply", "-"],
-        cwd=tmp_path,
-        env=alone,
-        input=line,
-        text=True,
-        check=True,
+        command, cwd=tmp_path, env=alone, input=line, text=True, check=True
     )
     done = subprocess.run(
         [sys.executable, "-"],
         cwd=tmp_path,
         env={**os.environ, "PYTHONPATH": str(tmp_path)},
-        input=use
-        + "assert torch.isfinite(net.rnn[0].u.weight.grad).all()\n"
-        + "from speechbrain_ligru_fast.backends import choose, spec\n"
-        + "cpu = 'cpu', torch.float32, spec.ScanSpec()\n"
-        + "print(choose('toy', *cpu).__file__)\n"
-        + "spec.TRIED_ON.update(torchscript=('cuda',), reference=('cuda',))\n"
-        + "spec.TRIED_ON.update(numba=('cuda',))\n"
-        + "print(choose('auto', *cpu, 100).__name__)\n",
+        input=use + CHECKS,
         capture_output=True,
         text=True,
     )
@@ -185,7 +172,7 @@ def code(page):
 def options():
     """Every option of a program here, and every key of a recipe's YAML."""
     found = set(RunOptions.__dataclass_fields__)
-    for folder in ("speechbrain_ligru_fast", "benchmarks", "tools", "upstream"):
+    for folder in PROGRAMS:
         for path in (ROOT / folder).rglob("*.py"):
             # Also where a program's own help shows how it is called.
             found.update(
@@ -216,21 +203,22 @@ def lacking(page, known):
     """Modules, targets, options and files that a page names in vain."""
     targets = re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.M)
     roots = [ROOT, ROOT / "speechbrain_ligru_fast", *ROOT.glob("recipes/*")]
+    # How a thing is named, how it is called in a finding, whether it is there.
+    kinds = [
+        (r"python -m ([\w.]+)", "{}", is_module),
+        (r"\bmake ([a-z]+)\b", "make {}", targets.__contains__),
+        (r"(?<![\w-])--([a-zA-Z][\w-]+)", "--{}", known.__contains__),
+        (
+            r"(?<![\w/.])[a-z]\w+/[\w/]+\.(?:py|yaml)\b",
+            "{}",
+            lambda name: any((root / name).is_file() for root in roots),
+        ),
+    ]
     for text in code(page):
-        for name in re.findall(r"python -m ([\w.]+)", text):
-            if not is_module(name):
-                yield name
-        for name in re.findall(r"\bmake ([a-z]+)\b", text):
-            if name not in targets:
-                yield f"make {name}"
-        for name in re.findall(r"(?<![\w-])--([a-zA-Z][\w-]+)", text):
-            if name not in known:
-                yield f"--{name}"
-        for name in re.findall(
-            r"(?<![\w/.])[a-z]\w+/[\w/]+\.(?:py|yaml)\b", text
-        ):
-            if not any((root / name).is_file() for root in roots):
-                yield name
+        for pattern, said, is_there in kinds:
+            for name in re.findall(pattern, text):
+                if not is_there(name):
+                    yield said.format(name)
 
 
 def test_what_is_not_there_is_noticed(tmp_path):

@@ -26,15 +26,16 @@ def make(layers=2, bidirectional=True, bias=False):
             state[f"u{gate}.{i}.weight"] = rand(HIDDEN, HIDDEN)
             if bias:
                 state[f"w{gate}.{i}.bias"] = rand(HIDDEN)
-            norm = f"bn_w{gate}.{i}"
-            state[f"{norm}.weight"] = rand(HIDDEN) + 1
-            state[f"{norm}.bias"] = rand(HIDDEN)
-            state[f"{norm}.running_mean"] = rand(HIDDEN)
-            state[f"{norm}.running_var"] = rand(HIDDEN) ** 2 + 0.3
-            state[f"{norm}.num_batches_tracked"] = torch.tensor(7)
+            state |= {
+                f"bn_w{gate}.{i}.weight": rand(HIDDEN) + 1,
+                f"bn_w{gate}.{i}.bias": rand(HIDDEN),
+                f"bn_w{gate}.{i}.running_mean": rand(HIDDEN),
+                f"bn_w{gate}.{i}.running_var": rand(HIDDEN) ** 2 + 0.3,
+                f"bn_w{gate}.{i}.num_batches_tracked": torch.tensor(7),
+            }
         state[f"ln.{i}.gamma"] = torch.ones(HIDDEN).double()
         state[f"ln.{i}.beta"] = torch.zeros(HIDDEN).double()
-        inputs = HIDDEN * (2 if bidirectional else 1)
+        inputs = HIDDEN * (1 + bidirectional)
     return state
 
 
@@ -51,34 +52,22 @@ def forget_norm(state):
 def published(
     state, x, bidirectional, norm=True, training=False, keep=1.0, act="relu"
 ):
-    """The published equations, one gate and one step at a time.
+    """The published equations of (T, B, F), a gate and a step at a time.
 
-    The checkpoint's running statistics are updated in place in training.
-
-    Arguments
-    ---------
-    x : torch.Tensor
-        (T, B, F).
-    keep : float
-        1 - dropout.
+    Training updates the checkpoint's statistics; ``keep`` is 1 - dropout.
     """
 
     def project(name, i, value):
-        out = value @ state[f"{name}.{i}.weight"].T
-        if f"{name}.{i}.bias" in state:
-            out = out + state[f"{name}.{i}.bias"]
+        out = nn.functional.linear(
+            value, state[f"{name}.{i}.weight"], state.get(f"{name}.{i}.bias")
+        )
         if not norm:
             return out
-        flat = nn.functional.batch_norm(
-            out.reshape(-1, HIDDEN),
-            *(
-                state[f"bn_{name}.{i}.{key}"]
-                for key in ("running_mean", "running_var", "weight", "bias")
-            ),
-            training=training,
-            momentum=0.05,
-        )
-        return flat.reshape(out.shape)
+        names = ("running_mean", "running_var", "weight", "bias")
+        norms = [state[f"bn_{name}.{i}.{key}"] for key in names]
+        flat = out.reshape(-1, HIDDEN)
+        normed = nn.functional.batch_norm(flat, *norms, training, 0.05)
+        return normed.reshape(out.shape)
 
     for i in range(sum(key.startswith("uh.") for key in state)):
         batch = x.shape[1]
@@ -97,9 +86,9 @@ def published(
     return x
 
 
-def assert_same(net, state, bidirectional=True, **options):
+def assert_same(net, state, **options):
     x = twins.data((3, 11, FEATURES)).detach()
-    options["bidirectional"] = bidirectional
+    options = {"bidirectional": net.bidirectional, **options}
     want = published(state, x.transpose(0, 1), **options).transpose(0, 1)
     assert want.abs().max() > 0.1
     with torch.no_grad():
@@ -108,11 +97,14 @@ def assert_same(net, state, bidirectional=True, **options):
 
 @pytest.mark.parametrize("bidirectional", [False, True])
 @pytest.mark.parametrize("bias", [False, True])
-def test_evaluation(bidirectional, bias):
+def test_evaluation_and_training(bidirectional, bias):
     state = make(bidirectional=bidirectional, bias=bias)
     net = from_pytorch_kaldi(state)
     assert net.bidirectional == bidirectional and not net.training
-    assert_same(net, state, bidirectional)
+    assert_same(net, state)
+    # Statistics are counted as there.
+    assert_same(net.train(), state, training=True)
+    assert_same(net.eval(), state)
 
 
 @pytest.mark.parametrize("dropout", [0.2, [0.2, 0.2]])
@@ -123,26 +115,13 @@ def test_evaluation_after_dropout(dropout):
     assert_same(net, state, keep=0.8)
 
 
-@pytest.mark.parametrize("bias", [False, True])
-def test_training_and_its_statistics(bias):
-    state = make(bias=bias)
-    net = from_pytorch_kaldi(state).train()
-    assert_same(net, state, training=True)
-    net.eval()
-    assert_same(net, state)
-
-
-@pytest.mark.parametrize("act", ["relu", "tanh"])
-def test_without_norm(act):
+@pytest.mark.parametrize("act, dropout", [("tanh", 0), ("relu", 0.3)])
+def test_without_norm(act, dropout):
     state = forget_norm(make(bias=True))
-    net = from_pytorch_kaldi(state, nonlinearity=act).train()
-    assert_same(net, state, norm=False, act=act)
-
-
-def test_dropout_without_norm():
-    state = forget_norm(make(bias=True))
-    net = from_pytorch_kaldi(state, dropout=0.3)
-    assert_same(net, state, norm=False, keep=0.7)
+    net = from_pytorch_kaldi(state, nonlinearity=act, dropout=dropout)
+    # Dropout in training is random.
+    net.train(not dropout)
+    assert_same(net, state, norm=False, act=act, keep=1 - dropout)
 
 
 def test_biases_and_no_norms():
@@ -162,10 +141,8 @@ def test_biases_and_no_norms():
 def test_as_saved_by_several_gpus():
     state = make(layers=1)
     wrapped = {f"module.{key}": value for key, value in state.items()}
-    net = from_pytorch_kaldi(
-        {"model_par": wrapped, "optimizer_par": {}}, bidirectional=True
-    )
-    assert_same(net, state)
+    saved = {"model_par": wrapped, "optimizer_par": {}}
+    assert_same(from_pytorch_kaldi(saved, bidirectional=True), state)
 
 
 def without(*names, **options):
