@@ -85,9 +85,7 @@ class StateChain(nn.Module):
         """
         frames = count_frames(lengths, scores)
         counts = count_frames(label_lengths, labels).tolist()
-        said = [
-            torch.unique_consecutive(x[:n]) for x, n in zip(labels, counts)
-        ]
+        said = [torch.unique_consecutive(x[:n]) for x, n in zip(labels, counts)]
         return _Mmi.apply(scores, frames, self, said)
 
     def anything(self, scores):
