@@ -66,15 +66,6 @@ def test_what_is_kept_begins_another_training(load, folder, tmp_path):
     assert str(folder) not in (new / "hyperparams.yaml").read_text()
 
 
-def test_a_damaged_result_file_is_found_at_the_start(load, folder, tmp_path):
-    path = tmp_path / "rows.csv"
-    path.write_text("wer,cer\n1,2,3\n")
-    with pytest.raises(ValueError, match="rows.csv, line 2: 3 cells for 2"):
-        load("--results_csv", str(path))
-    assert not (folder / "hyperparams.yaml").exists()
-    assert path.read_text() == "wer,cer\n1,2,3\n"
-
-
 @pytest.mark.parametrize(
     "given, error, words",
     [
@@ -84,14 +75,27 @@ def test_a_damaged_result_file_is_found_at_the_start(load, folder, tmp_path):
             FileNotFoundError,
             "holds no trained language model: looked for .*lm.yaml",
         ),
+        (
+            ["--results_csv", "rows.csv"],
+            ValueError,
+            "rows.csv, line 2: 3 cells for 2",
+        ),
     ],
 )
 def test_nothing_is_made_where_nothing_begins(
-    load, folder, given, error, words
+    tmp_path, monkeypatch, given, error, words
 ):
+    monkeypatch.chdir(tmp_path)
+    damaged = tmp_path / "rows.csv"
+    damaged.write_text("wer,cer\n1,2,3\n")
+    command = [YAML, "--data_folder", "x", "--output_folder", "out", *given]
     with pytest.raises(error, match=words):
-        load(*given)
-    assert not folder.exists()
+        load_experiment(command)
+    # By then the checkpointer has made its folder.
+    made = {"out"} if "--results_csv" in given else set()
+    assert {path.name for path in tmp_path.iterdir()} == {"rows.csv", *made}
+    assert not (tmp_path / "out" / "hyperparams.yaml").exists()
+    assert damaged.read_text() == "wer,cer\n1,2,3\n"
 
 
 @pytest.mark.parametrize("name", ["null", "", "' '"])

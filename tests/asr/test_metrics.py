@@ -1,6 +1,5 @@
 """jiwer's rates are SpeechBrain's."""
 
-import itertools
 import math
 
 import pytest
@@ -10,10 +9,7 @@ from speechbrain.utils.metric_stats import ErrorRateStats
 
 from speechbrain_ligru_fast.asr.corpora.timit_phones import PhoneScoring
 from speechbrain_ligru_fast.asr.metrics import ErrorRate
-from speechbrain_ligru_fast.recognition.phones import (
-    LABELS_61,
-    fold_phones,
-)
+from speechbrain_ligru_fast.recognition.phones import fold_phones
 
 WORD = st.text("ab'é", min_size=1, max_size=4)
 TEXT = st.lists(WORD, max_size=6).map(" ".join)
@@ -82,13 +78,3 @@ def test_phones_are_scored_on_39(phn_set, tmp_path):
     text = (tmp_path / "per.txt").read_text()
     assert text.startswith(f"word error rate {folded:.2f} %, scored on 39 phon")
     assert rate(39, PhoneScoring(39)) == folded
-
-
-def test_whatever_is_trained_is_folded_as_the_39_are_prepared():
-    pairs = itertools.product(LABELS_61, repeat=2)
-    for labels in pairs:
-        segments = [(0, 0, label) for label in ("aa", *labels, "h#")]
-        want = fold_phones(segments)[0]
-        for phn_set in (48, 61):
-            text = " ".join(fold_phones(segments, phn_set)[0])
-            assert PhoneScoring(phn_set)(text).split() == want

@@ -33,17 +33,16 @@ def test_layers_over_padding_are_not_told_the_lengths(name):
     assert not torch.allclose(told(x, lengths)[0], whole[0])
 
 
-def test_the_backend_of_the_layer_itself_is_told():
-    encoder = CRDNN(
-        input_shape=(2, 20, 16),
-        rnn_neurons=4,
-        rnn_class=functools.partial(SLiGRU, backend="reference"),
-    )
-    found = describe_recurrent(encoder, "cpu")
-    assert found == {"rnn": "SLiGRU", "impl": "reference"}
-
-
-def test_a_gpu_has_no_backend_before_it_is_proven():
-    encoder = CRDNN(input_shape=(2, 20, 16), rnn_neurons=4, rnn_class=SLiGRU)
-    found = describe_recurrent(encoder, "cuda")
-    assert found == {"rnn": "SLiGRU", "impl": "auto"}
+@pytest.mark.parametrize(
+    "layer, device, impl",
+    [
+        # That of the layer itself
+        (functools.partial(SLiGRU, backend="reference"), "cpu", "reference"),
+        # A GPU has none before it is proven.
+        (SLiGRU, "cuda", "auto"),
+    ],
+)
+def test_the_backend_is_told(layer, device, impl):
+    encoder = CRDNN(input_shape=(2, 20, 16), rnn_neurons=4, rnn_class=layer)
+    found = describe_recurrent(encoder, device)
+    assert found == {"rnn": "SLiGRU", "impl": impl}
