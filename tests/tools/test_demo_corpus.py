@@ -48,6 +48,14 @@ def spans(path):
     return [(int(start), int(end), *rest) for start, end, *rest in lines]
 
 
+def check_phones(segments, samples):
+    """They are TIMIT's, one after another, and leave nothing out."""
+    starts, ends, labels = zip(*segments)
+    assert starts == (0, *ends[:-1]) and ends[-1] == samples
+    assert all(start <= end for start, end, _ in segments)
+    assert set(labels) <= set(LABELS_61)
+
+
 def test_voices():
     voices = demo.make_voices(40, seed=0)
     assert len({(v.accent, v.variant) for v in voices}) == 40
@@ -75,11 +83,9 @@ def test_labels_cover_the_audio(corpus):
         signal, rate = soundfile.read(path.with_suffix(".WAV"))
         assert rate == 16000
         phones = spans(path)
-        assert phones[0][0] == 0 and phones[-1][1] == len(signal)
-        assert phones[0][2] == phones[-1][2] == "h#"
-        assert all(a[1] == b[0] for a, b in zip(phones, phones[1:]))
+        check_phones(phones, len(signal))
         assert all(start < end for start, end, _ in phones)
-        assert {label for *_, label in phones} <= set(LABELS_61)
+        assert phones[0][2] == phones[-1][2] == "h#"
         words = spans(path.with_suffix(".WRD"))
         ((_, _, *text),) = spans(path.with_suffix(".TXT"))
         assert [word for *_, word in words] == text
@@ -178,8 +184,8 @@ def test_every_word_of_the_grammar_has_labels(accent):
     texts += [sentence(rng) for _ in range(150)]
     for text in filter(None, texts):
         said = espeak.speak(f"gmw/{accent}+m3", text, 170, 50)
-        segments = phone_segments(said.phones, accent, len(said.signal))
-        assert {label for *_, label in segments} <= set(LABELS_61)
+        samples = len(said.signal)
+        check_phones(phone_segments(said.phones, accent, samples), samples)
 
 
 def test_any_timing_gives_whole_labels():
@@ -190,10 +196,7 @@ def test_any_timing_gives_whole_labels():
         starts = rng.integers(-1, 6, len(names)) * 240
         phones = [(int(s), str(n)) for s, n in zip(starts, names, strict=True)]
         segments = phone_segments(phones, "en-US", 1000)
-        assert segments[0][0] == 0 and segments[-1][1] == 1000
-        assert all(a[1] == b[0] for a, b in zip(segments, segments[1:]))
-        assert all(start <= end for start, end, _ in segments)
-        assert {label for *_, label in segments} <= set(LABELS_61)
+        check_phones(segments, 1000)
         # No sound is lost.
         sounds = [label for *_, label in segments if label not in ("h#", "pau")]
         labels = [label for _, name in phones for label in _LABELS[name]]
