@@ -1,23 +1,17 @@
 """Chunks through ONNX Runtime give what the whole recording gives."""
 
-import subprocess
-import sys
-from types import SimpleNamespace
+import functools
 
 import numpy
 import pytest
 import soundfile
 import torch
+from exports import export, recognized, untrained
 from speechbrain.decoders.ctc import filter_ctc_output
 from speechbrain.nnet import RNN as stock
-from speechbrain.processing.features import InputNormalization
 
-from speechbrain_ligru_fast import LiGRU, SLiGRU
-from speechbrain_ligru_fast.deploy import recognizer as deploy
+from speechbrain_ligru_fast import SLiGRU
 from speechbrain_ligru_fast.deploy.chunks import CHUNK, run_chunks
-from speechbrain_ligru_fast.lobe import CRDNN
-from speechbrain_ligru_fast.recognition.encoding import Encoder
-from speechbrain_ligru_fast.recognition.features import Fbank
 from speechbrain_ligru_fast.recognition.tokenizer import LabelTokenizer
 
 onnxruntime = pytest.importorskip(
@@ -25,40 +19,15 @@ onnxruntime = pytest.importorskip(
 )
 pytest.importorskip("onnxscript")
 LABELS = [*"ABCDEFGHIJKLMNOPQRSTUVWXYZ"]
-
-
-def make(rnn_class=LiGRU, norm_type="global", ctc_weight=0.5, **options):
-    """A recogniser that was not trained."""
-    torch.manual_seed(1)
-    options = {
-        "activation": torch.nn.LeakyReLU,
-        "cnn_channels": (3,),
-        "cnn_blocks": 1,
-        "using_2d_pooling": True,
-        "time_pooling": True,
-        "rnn_layers": 2,
-        "rnn_neurons": 10,
-        "rnn_bidirectional": False,
-        "dnn_neurons": 6,
-    } | options
-    crdnn = CRDNN(input_shape=[None, None, 20], rnn_class=rnn_class, **options)
-    normalize = InputNormalization(norm_type=norm_type)
-    normalize.glob_mean = torch.linspace(-30, -10, 20)
-    normalize.glob_std = torch.full((20,), 12.0)
-    encoder = Encoder(Fbank(n_mels=20), normalize, crdnn)
-    ctc_lin = torch.nn.Linear(6, 1 + len(LABELS))
-    return SimpleNamespace(
-        mods=SimpleNamespace(encoder=encoder.eval(), ctc_lin=ctc_lin),
-        audio_normalizer=SimpleNamespace(sample_rate=16000),
-        hparams=SimpleNamespace(blank_index=0, ctc_weight=ctc_weight),
-        tokenizer=LabelTokenizer(LABELS, special=1),
-    )
-
-
-def export(monkeypatch, out, recognizer, **options):
-    """Exports a recogniser as if an experiment had it."""
-    monkeypatch.setattr(deploy, "load_recognizer", lambda *_, **__: recognizer)
-    return deploy.export_ctc("experiment", out, streaming=True, **options)
+make = functools.partial(
+    untrained,
+    LABELS,
+    seed=1,  # Several tokens are the best somewhere.
+    activation=torch.nn.LeakyReLU,
+    using_2d_pooling=True,
+    time_pooling=True,
+)
+export = functools.partial(export, streaming=True)
 
 
 @torch.no_grad()
@@ -71,13 +40,9 @@ def whole(recognizer, samples):
 
 def noise(length):
     """The loudest comes first."""
-    rng = numpy.random.default_rng(length)
-    loudness = numpy.geomspace(9000, 300, length)
-    return (
-        (rng.standard_normal(length) * loudness)
-        .clip(-32768, 32767)
-        .astype("int32")
-    )
+    noise = numpy.random.default_rng(length).standard_normal(length)
+    loud = noise * numpy.geomspace(9000, 300, length)
+    return loud.clip(-32768, 32767).astype("int32")
 
 
 def text(scores, join=""):
@@ -90,11 +55,9 @@ def text(scores, join=""):
     "options, opset",
     [({}, 20), ({"rnn_class": SLiGRU, "time_pooling_size": 3}, 18)],
 )
-def test_the_file_gives_what_the_whole_gives(
-    monkeypatch, tmp_path, options, opset
-):
+def test_the_file_gives_what_the_whole_gives(tmp_path, options, opset):
     recognizer, out = make(**options), tmp_path / "out"
-    assert export(monkeypatch, out, recognizer, opset=opset) < 1e-5
+    assert export(out, recognizer, opset=opset) < 1e-5
     session = onnxruntime.InferenceSession(out / "model.onnx")
     for length in (1000, CHUNK, 4 * CHUNK, 4 * CHUNK + 1, 7 * CHUNK + 999):
         samples = noise(length)
@@ -105,24 +68,17 @@ def test_the_file_gives_what_the_whole_gives(
             assert numpy.abs(got - want).max() < 1e-4
     # Fewer samples than the network needs: silence is added.
     assert run_chunks(session, noise(10)).shape[1] >= 1
-    assert recognized(out, samples) == text(want, " ") != ""
+    assert heard(out, samples) == text(want, " ") != ""
 
 
-def recognized(out, samples):
+def heard(out, samples):
     """What an export's own program prints of samples."""
     wav = out.parent / "speech.wav"
     soundfile.write(wav, samples.astype("int16"), 16000)
-    done = subprocess.run(
-        [sys.executable, "recognize.py", wav],
-        cwd=out,
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    return done.stdout.strip()
+    return recognized(out, wav)
 
 
-def test_special_tokens_are_no_text(monkeypatch, tmp_path):
+def test_special_tokens_are_no_text(tmp_path):
     recognizer, out = make(), tmp_path / "out"
     # The last of three becomes the best of a third of the frames.
     recognizer.tokenizer = LabelTokenizer(LABELS[2:])
@@ -130,18 +86,18 @@ def test_special_tokens_are_no_text(monkeypatch, tmp_path):
     scores = torch.from_numpy(whole(recognizer, samples))[0]
     with torch.no_grad():
         bias[2] += (scores[:, 3:].amax(1) - scores[:, 2]).quantile(0.37)
-    export(monkeypatch, out, recognizer)
+    export(out, recognizer)
     found = whole(recognizer, samples)[0].argmax(-1)
     ids = filter_ctc_output(found.tolist(), blank_id=0)
     assert {2} < set(ids)
     want = recognizer.tokenizer.decode_ids(ids)
-    assert recognized(out, samples) == want != ""
+    assert heard(out, samples) == want != ""
 
 
-def test_sherpa_onnx_reads_it(monkeypatch, tmp_path):
+def test_sherpa_onnx_reads_it(tmp_path):
     sherpa_onnx = pytest.importorskip("sherpa_onnx")
     recognizer, out = make(), tmp_path / "out"
-    export(monkeypatch, out, recognizer)
+    export(out, recognizer)
     theirs = sherpa_onnx.OnlineRecognizer.from_t_one_ctc(
         model=str(out / "model.onnx"),
         tokens=str(out / "tokens.txt"),
@@ -175,11 +131,11 @@ def test_sherpa_onnx_reads_it(monkeypatch, tmp_path):
     ],
     ids=str,
 )
-def test_what_can_not_be_streamed(monkeypatch, tmp_path, options, words):
+def test_what_can_not_be_streamed(tmp_path, options, words):
     more = {"opset": options.pop("opset")} if "opset" in options else {}
     training = options.pop("training", False)
     recognizer = make(**options)
     recognizer.mods.encoder.enc.train(training)
     with pytest.raises(ValueError, match=words):
-        export(monkeypatch, tmp_path / "out", recognizer, **more)
+        export(tmp_path / "out", recognizer, **more)
     assert not list(tmp_path.iterdir())

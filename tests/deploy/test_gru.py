@@ -1,19 +1,15 @@
 """A LiGRU with tanh is torch's GRU, its reset gate open."""
 
+import functools
+
 import pytest
 import torch
 import twins
 
-from speechbrain_ligru_fast import LiGRU, SLiGRU
+from speechbrain_ligru_fast import SLiGRU
 from speechbrain_ligru_fast.deploy.gru import torch_gru
 
-
-def layer(kind=LiGRU, **options):
-    torch.manual_seed(0)
-    options = {"num_layers": 2, "nonlinearity": "tanh", **options}
-    net = kind(6, [None, None, 5], **options)
-    net.train()(torch.randn(4, 9, 5))
-    return net.eval()
+layer = functools.partial(twins.trained_layer, nonlinearity="tanh")
 
 
 @pytest.mark.parametrize("bidirectional", [False, True])
@@ -42,9 +38,6 @@ def test_outputs_and_gradients(bidirectional):
 
 def test_a_batch_norm_is_folded_in():
     net = layer(bidirectional=True)
-    for norm in (own.norm for own in net.rnn):
-        torch.nn.init.uniform_(norm.weight, 0.5, 2.0)
-        torch.nn.init.normal_(norm.bias)
     x = torch.randn(3, 8, 5)
     for ours, theirs in zip(net(x), torch_gru(net)(x)):
         twins.assert_close(theirs, ours)

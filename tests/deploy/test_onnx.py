@@ -5,10 +5,10 @@ import copy
 import numpy
 import pytest
 import torch
+import twins
 from torch.nn.utils import prune
 
 from speechbrain_ligru_fast import LiGRU, SLiGRU
-from speechbrain_ligru_fast.lobe import CRDNN
 
 pytest.importorskip("onnxscript", reason="the extra deploy is not installed")
 onnx = pytest.importorskip("onnx")
@@ -16,22 +16,6 @@ onnxruntime = pytest.importorskip("onnxruntime")
 
 from speechbrain_ligru_fast.deploy.onnx import to_onnx  # noqa: E402
 from speechbrain_ligru_fast.deploy.portable import portable  # noqa: E402
-
-
-def trained(net, *arguments):
-    """In evaluation mode, its batch norms unlike new ones."""
-    net.train()(*arguments)
-    for part in net.modules():
-        if isinstance(part, torch.nn.modules.batchnorm._BatchNorm):
-            torch.nn.init.uniform_(part.weight, 0.5, 2.0)
-            torch.nn.init.normal_(part.bias)
-    return net.eval()
-
-
-def layer(kind=LiGRU, **options):
-    torch.manual_seed(0)
-    net = kind(6, [None, None, 5], num_layers=2, **options)
-    return trained(net, torch.randn(4, 9, 5))
 
 
 def wrapped(net):
@@ -53,21 +37,26 @@ def nodes(path):
 
 
 @pytest.mark.parametrize(
-    "kind, nonlinearity, bidirectional, lengths, gru",
+    "kind, nonlinearity, bidirectional, lengths, gru, opset",
     [
-        (LiGRU, "relu", True, True, True),
-        (LiGRU, "leaky_relu", False, False, True),
-        (LiGRU, "tanh", True, False, True),
-        (LiGRU, "sin", True, True, False),
-        (SLiGRU, "relu", True, True, False),
-        (SLiGRU, "relu", False, False, False),
+        (LiGRU, "relu", True, True, True, 18),
+        (LiGRU, "leaky_relu", False, False, True, 20),
+        (LiGRU, "tanh", True, False, True, 23),
+        (LiGRU, "sin", True, True, False, 20),
+        (SLiGRU, "relu", True, True, False, 18),
+        (SLiGRU, "relu", False, False, False, 23),
     ],
 )
-def test_a_layer(tmp_path, kind, nonlinearity, bidirectional, lengths, gru):
-    net = layer(kind, nonlinearity=nonlinearity, bidirectional=bidirectional)
+def test_a_layer(
+    tmp_path, kind, nonlinearity, bidirectional, lengths, gru, opset
+):
+    net = twins.trained_layer(
+        kind, nonlinearity=nonlinearity, bidirectional=bidirectional
+    )
     path = tmp_path / "net.onnx"
     # to_onnx has compared them; here once more, with what it did not choose.
-    assert to_onnx(net, path, lengths=lengths) < 1e-5
+    assert to_onnx(net, path, lengths=lengths, opset=opset) < 1e-5
+    assert onnx.load(path).opset_import[0].version == opset
     assert nodes(path) == {"GRU": 2 * gru, "Scan": 2 * (not gru)}
     x = torch.randn(3, 17, 5)
     given = {"x": x}
@@ -87,7 +76,7 @@ def test_a_layer(tmp_path, kind, nonlinearity, bidirectional, lengths, gru):
 @pytest.mark.parametrize("gru", [True, False])
 def test_openvino(tmp_path, gru):
     openvino = pytest.importorskip("openvino")
-    net, path = layer(bidirectional=True), tmp_path / "net.onnx"
+    net, path = twins.trained_layer(bidirectional=True), tmp_path / "net.onnx"
     to_onnx(net, path, lengths=False, gru=gru)
     # On CPUs that have bfloat16 it would take that.
     how = {"INFERENCE_PRECISION_HINT": "f32"}
@@ -100,7 +89,7 @@ def test_openvino(tmp_path, gru):
 
 
 def test_pieces_with_carried_states_are_the_whole(tmp_path):
-    net = layer()
+    net = twins.trained_layer()
     path = tmp_path / "net.onnx"
     to_onnx(net, path, lengths=False, states=True)
     session = onnxruntime.InferenceSession(path)
@@ -121,16 +110,8 @@ def test_pieces_with_carried_states_are_the_whole(tmp_path):
 
 @pytest.mark.parametrize("lengths", [True, False])
 def test_a_crdnn(tmp_path, lengths):
-    torch.manual_seed(0)
-    net = CRDNN(
-        input_shape=[None, None, 20],
-        cnn_channels=(2, 4),
-        rnn_layers=2,
-        rnn_neurons=8,
-        dnn_neurons=6,
-        time_pooling=True,
-    )
-    trained(net, torch.randn(4, 40, 20), torch.ones(4))
+    net = twins.crdnn(20, time_pooling=True)
+    twins.trained(net, torch.randn(4, 40, 20), torch.ones(4))
     path = tmp_path / "net.onnx"
     assert to_onnx(net, path, torch.zeros(1, 30, 20), lengths) < 1e-5
     assert nodes(path) == {"GRU": 2, "Scan": 0}
@@ -139,7 +120,7 @@ def test_a_crdnn(tmp_path, lengths):
 @pytest.mark.parametrize("kind", [LiGRU, SLiGRU])
 def test_int8_weights(tmp_path, kind):
     torch.manual_seed(0)
-    net = trained(kind(192, [None, None, 64]), torch.randn(4, 9, 64))
+    net = twins.trained(kind(192, [None, None, 64]), torch.randn(4, 9, 64))
     sizes = []
     for int8, tolerance in ((False, 1e-5), (True, 0.05)):
         path = tmp_path / "net.onnx"
@@ -155,7 +136,7 @@ def test_int8_weights(tmp_path, kind):
 
 
 def test_a_pruned_matrix_is_what_it_multiplies_with(tmp_path):
-    net = layer()
+    net = twins.trained_layer()
     prune.l1_unstructured(net.rnn[0].u, "weight", 0.5)
     assert to_onnx(net, tmp_path / "net.onnx", lengths=False) < 1e-5
 
@@ -163,7 +144,7 @@ def test_a_pruned_matrix_is_what_it_multiplies_with(tmp_path):
 def test_a_wrong_file_is_not_written(tmp_path, monkeypatch):
     path = tmp_path / "net.onnx"
     path.write_text("an earlier one")
-    net = layer()
+    net = twins.trained_layer()
     other = copy.deepcopy(net)
     with torch.no_grad():
         other.rnn[1].u.weight[0, 0] += 0.1
@@ -198,7 +179,9 @@ def test_a_wrong_file_is_not_written(tmp_path, monkeypatch):
 def test_bad_input(tmp_path, monkeypatch, change, arguments, error, words):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(error, match=words):
-        to_onnx(change(layer().eval()), **{"path": "net.onnx", **arguments})
+        to_onnx(
+            change(twins.trained_layer()), **{"path": "net.onnx", **arguments}
+        )
     assert not list(tmp_path.iterdir())
 
 
@@ -206,18 +189,10 @@ def test_a_folder_that_cannot_be_written(tmp_path, monkeypatch):
     # Asked before any work. Root may write everywhere, so it is told.
     monkeypatch.setattr("os.access", lambda folder, mode: folder != tmp_path)
     with pytest.raises(ValueError, match="can be written to"):
-        to_onnx(layer(), tmp_path / "net.onnx")
-
-
-@pytest.mark.parametrize("opset", [18, 23])
-def test_other_opsets(tmp_path, opset):
-    path = tmp_path / "net.onnx"
-    assert to_onnx(layer(), path, opset=opset) < 1e-5
-    (found,) = onnx.load(path).opset_import
-    assert found.version == opset
+        to_onnx(twins.trained_layer(), tmp_path / "net.onnx")
 
 
 def test_without_the_extra(tmp_path, monkeypatch):
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with pytest.raises(ImportError, match=r"onnxruntime: not .*\[deploy\]"):
-        to_onnx(layer(), tmp_path / "net.onnx")
+        to_onnx(twins.trained_layer(), tmp_path / "net.onnx")

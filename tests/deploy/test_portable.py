@@ -37,10 +37,8 @@ for path in sys.argv[2:]:
 
 
 def trained(kind):
-    torch.manual_seed(0)
-    net = kind(6, [None, None, 5], num_layers=2, bidirectional=True)
-    net.train()(torch.randn(4, 9, 5))
-    return net.eval().requires_grad_(False)
+    net = twins.trained_layer(kind, bidirectional=True)
+    return net.requires_grad_(False)
 
 
 def exported(net, batch=None, longest=None):
@@ -49,9 +47,7 @@ def exported(net, batch=None, longest=None):
     if batch is None:
         sizes[0] = Dim.DYNAMIC
     return torch.export.export(
-        portable(net),
-        (torch.randn(batch or 2, 7, 5),),
-        dynamic_shapes=(sizes,),
+        portable(net), (torch.randn(batch or 2, 7, 5),), dynamic_shapes=(sizes,)
     )
 
 

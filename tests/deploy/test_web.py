@@ -6,19 +6,14 @@ import pathlib
 import re
 import shutil
 import threading
-from types import SimpleNamespace
 
 import numpy
 import pytest
 import soundfile
 import torch
-from speechbrain.processing.features import InputNormalization
+from exports import export, untrained
 
-from speechbrain_ligru_fast.deploy import recognizer as deploy
 from speechbrain_ligru_fast.deploy.chunks import run_chunks
-from speechbrain_ligru_fast.lobe import CRDNN
-from speechbrain_ligru_fast.recognition.encoding import Encoder
-from speechbrain_ligru_fast.recognition.features import Fbank
 from speechbrain_ligru_fast.recognition.tokenizer import LabelTokenizer
 
 ROOT = pathlib.Path(__file__).parents[2]
@@ -30,6 +25,7 @@ RATE, LABELS, SPECIAL = 16000, [*"ABCDEFGH"], 2
 # What a person reads; the machine may be busy.
 TIMEOUT = 60_000
 
+onnx = pytest.importorskip("onnx")
 onnxruntime = pytest.importorskip("onnxruntime")
 pytest.importorskip("onnxscript")
 sync_api = pytest.importorskip("playwright.sync_api")
@@ -51,21 +47,8 @@ def chirp(seconds=2.0, rate=RATE):
 @pytest.fixture(scope="module")
 def model(tmp_path_factory):
     """The folder of an exported model, which was not trained."""
-    torch.manual_seed(0)
-    crdnn = CRDNN(
-        input_shape=[None, None, 20],
-        cnn_channels=(3,),
-        cnn_blocks=1,
-        rnn_layers=2,
-        rnn_neurons=10,
-        rnn_bidirectional=False,
-        dnn_neurons=6,
-    )
-    normalize = InputNormalization(norm_type="global")
-    normalize.glob_mean = torch.full((20,), -20.0)
-    normalize.glob_std = torch.full((20,), 12.0)
-    encoder = Encoder(Fbank(n_mels=20), normalize, crdnn).eval()
-    ctc_lin = torch.nn.Linear(6, SPECIAL + len(LABELS))
+    recognizer = untrained(LABELS, SPECIAL)
+    encoder, ctc_lin = recognizer.mods.encoder, recognizer.mods.ctc_lin
     sound = torch.from_numpy(chirp()).float().unsqueeze(0)
     with torch.no_grad():
         # No token but the blank, the first, is better than others on average.
@@ -73,16 +56,8 @@ def model(tmp_path_factory):
         ctc_lin.bias -= ctc_lin(states).mean((0, 1))
         ctc_lin.bias[0] -= 100
         assert {1} < set(ctc_lin(states)[0].argmax(1).tolist())
-    recognizer = SimpleNamespace(
-        mods=SimpleNamespace(encoder=encoder, ctc_lin=ctc_lin),
-        audio_normalizer=SimpleNamespace(sample_rate=RATE),
-        hparams=SimpleNamespace(blank_index=0),
-        tokenizer=LabelTokenizer(LABELS, SPECIAL),
-    )
     out = tmp_path_factory.mktemp("site") / "model"
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(deploy, "load_recognizer", lambda *_, **__: recognizer)
-        deploy.export_ctc("experiment", out, streaming=True)
+    export(out, recognizer, streaming=True)
     return out
 
 
@@ -187,37 +162,31 @@ with_an4 = pytest.mark.skipif(
 
 @pytest.mark.parametrize(
     "recording",
-    ["mono.wav", "stereo.flac", pytest.param("an4", marks=with_an4)],
+    ["mono.wav", "stereo.flac", "cd.wav", pytest.param("an4", marks=with_an4)],
 )
 def test_a_recording(page, site, model, tmp_path, recording):
     path = tmp_path / recording
+    rate = 44100 if recording == "cd.wav" else RATE
     if recording == "an4":
         path = next(AN4.glob("test-an4/**/*.flac"))
-    elif recording == "mono.wav":
-        soundfile.write(path, chirp(), RATE)
     else:
-        both = numpy.stack([chirp(), -chirp() / 2], 1)
-        soundfile.write(path, both, RATE)
+        both = numpy.stack([chirp(rate=rate), -chirp(rate=rate) / 2], 1)
+        soundfile.write(
+            path, both if recording == "stereo.flac" else both[:, 0], rate
+        )
     start(page, site)
     page.set_input_files("#file", path)
-    says(page, f"{path.name}: ")
     samples, _ = soundfile.read(path, always_2d=True)
-    want = samples.mean(1) * 32768
-    # The browser makes 1.0 of the largest number of 16 bits, 32767.
-    assert numpy.abs(check_text(page, model) - want).max() <= 1
-
-
-def test_a_recording_at_another_rate(page, site, model, tmp_path):
-    path = tmp_path / "cd.wav"
-    soundfile.write(path, chirp(rate=44100), 44100)
-    start(page, site)
-    page.set_input_files("#file", path)
-    says(page, "cd.wav: 2.0 s")
-    given = numpy.array(check_text(page, model)) / 32768
-    assert abs(len(given) - 2 * RATE) <= 1
-    # At its ends the browser interpolates with silence.
-    inner = slice(100, 2 * RATE - 100)
-    assert numpy.abs(given[inner] - chirp()[inner]).max() < 0.01
+    says(page, f"{path.name}: " + "2.0 s" * (recording != "an4"))
+    given = numpy.array(check_text(page, model))
+    if rate == RATE:
+        # The browser makes 1.0 of the largest number of 16 bits, 32767.
+        assert numpy.abs(given - samples.mean(1) * 32768).max() <= 1
+    else:
+        assert abs(len(given) - 2 * RATE) <= 1
+        # At its ends the browser interpolates with silence.
+        inner = slice(100, 2 * RATE - 100)
+        assert numpy.abs(given[inner] / 32768 - chirp()[inner]).max() < 0.01
 
 
 def test_the_microphone(page, site, model):
@@ -285,22 +254,17 @@ def test_no_microphone(page, site, script, words):
         ("model/model.onnx", "No model/model.onnx. Make it with"),
         ("model/tokens.txt", "No model/tokens.txt"),
         ("node_modules/**", "npm install"),
+        # A model that does not stream.
+        ("model/model.onnx", "needs whole recordings"),
     ],
 )
-def test_what_is_missing(page, site, path, words):
-    page.route(f"{site}{path}", lambda route: route.fulfill(status=404))
+def test_what_is_missing(page, site, model, path, words):
+    given = {"status": 404}
+    if "whole" in words:
+        whole = onnx.load(model / "model.onnx")
+        del whole.metadata_props[:]
+        given = {"body": whole.SerializeToString()}
+    page.route(f"{site}{path}", lambda route: route.fulfill(**given))
     page.goto(site)
     says(page, words)
-    assert page.locator("#file").is_disabled()
-
-
-def test_a_model_that_does_not_stream(page, site, model):
-    import onnx
-
-    whole = onnx.load(model / "model.onnx")
-    del whole.metadata_props[:]
-    body = whole.SerializeToString()
-    page.route("**/model.onnx", lambda route: route.fulfill(body=body))
-    page.goto(site)
-    says(page, "needs whole recordings")
     assert page.locator("#file").is_disabled()
