@@ -104,6 +104,28 @@ def test_a_wrong_backend_is_not_timed(
     assert "WRONG: reference: LiGRU-7" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize("model", cases.LIGRU_MODELS)
+def test_a_single_frame_is_compared_where_its_value_is_known(model):
+    case = Case(model, 5, 3, 1, 1, 2)
+    for impl in ("reference", "torchscript"):
+        layers.check(impl, case)
+        output, gradients = layers.Step(impl, case, torch.float64)()
+        # The frame is its own mean: what is left of it is the bias.
+        bias = torch.sin(torch.arange(1.0, 11.0)).double()
+        a, z = bias.split(5)
+        state = (1 - z.sigmoid()) * a.relu()
+        torch.testing.assert_close(output[0, 0], state.repeat(2))
+        assert gradients["x"].abs().max() < 1e-12
+        assert gradients["rnn.0.norm.bias"].abs().max() > 0.1
+
+
+def test_an_error_is_seen_where_0_is_right():
+    zero = torch.zeros(2)
+    assert layers._error(torch.tensor([0.0, 1e-3]), zero) == pytest.approx(1e-3)
+    assert math.isnan(layers._error(torch.tensor([0.0, math.nan]), zero))
+    assert layers._error(torch.tensor([8.0]), torch.tensor([10.0])) == 0.2
+
+
 def test_a_damaged_file_is_refused_before_any_work(benchmark, capsys):
     _, out = benchmark("--modes", "infer")
     damaged = out.read_text() + "2026-11-22,abc\n"
