@@ -21,6 +21,7 @@ from speechbrain_ligru_fast.backends.spec import (
     check_backend_name,
     check_nonlinearity,
 )
+from speechbrain_ligru_fast.layers import few_frames
 from speechbrain_ligru_fast.layers.one_layer import LightGRULayer
 from speechbrain_ligru_fast.scan.lengths import count_frames, valid_frames
 
@@ -199,6 +200,10 @@ class _LightGRU(nn.Module):
                 _check_tensor("hx", hx)
         if self.reshape and x.dim() == 4:
             x = x.flatten(2)
+        if not torch.jit.is_scripting() and lengths is None:
+            found = few_frames.compute(self, x, hx)
+            if found is not None:
+                return found
         self._check(x, hx)
         frames: Optional[Tensor] = None
         if lengths is not None:

@@ -86,5 +86,16 @@ def _is_called_in_vain(module):
         and module.bias is None
         and not module._backward_hooks
         and not module._backward_pre_hooks
-        and not any(getattr(modules, hooks) for hooks in _HOOKS_OF_ALL)
+        and not any_hooks_of_all()
     )
+
+
+def any_hooks_of_all():
+    """Whether torch calls hooks with every module.
+
+    Example
+    -------
+    >>> any_hooks_of_all()
+    False
+    """
+    return any(getattr(modules, hooks) for hooks in _HOOKS_OF_ALL)
