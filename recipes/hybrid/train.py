@@ -11,53 +11,12 @@ Example
 """
 
 from speechbrain_ligru_fast.asr.config import load_experiment
-from speechbrain_ligru_fast.asr.corpora.own import prepare_corpus
-from speechbrain_ligru_fast.asr.corpora.timit import prepare_timit
 from speechbrain_ligru_fast.asr.preparation import (
-    claim_annotations,
-    manifest_folder,
-    manifest_path,
-    prepare,
-    test_manifests,
+    prepare_phones,
+    prepare_words,
 )
 from speechbrain_ligru_fast.hybrid.experiment import run
 from speechbrain_ligru_fast.hybrid.system import load_lexicon
-
-
-def prepare_words(hparams):
-    """LibriSpeech's layout, or annotations; the test sets' manifests."""
-    folder, tests_only = manifest_folder(hparams), hparams["tests_only"]
-    annotations = claim_annotations(hparams)
-    tests = test_manifests(hparams, folder)
-    arguments = {
-        "annotations": annotations,
-        "save_folder": folder,
-        # A test needs no more than what is tested.
-        "train_splits": [] if tests_only else hparams["train_splits"],
-        "dev_splits": [] if tests_only else hparams["dev_splits"],
-    }
-    for key in "data_folder test_splits text letter_case".split():
-        arguments[key] = hparams[key]
-    for key in ("max_bad_fraction", "skip_prep"):
-        arguments[key] = hparams[key]
-    prepare(hparams, prepare_corpus, arguments, tests=list(tests))
-    return tests
-
-
-def prepare_phones(hparams):
-    """TIMIT's layout; the test set's manifest."""
-    arguments = {
-        name: manifest_path(hparams, hparams[name])
-        for name in ("train_annotation", "valid_annotation", "test_annotation")
-    }
-    tests = {"test": arguments["test_annotation"]}
-    for key in "data_folder uppercase phn_set dev_speakers".split():
-        arguments[key] = hparams[key]
-    for key in ("test_speakers", "max_bad_fraction", "skip_prep"):
-        arguments[key] = hparams[key]
-    prepare(hparams, prepare_timit, arguments, tests=["test"])
-    return tests
-
 
 LAYOUTS = {"librispeech": prepare_words, "timit": prepare_phones}
 

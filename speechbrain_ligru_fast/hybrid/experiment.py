@@ -13,10 +13,9 @@ from speechbrain_ligru_fast.hybrid.brain import Hybrid
 from speechbrain_ligru_fast.hybrid.data import make_dataset, read_utterances
 from speechbrain_ligru_fast.hybrid.decoding import tune
 from speechbrain_ligru_fast.hybrid.system import System, load_lexicon
+from speechbrain_ligru_fast.training.memory import keep_freed_memory
 from speechbrain_ligru_fast.training.provenance import describe_run
-from speechbrain_ligru_fast.training.results import (
-    append_or_keep,
-)
+from speechbrain_ligru_fast.training.results import append_or_keep
 from speechbrain_ligru_fast.training.train_logger import log_test
 
 
@@ -129,6 +128,8 @@ def _train(brain, hparams):
     brain.train_sampler = options.get("batch_sampler")
     if hparams["tests_only"]:
         return
+    if brain.device_type == "cpu":
+        keep_freed_memory()
     brain.fit(
         hparams["epoch_counter"],
         *sets.values(),
