@@ -9,7 +9,6 @@ import twins
 
 from speechbrain_ligru_fast import LiGRU, SLiGRU
 from speechbrain_ligru_fast.backends.spec import NONLINEARITIES
-from speechbrain_ligru_fast.scan import few_steps
 
 NORMS = ("batchnorm", "layernorm", "identity")
 
@@ -79,7 +78,7 @@ def computed(monkeypatch):
 @pytest.mark.parametrize("train", [False, True])
 def test_equals_the_reference(model, bidirectional, norm, train, computed):
     options = itertools.product(
-        range(1, few_steps.FEW), (1, 3), zip(NONLINEARITIES, (0, 0.3, 0, 0.3))
+        (1, 2, 3, 6), (1, 3), zip(NONLINEARITIES, (0, 0.3, 0, 0.3))
     )
     for steps, batch, (nonlinearity, dropout) in options:
         if norm == "batchnorm" and train and steps * batch < 2:
@@ -95,6 +94,16 @@ def test_equals_the_reference(model, bidirectional, norm, train, computed):
         compare(layer, twin, x, hx, hidden=False)
     assert len(computed) > 16 and all(computed[::2])
     assert not any(computed[1::2])
+
+
+@pytest.mark.parametrize(
+    ("batch", "steps", "hidden", "few"),
+    [(16, 6, 128, 1), (16, 7, 8, 0), (17, 4, 8, 0), (17, 3, 8, 1)]
+    + [(2, 4, 512, 1), (2, 5, 129, 0), (2, 4, 513, 0), (2, 3, 513, 1)],
+)
+def test_how_many_frames_are_few(batch, steps, hidden, few, computed):
+    LiGRU(hidden, (None, None, 3)).eval()(torch.rand(batch, steps, 3))
+    assert computed == [bool(few)]
 
 
 def test_some_affine_parameters_are_frozen_or_absent():
