@@ -145,20 +145,26 @@ def _test(brain, hparams, dataset, of):
     brain.evaluate(
         dataset, min_key=hparams["metric"], test_loader_kwargs=options
     )
-    split, digits = of
-    rates = {name.lower(): value for name, value in brain.test_stats.items()}
     # Before the decoder joins, an epoch is not one of the whole system.
     joint = brain.trained_epochs - hparams["number_of_ctc_only_epochs"]
+    return describe_test(
+        *(brain, hparams, name_lm(hparams["lm_folder"]), max(joint, 1), *of)
+    )
+
+
+def describe_test(brain, hparams, lm, epochs, split, digits):
+    """What a result row says of a test, the seconds of the last `epochs`."""
+    rates = {name.lower(): value for name, value in brain.test_stats.items()}
     return {
         **describe_run(hparams, brain.device_type),
         **brain.recurrent(),
         "split": split,
-        "lm": name_lm(hparams["lm_folder"]),
+        "lm": lm,
         "epochs": brain.trained_epochs,
         "params": sum(p.numel() for p in hparams["model"].parameters()),
         **{rate: _rounded(rates.get(rate)) for rate in ("wer", "cer", "per")},
         "scored": str(hparams["scoring"] or ""),
-        "epoch_s": _rounded(brain.timer.median(max(joint, 1), brain.place())),
+        "epoch_s": _rounded(brain.timer.median(epochs, brain.place())),
         "decode_rtf": _rounded(brain.decode_s / brain.audio_s, 4),
         # A test alone says nothing of what its training took.
         "peak_mb": (

@@ -7,14 +7,13 @@ import speechbrain as sb
 
 from speechbrain_ligru_fast.asr.config import load_experiment
 from speechbrain_ligru_fast.asr.data import loader_options
-from speechbrain_ligru_fast.asr.experiment import write_files
+from speechbrain_ligru_fast.asr.experiment import describe_test, write_files
 from speechbrain_ligru_fast.asr.text import hash_manifest
 from speechbrain_ligru_fast.hybrid.brain import Hybrid
 from speechbrain_ligru_fast.hybrid.data import make_dataset, read_utterances
 from speechbrain_ligru_fast.hybrid.decoding import tune
 from speechbrain_ligru_fast.hybrid.system import System, load_lexicon
 from speechbrain_ligru_fast.training.memory import keep_freed_memory
-from speechbrain_ligru_fast.training.provenance import describe_run
 from speechbrain_ligru_fast.training.results import append_or_keep
 from speechbrain_ligru_fast.training.train_logger import log_test
 
@@ -141,25 +140,8 @@ def _train(brain, hparams):
 
 
 def _row(brain, hparams, split, manifest):
-    rates = {name.lower(): value for name, value in brain.test_stats.items()}
-    epoch_s = brain.timer.median(brain.trained_epochs, brain.place())
     arpa = hparams["arpa_file"]
-    return {
-        **describe_run(hparams, brain.device_type),
-        **brain.recurrent(),
-        "split": split,
-        "lm": Path(arpa).stem if arpa else f"{hparams['ngram_order']}-gram",
-        "epochs": brain.trained_epochs,
-        "params": sum(p.numel() for p in hparams["model"].parameters()),
-        **{
-            name: round(rates[name], 2) if name in rates else ""
-            for name in ("wer", "cer", "per")
-        },
-        "scored": str(hparams["scoring"] or ""),
-        "epoch_s": round(epoch_s, 2) if epoch_s == epoch_s else "",
-        "train_s": round(brain.timer.elapsed(), 1),
-        "decode_rtf": round(brain.decode_s / brain.audio_s, 4),
-        "peak_mb": "" if brain.test_only else round(brain.timer.peak_mb()),
-        "precision": brain.precision,
-        "test_manifest": hash_manifest(manifest, hparams["text"]),
-    }
+    digits = hash_manifest(manifest, hparams["text"])
+    lm = Path(arpa).stem if arpa else f"{hparams['ngram_order']}-gram"
+    row = describe_test(brain, hparams, lm, brain.trained_epochs, split, digits)
+    return row | {"train_s": round(brain.timer.elapsed(), 1)}
