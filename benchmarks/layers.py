@@ -2,6 +2,7 @@
 
     python -m benchmarks.layers
     python -m benchmarks.layers --hidden 256 512 --steps 100 400 --modes train
+    python -m benchmarks.layers --impls numba numba-recompute --layers 1 4
 
 This package's backends, SpeechBrain's layer (eager, scripted, and with the two
 lines of upstream/linear_backward), and torch's LSTM and GRU of as many units
