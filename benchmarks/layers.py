@@ -100,10 +100,7 @@ class Step:
 
 @torch.no_grad()
 def _shift(layer):
-    """Gives normalisations a bias: of a single frame they make 0, ReLU's kink.
-
-    Rounding would decide on which side of it a gate is.
-    """
+    """Gives norms a bias: of a single frame they make 0, at ReLU's kink."""
     for name, bias in layer.named_parameters():
         if name.endswith("norm.bias"):
             bias.copy_(torch.arange(1.0, len(bias) + 1).sin())

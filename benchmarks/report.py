@@ -195,13 +195,16 @@ def recognisers(recipe, corpus=""):
 
 
 def hybrids():
-    """Error rates of hybrids, and the seconds of their stages."""
+    """Error rates of the newest hybrids, and the seconds of their stages."""
     found = systems(load(RESULTS / "hybrid.csv"))
     found["error"] = _error(found)
-    names = {"recipe": "recipe", "corpus": "corpus", "rnn": "layer"}
-    names |= {"params": "parameters", "lm": "LM", "error": "error %"}
-    names |= {"gmm_s": "GMM", "train_s": "train", "options": "options"}
-    _show(found.sort_values(["corpus", "recipe", "rnn"]), names)
+    key = ["corpus", "recipe", "rnn"]
+    found = found.sort_values([*key, "at"]).drop_duplicates(key, keep="last")
+    names = dict(zip(key, ["corpus", "recipe", "layer"]))
+    names |= {"params": "parameters", "epochs": "epochs", "lm": "LM"}
+    _show(
+        found, names | {"error": "error %", "gmm_s": "GMM", "train_s": "train"}
+    )
 
 
 def seeds(recipe="demo/timit"):

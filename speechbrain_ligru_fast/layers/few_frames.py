@@ -59,7 +59,7 @@ def compute(model, x, hx):
     ):
         return None
     layers = [*model._modules["rnn"]._modules.values()]
-    if not _few(x, layers[0].hidden_size):
+    if not _few(x, layers[0].hidden_size, model.directions):
         return None
     directions, features = model.directions, x.size(2)
     if hx is None:
@@ -86,13 +86,19 @@ def compute(model, x, hx):
     return x, hidden[0] if len(hidden) == 1 else torch.cat(hidden)
 
 
-def _few(x, hidden):
-    """Whether these are so few frames that one call is faster than kernels."""
+def _few(x, hidden, directions):
+    """Whether these are so few frames that one call is faster than kernels.
+
+    Kernels pack U, which a row or a few read too seldom to repay it.
+    """
     batch, steps, _ = x.shape
-    most = few_steps.FEW - 1
-    if batch <= 16 and hidden <= 512:
-        most = 4 if hidden > 128 else 6
-    return steps <= most
+    if batch > 16 or hidden > 512:
+        return steps < few_steps.FEW
+    if batch * directions == 1 and not torch.is_grad_enabled():
+        return steps <= 20
+    if batch <= 4:
+        return steps <= (6 if torch.is_grad_enabled() else 8)
+    return steps <= (4 if hidden > 128 else 6)
 
 
 def _operands(layer, x, features, h, directions):

@@ -98,12 +98,26 @@ def test_equals_the_reference(model, bidirectional, norm, train, computed):
 
 @pytest.mark.parametrize(
     ("batch", "steps", "hidden", "few"),
-    [(16, 6, 128, 1), (16, 7, 8, 0), (17, 4, 8, 0), (17, 3, 8, 1)]
-    + [(2, 4, 512, 1), (2, 5, 129, 0), (2, 4, 513, 0), (2, 3, 513, 1)],
+    [
+        *[(17, 3, 8, True), (17, 4, 8, False), (2, 3, 513, True)],
+        *[(2, 4, 513, False), (1, 20, 512, True), (1, 21, 512, False)],
+        *[(4, 8, 512, True), (4, 9, 512, False), (5, 6, 128, True)],
+        *[(5, 7, 128, False), (5, 4, 129, True), (5, 5, 129, False)],
+    ],
 )
 def test_how_many_frames_are_few(batch, steps, hidden, few, computed):
-    LiGRU(hidden, (None, None, 3)).eval()(torch.rand(batch, steps, 3))
-    assert computed == [bool(few)]
+    model = LiGRU(hidden, (None, None, 3)).eval()
+    with torch.no_grad():
+        model(torch.rand(batch, steps, 3))
+    assert computed == [few]
+
+
+@pytest.mark.parametrize(("batch", "most"), [(1, 6), (5, 4)])
+def test_fewer_are_few_for_gradients(batch, most, computed):
+    model = LiGRU(129, (None, None, 3))
+    for steps in (most, most + 1):
+        model(torch.rand(batch, steps, 3))
+    assert computed == [True, False]
 
 
 def test_some_affine_parameters_are_frozen_or_absent():
