@@ -10,6 +10,7 @@ from speechbrain_ligru_fast.asr.brain import ASR
 from speechbrain_ligru_fast.asr.data import loader_options, make_dataset
 from speechbrain_ligru_fast.asr.preflight import (
     check_before,
+    check_files,
     find_shortest,
     rehearse,
 )
@@ -76,6 +77,7 @@ def run(hparams, run_opts, test_manifests):
         )
         for name, manifest in test_manifests.items()
     }
+    check_files(hparams, {name: digits for name, (_, digits) in tests.items()})
     _train(brain, hparams, shortest)
     brain.on_evaluate_start(min_key=hparams["metric"])
     failed, rows = [], []

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from types import SimpleNamespace
 
 import pytest
 from tiny_recipes import CPU, rows
@@ -172,6 +173,19 @@ def untrainable(monkeypatch):
     monkeypatch.setattr(ASR, "fit", None)
 
 
+def test_names_of_files_that_can_not_be_are_found_before(
+    again, librispeech, tmp_path, untrainable
+):
+    corpus, long = tmp_path / "corpus", "x" * 230
+    shutil.copytree(librispeech, corpus)
+    for name in ("a/b", "a-b", long):
+        shutil.copytree(corpus / "test-tiny", corpus / name)
+    with pytest.raises(ValueError, match="files of a-b and a/b would have one"):
+        again("--test_splits=[a/b, a-b]", data=corpus)
+    with pytest.raises(ValueError, match="files of x+ can't be written"):
+        again(f"--test_splits=[{long}]", data=corpus)
+
+
 @pytest.mark.parametrize(
     "given, words",
     [
@@ -193,6 +207,15 @@ def test_what_would_fail_at_the_end_is_found_before(
     with pytest.raises(ValueError, match=words):
         again(*given)
     assert len(rows(again.folder)) == 1
+
+
+def test_a_disk_that_will_be_full_is_found_before(
+    again, monkeypatch, untrainable
+):
+    usage = SimpleNamespace(free=1000)
+    monkeypatch.setattr(shutil, "disk_usage", lambda folder: usage)
+    with pytest.raises(OSError, match="0 MiB of free space, but two checkpo"):
+        again("--number_of_epochs", "2")
 
 
 def test_without_a_test(again):
