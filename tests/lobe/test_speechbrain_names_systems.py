@@ -1,63 +1,30 @@
-"""A system of SpeechBrain's parts: with register(replace=True) as without."""
+"""What SpeechBrain ships does with register(replace=True) as without."""
+
+import doctest
+import importlib
 
 import pytest
 import speechbrain.nnet.RNN as stock
+import speechbrain_systems
 import torch
-from hyperpyyaml import load_hyperpyyaml
-from torch import nn
 
 import speechbrain_ligru_fast
 from speechbrain_ligru_fast import register
 
-# A small transducer made of SpeechBrain's parts, as its recipe makes one; the
-# predictor is a LiGRU, too. No dropout: with it, one seed gives the layers of
-# the two packages other initial weights.
-YAML = """
-__set_seed: !apply:speechbrain.utils.seed_everything [1234]
-enc: !new:speechbrain.lobes.models.CRDNN.CRDNN
-    input_shape: [null, null, 6]
-    dropout: 0.0
-    cnn_blocks: 1
-    cnn_channels: (4,)
-    time_pooling: True
-    rnn_layers: 2
-    rnn_neurons: 12
-    rnn_bidirectional: True
-    dnn_blocks: 1
-    dnn_neurons: 12
-one_hot: !new:speechbrain.nnet.embedding.Embedding
-    num_embeddings: 7
-    consider_as_one_hot: True
-    blank_id: 0
-predictor: !new:speechbrain.nnet.RNN.LiGRU
-    input_shape: [null, null, 6]
-    hidden_size: 12
-    num_layers: 1
-    normalization: layernorm
-    bidirectional: False
-enc_lin: !new:speechbrain.nnet.linear.Linear
-    input_size: 12
-    n_neurons: 10
-    bias: False
-dec_lin: !new:speechbrain.nnet.linear.Linear
-    input_size: 12
-    n_neurons: 10
-    bias: False
-joint: !new:speechbrain.nnet.transducer.transducer_joint.Transducer_joint
-    joint: sum
-    nonlinearity: !name:torch.nn.LeakyReLU
-joint_lin: !new:speechbrain.nnet.linear.Linear
-    input_size: 10
-    n_neurons: 7
-search: !name:speechbrain.decoders.transducer.TransducerBeamSearcher
-    decode_network_lst: [!ref <one_hot>, !ref <predictor>, !ref <dec_lin>]
-    tjoint: !ref <joint>
-    classifier_network: [!ref <joint_lin>]
-    blank_id: 0
-    nbest: 1
-    state_beam: 1.0
-    expand_beam: 1.0
-"""
+STOCK = {stock.LiGRU, stock.SLiGRU}
+FAST = {speechbrain_ligru_fast.LiGRU, speechbrain_ligru_fast.SLiGRU}
+
+# Those of the installed SpeechBrain that build, hold or search with a
+# recurrent layer.
+MODULES = (
+    "nnet.RNN",
+    "nnet.containers",
+    "lobes.models.CRDNN",
+    "lobes.models.ESPnetVGG",
+    "lobes.models.RNNLM",
+    "decoders.seq2seq",
+    "decoders.transducer",
+)
 
 
 @pytest.fixture(autouse=True)
@@ -66,47 +33,47 @@ def undone():
     register(replace=False)
 
 
-def outcome(jit):
-    """Gradients of a transducer, what it finds, and its recurrent classes."""
-    net = load_hyperpyyaml(YAML)
-    if jit:
-        # As a recipe's --jit does.
-        net["enc"] = torch.jit.script(net["enc"])
-    parts = [part for part in net.values() if isinstance(part, nn.Module)]
-    # float64: one rounding can lead a search elsewhere.
-    modules = nn.ModuleList(parts).double()
-    every = map(type, modules.modules())
-    classes = {cls for cls in every if cls.__name__ == "LiGRU"}
-    g = torch.Generator().manual_seed(5)
-    features = torch.randn(3, 24, 6, generator=g, dtype=torch.float64)
-    labels = torch.randint(3, 7, (3, 5), generator=g)
-    for _ in range(2):
-        encoded = net["enc_lin"](net["enc"](features))
-        predicted, _ = net["predictor"](net["one_hot"](labels))
-        joint = net["joint"](
-            encoded.unsqueeze(2), net["dec_lin"](predicted).unsqueeze(1)
-        )
-        net["joint_lin"](joint).square().mean().backward()
-    grads = [p.grad for p in modules.parameters() if p.grad is not None]
-    modules.eval()
-    with torch.no_grad():
-        # Without training a search would find nothing, or no end.
-        net["joint_lin"].w.weight *= 10
-        net["joint_lin"].w.bias[0] += 1
-        encoded = net["enc_lin"](net["enc"](features))
-        # Greedily and wide: one symbol after another, from kept states.
-        found = [net["search"](beam_size=n)(encoded)[0] for n in (1, 4)]
-    return grads, found, classes
+@pytest.fixture
+def double():
+    """float64: in float32 a rounding error grows to 1e-4 in these steps."""
+    torch.set_default_dtype(torch.float64)
+    yield
+    torch.set_default_dtype(torch.float32)
 
 
 @pytest.mark.parametrize("jit", [False, True])
-def test_a_transducer(jit):
-    want, their_hypotheses, theirs = outcome(jit)
+def test_trains_to_the_same_losses(jit, double):
+    want, their_hypotheses, theirs = speechbrain_systems.train(jit)
     register(replace=True)
-    got, our_hypotheses, ours = outcome(jit)
-    assert theirs == {stock.LiGRU}
-    assert ours == {speechbrain_ligru_fast.LiGRU}
-    for ours, theirs in zip(got, want, strict=True):
-        assert torch.allclose(ours, theirs, rtol=1e-8, atol=1e-12)
+    got, our_hypotheses, ours = speechbrain_systems.train(jit)
+    assert theirs <= STOCK and ours <= FAST and ours
+    steps = speechbrain_systems.BATCHES
+    assert want[-steps - 1 : -1].mean() < want[:steps].mean()
+    assert torch.allclose(got, want, rtol=1e-5, atol=1e-5)
     assert our_hypotheses == their_hypotheses
-    assert all(map(any, our_hypotheses))
+    assert any(any(batch) for batch in our_hypotheses)
+
+
+def failures(module, tests):
+    """Names of the examples that fail, among all that a module has."""
+    failed = []
+    for test in tests:
+        torch.manual_seed(0)
+        test.globs = dict(vars(module))
+        runner = doctest.DocTestRunner(optionflags=doctest.ELLIPSIS)
+        if runner.run(test, out=lambda text: None, clear_globs=False).failed:
+            failed.append(test.name)
+    return failed
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_its_examples_run_as_well(name):
+    module = importlib.import_module(f"speechbrain.{name}")
+    # Found before: afterwards the replaced classes' are not the module's own.
+    found = doctest.DocTestFinder(exclude_empty=True).find(module)
+    tests = [test for test in found if test.examples]
+    before = failures(module, tests)
+    # One may need what is not installed.
+    assert len(before) < len(tests)
+    register(replace=True)
+    assert failures(module, tests) == before
