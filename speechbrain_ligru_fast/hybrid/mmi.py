@@ -170,7 +170,8 @@ def _posteriors(emissions, first, last, forth, back, frames):
         alphas.append(alpha)
         scales.append(scale.log())
     alphas = torch.stack(alphas, 1)
-    ends = alphas[torch.arange(len(frames)), frames - 1] * last
+    each = torch.arange(len(frames), device=frames.device)
+    ends = alphas[each, frames - 1] * last
     at = torch.arange(steps, device=frames.device)
     counted = torch.where(at < frames[:, None], torch.cat(scales, 1), 0.0)
     found = counted.sum(1) + ends.sum(1).log()
