@@ -195,16 +195,14 @@ def recognisers(recipe, corpus=""):
 
 
 def hybrids():
-    """Error rates of the newest hybrids, and the seconds of their stages."""
+    """Error rates of hybrids, oldest first, and the seconds of their stages."""
     found = systems(load(RESULTS / "hybrid.csv"))
     found["error"] = _error(found)
     key = ["corpus", "recipe", "rnn"]
-    found = found.sort_values([*key, "at"]).drop_duplicates(key, keep="last")
     names = dict(zip(key, ["corpus", "recipe", "layer"]))
     names |= {"params": "parameters", "epochs": "epochs", "lm": "LM"}
-    _show(
-        found, names | {"error": "error %", "gmm_s": "GMM", "train_s": "train"}
-    )
+    names |= {"error": "error %", "gmm_s": "GMM", "train_s": "train"}
+    _show(found.sort_values([*key, "at"]), names)
 
 
 def seeds(recipe="demo/timit"):

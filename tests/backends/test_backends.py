@@ -82,6 +82,9 @@ def test_who_can_run(name, device, dtype, capability, words, put):
     if name == "numba" and device == "cuda":
         pytest.importorskip("numba_cuda")
         put(module._gpu().cuda, is_available=lambda: True)
+    if name == "cuda":
+        # That it is not there is told before what the GPU can't do.
+        put(importlib.util, find_spec=lambda name: name)
     hip = capability == "hip"
     put(torch.version, hip="7.0" if hip else None)
     found = (7, 5) if hip else capability
