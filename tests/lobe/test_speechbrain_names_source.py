@@ -15,7 +15,7 @@ import pytest
 import speechbrain as sb
 import torch
 from speechbrain.nnet.RNN import LiGRU as STOCK
-from torchaudio.functional import rnnt_loss
+from speechbrain_systems import transducer_loss
 
 import speechbrain_ligru_fast
 from speechbrain_ligru_fast import register
@@ -55,20 +55,6 @@ TESTS = [
     f"tests/unittests/test_{name}.py"
     for name in ("RNN", "core", "autocast", "quaternion_networks")
 ]
-
-
-def transducer_loss(
-    logits, targets, input_lens, target_lens, blank_index, reduction="mean"
-):
-    """SpeechBrain's loss, on a CPU: its own runs on GPUs alone."""
-    return rnnt_loss(
-        logits.float(),  # the only type it takes
-        targets.int(),
-        (input_lens * logits.shape[1]).round().int(),
-        (target_lens * targets.shape[1]).round().int(),
-        blank=blank_index,
-        reduction=reduction,
-    )
 
 
 @pytest.fixture(scope="module")
