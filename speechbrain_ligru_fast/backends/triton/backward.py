@@ -123,7 +123,7 @@ def backward_kernel(
     if RESIDENT:
         tl.static_assert(SPLITS * BLOCK_K >= WIDTH)
         weights = load_weights(
-            u, units, unit_ok, 0, HIDDEN, WIDTH, SPLITS, BLOCK_K
+            u, units, unit_ok, 0, HIDDEN, WIDTH, SPLITS, BLOCK_K, PRECISION
         )
     carry = tl.load(state + own, mask=ok, other=0.0)
     if mask is not None:
@@ -153,16 +153,31 @@ def backward_kernel(
             source = exchange + (i % 2) * count * WIDTH
             if RESIDENT:
                 operand = load_operand(
-                    source, rows, row_ok, 0, WIDTH, SPLITS, BLOCK_K
+                    source, rows, row_ok, 0, WIDTH, SPLITS, BLOCK_K, PRECISION
                 )
                 carry += dot(operand, weights, PRECISION)
             else:
                 for k in range(0, WIDTH, SPLITS * BLOCK_K):
                     operand = load_operand(
-                        source, rows, row_ok, k, WIDTH, SPLITS, BLOCK_K
+                        source,
+                        rows,
+                        row_ok,
+                        k,
+                        WIDTH,
+                        SPLITS,
+                        BLOCK_K,
+                        PRECISION,
                     )
                     weights = load_weights(
-                        u, units, unit_ok, k, HIDDEN, WIDTH, SPLITS, BLOCK_K
+                        u,
+                        units,
+                        unit_ok,
+                        k,
+                        HIDDEN,
+                        WIDTH,
+                        SPLITS,
+                        BLOCK_K,
+                        PRECISION,
                     )
                     carry += dot(operand, weights, PRECISION)
             if PERSISTENT:

@@ -113,7 +113,7 @@ def forward_kernel(
     if RESIDENT:
         tl.static_assert(SPLITS * BLOCK_K >= HIDDEN)
         weights = load_weights(
-            u, columns, column_ok, 0, 1, HIDDEN, SPLITS, BLOCK_K
+            u, columns, column_ok, 0, 1, HIDDEN, SPLITS, BLOCK_K, PRECISION
         )
     h = tl.load(state + own, mask=ok, other=0.0)
     if mask is not None:
@@ -132,17 +132,32 @@ def forward_kernel(
             source = exchange + (step % 2) * count * HIDDEN
             if RESIDENT:
                 operand = load_operand(
-                    source, rows, row_ok, 0, HIDDEN, SPLITS, BLOCK_K
+                    source, rows, row_ok, 0, HIDDEN, SPLITS, BLOCK_K, PRECISION
                 )
                 p = dot(operand, weights, PRECISION)
             else:
                 p = tl.zeros((BLOCK_ROWS, 2 * BLOCK_UNITS), tl.float32)
                 for k in range(0, HIDDEN, SPLITS * BLOCK_K):
                     operand = load_operand(
-                        source, rows, row_ok, k, HIDDEN, SPLITS, BLOCK_K
+                        source,
+                        rows,
+                        row_ok,
+                        k,
+                        HIDDEN,
+                        SPLITS,
+                        BLOCK_K,
+                        PRECISION,
                     )
                     weights = load_weights(
-                        u, columns, column_ok, k, 1, HIDDEN, SPLITS, BLOCK_K
+                        u,
+                        columns,
+                        column_ok,
+                        k,
+                        1,
+                        HIDDEN,
+                        SPLITS,
+                        BLOCK_K,
+                        PRECISION,
                     )
                     p += dot(operand, weights, PRECISION)
             p_a, p_z = tl.split(tl.reshape(p, (BLOCK_ROWS, BLOCK_UNITS, 2)))

@@ -3,6 +3,8 @@
 import conformance
 import pytest
 import torch
+import triton as triton_language
+import triton.language as tl
 from fake_graphs import FakeCuda
 from machine import Machine
 from scan_cases import OPTIONS, drawn
@@ -10,7 +12,7 @@ from scan_cases import OPTIONS, drawn
 from speechbrain_ligru_fast import backends, ligru_scan
 from speechbrain_ligru_fast.backends import triton
 from speechbrain_ligru_fast.backends.spec import NONLINEARITIES, ScanSpec
-from speechbrain_ligru_fast.backends.triton import graphs
+from speechbrain_ligru_fast.backends.triton import device, graphs
 
 pytestmark = pytest.mark.usefixtures("poisoned_memory")
 
@@ -130,3 +132,25 @@ def test_step_by_step_in_a_graph(layernorm, planned, monkeypatch):
             lengths=lengths, turn=turn,
         )  # fmt: skip
     assert cuda.log.count("capture") == 2
+
+
+@triton_language.jit
+def _round(values, found, SIZE: tl.constexpr):
+    at = tl.arange(0, SIZE)
+    tl.store(found + at, device.rounded(tl.load(values + at), "tf32"))
+
+
+def test_tf32_is_rounded_to_nearest():
+    """Ten bits after the first, up from the middle; infinity and NaN stay."""
+    unit = 2.0**-10
+    given = [1 + unit / 2, 1 + unit * 0.499, -1 - unit * 0.501, 3e38]
+    given += [0.0, 2 - 2**-23, float("inf"), float("nan")]
+    values = torch.tensor(given)
+    # All ones: adding to these bits would make a number of them.
+    values[-1] = torch.tensor(0x7FFFFFFF, dtype=torch.int32).view(torch.float32)
+    found = torch.empty_like(values)
+    _round[(1,)](values, found, len(given))
+    assert found[:3].tolist() == [1 + unit, 1.0, -1 - unit]
+    assert found[3].item() == pytest.approx(3e38, rel=unit / 2)
+    assert found[4:7].tolist() == [0.0, 2.0, float("inf")]
+    assert found[7].isnan()
