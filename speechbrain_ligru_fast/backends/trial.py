@@ -14,8 +14,9 @@ from speechbrain_ligru_fast.backends.rows import active_steps, previous_hidden
 
 # Steps of a scan that is timed.
 TIMED = 100
-# Runs of a scan, which must give the same bits.
-RUNS = 2
+# Runs of a scan, each of which must be right; the last two must give the same
+# bits. TorchScript fuses on a GPU what it has seen in a first run or two.
+RUNS = 4
 # What may be given beside w and U; SLiGRU alone has the last two.
 OPTIONAL = ("lengths", "h0", "mask", "ln_weight", "ln_bias")
 # Tensor cores read TF32's 10 bits of mantissa, cut off or rounded.
@@ -201,24 +202,27 @@ def check(module, kind, device, seed=0):
     for given, x, saved, want, own in expected(kind, seed):
         there, read = cast(x, device=device), cast(saved, device=device)
         with _poisoned():
-            got, *others = (
-                _results(module, kind, there, read) for _ in range(RUNS)
-            )
+            runs = [_results(module, kind, there, read) for _ in range(RUNS)]
         for name, value in want.items():
             what = f"{name} with {', '.join(given) or 'no option'}"
             most = limits(kind, errors(own[name], value))
-            if got[name].shape != value.shape:
-                wrong.append(f"{what}: shape {tuple(got[name].shape)}")
+            got = [run[name] for run in runs]
+            shapes = {tuple(g.shape) for g in got}
+            if shapes != {value.shape}:
+                wrong.append(f"{what}: shape {', '.join(map(str, shapes))}")
                 continue
-            found = errors(got[name], value)
-            # Written so that a NaN fails.
-            if not all(f <= m for f, m in zip(found, most)):
-                wrong.append(
-                    f"{what}: error {found[0]:.1e} (largest {found[1]:.1e}), "
-                    f"allowed {most[0]:.1e} ({most[1]:.1e})"
-                )
-            elif not all(torch.equal(o[name], got[name]) for o in others):
-                wrong.append(f"{what}: other bits in another run")
+            for found in (errors(g, value) for g in got):
+                # Written so that a NaN fails.
+                if not all(f <= m for f, m in zip(found, most)):
+                    wrong.append(
+                        f"{what}: error {found[0]:.1e} (largest "
+                        f"{found[1]:.1e}), allowed {most[0]:.1e} "
+                        f"({most[1]:.1e})"
+                    )
+                    break
+            else:
+                if not torch.equal(*got[-2:]):
+                    wrong.append(f"{what}: other bits in another run")
     return wrong
 
 
