@@ -72,8 +72,9 @@ FAMILIES = {
         "test_speakers test_annotation text metric scoring lexicon_file "
         "phones_file silence ngram_order rnn_class output_neurons "
         "phone_neurons number_of_epochs realign_after lr_annealing "
-        "total_steps step_schedule mmi_epochs augmentations drop_chunk "
-        "dropout lr opt_class cnn_blocks using_2d_pooling time_pooling "
+        "number_of_search_epochs total_steps step_schedule mmi_epochs "
+        "augmentations drop_chunk dropout lr opt_class cnn_blocks "
+        "using_2d_pooling time_pooling "
         "frames_per_step rnn_layers rnn_neurons",
     ),
     "librispeech/lm_small": ("librispeech/lm", SIZES),

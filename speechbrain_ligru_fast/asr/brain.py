@@ -180,7 +180,7 @@ class ASR(sb.Brain):
             return
         # Batch norms of their own may score differently in each process, and
         # different learning rates would part the weights.
-        error = ddp_broadcast(stats[self.hparams.metric])
+        error = ddp_broadcast(stats.get(self.hparams.metric))
         lr = self.optimizer.param_groups[0]["lr"]
         if self.hparams.lr_annealing:
             _, new_lr = self.hparams.lr_annealing(error)
@@ -190,8 +190,7 @@ class ASR(sb.Brain):
         logged["elapsed s"] = f"{self.timer.elapsed():.1f}"
         log_epoch(self.hparams.train_logger, logged, self.train_stats, stats)
         meta = {"epoch": epoch}
-        if not self.ctc_only(stage):
-            # Without its decoder a checkpoint can't be the best.
+        if self.can_be_best(stage):
             meta[self.hparams.metric] = error
         self.checkpointer.save_and_keep_only(
             meta=meta,
@@ -298,6 +297,10 @@ class ASR(sb.Brain):
         epoch = self.hparams.epoch_counter.current
         only = self.hparams.number_of_ctc_only_epochs
         return stage != sb.Stage.TEST and epoch <= only
+
+    def can_be_best(self, stage):
+        """Whether a checkpoint of this epoch can: not without its decoder."""
+        return not self.ctc_only(stage)
 
     def _augment(self, stage):
         return self.hparams.wav_augment if stage == sb.Stage.TRAIN else None

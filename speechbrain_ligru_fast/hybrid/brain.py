@@ -40,6 +40,19 @@ class Hybrid(ASR):
         """False: there is one loss, from the first epoch on."""
         return False
 
+    def can_be_best(self, stage):
+        """Whether words are searched; in training's first epochs they aren't.
+
+        A search takes as long as a third of an epoch.
+        """
+        epoch = self.hparams.epoch_counter.current
+        last = self.hparams.number_of_search_epochs
+        return (
+            self.debug
+            or stage == sb.Stage.TEST
+            or epoch > self.hparams.number_of_epochs - last
+        )
+
     def compute_forward(self, batch, stage):
         """From waveforms to log-posteriors of states and phones."""
         batch = batch.to(self.device)
@@ -71,7 +84,7 @@ class Hybrid(ASR):
     def compute_objectives(self, predictions, batch, stage):
         """The loss; not in training, the words are scored too."""
         states, phones, lengths = predictions
-        if stage != sb.Stage.TRAIN:
+        if stage != sb.Stage.TRAIN and self.can_be_best(stage):
             search = self._search()
             texts = [
                 search.best(scores)
@@ -133,6 +146,8 @@ class Hybrid(ASR):
                 self.chain.count(alignments)
                 self.chain.to(self.device)
         super().on_stage_start(stage, epoch)
+        if not self.can_be_best(stage):
+            self.metrics = {}
 
     @torch.no_grad()
     def score_all(self, utterances):

@@ -30,6 +30,7 @@ def run(hparams, run_opts, lexicon, test_manifests):
     test_manifests : dict
         Name of a test set -> its manifest.
     """
+    check_searches(hparams)
     tests = {
         name: read_utterances(path, hparams, lexicon, tested=True)
         for name, path in test_manifests.items()
@@ -74,6 +75,23 @@ def run(hparams, run_opts, lexicon, test_manifests):
         )
         rows.append(row)
     return rows
+
+
+def check_searches(hparams):
+    """Check that there are epochs to select, and to anneal by."""
+    last, epochs = (
+        hparams[f"number_of_{name}"] for name in ("search_epochs", "epochs")
+    )
+    if last < 1:
+        raise ValueError(
+            f"number_of_search_epochs must be at least 1, got {last}"
+        )
+    if hparams["lr_annealing"] and last < epochs:
+        raise ValueError(
+            f"lr_annealing needs the error rate of each epoch, but "
+            f"number_of_search_epochs={last} is less than "
+            f"number_of_epochs={epochs}"
+        )
 
 
 def make_brain(hparams, run_opts, lexicon):

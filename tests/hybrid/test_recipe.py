@@ -58,6 +58,18 @@ def test_words_are_learned(train, tmp_path, monkeypatch):
     assert float(quiet["wer"]) > float(row["wer"])
 
 
+def test_words_are_searched_in_the_last_epochs(train, tmp_path):
+    out = tmp_path / "out"
+    short = ["--number_of_epochs", "3", "--number_of_search_epochs", "2"]
+    train(out, *short)
+    first, *others = (out / "train_log.txt").read_text().splitlines()[:3]
+    assert "valid loss" in first and "WER" not in first
+    assert all("valid WER" in line for line in others)
+    # Of the two best, none is the first.
+    kept = (out / "save").glob("CKPT+*/CKPT.yaml")
+    assert sorted("WER" in path.read_text() for path in kept) == [True, True]
+
+
 def test_words_while_audio_arrives(train, librispeech, tmp_path, capsys):
     out, wav = tmp_path / "out", librispeech / "test-tiny/3/1/3-1-0002.flac"
     one_way = ["--rnn_bidirectional", "False", "--norm_type", "global"]
@@ -154,6 +166,11 @@ def empty_model(tmp_path):
         (["--lexicon_file", "null"], "lexicon_file: got none, expected a"),
         (["--layout", "kaldi"], "layout must be one of librispeech, timit"),
         (["--max_duration", "0.3"], "longer than max_duration=0.3 s"),
+        (["--number_of_search_epochs", "0"], "at least 1, got 0"),
+        (
+            ["--lr_annealing", "!name:builtins.float"],
+            "lr_annealing needs the error rate of each epoch",
+        ),
     ],
 )
 def test_bad_input_is_refused_before_any_work(
