@@ -178,10 +178,14 @@ class Suite:
         """Prints the medians in microseconds a step."""
         rows = [row for row in self.rows("gpu.csv") if row.get("us_per_step")]
         if rows:
-            key = "features directions batch steps dtype mode layer".split()
-            rows = pd.DataFrame(rows).drop_duplicates(key, keep="last")
-            us = rows.set_index(key)["us_per_step"].unstack("layer")
-            print(us.T.to_string())
+            print(by_layer(pd.DataFrame(rows)).to_string())
+
+
+def by_layer(rows):
+    """The newest microseconds a step: layers down, what was run across."""
+    key = "features directions batch steps dtype mode layer".split()
+    rows = rows.dropna(subset="us_per_step").drop_duplicates(key, keep="last")
+    return rows.set_index(key)["us_per_step"].unstack("layer").T
 
 
 def main(words=None):

@@ -4,9 +4,7 @@ import torch
 
 from benchmarks import layers
 from benchmarks.cases import Case, of_as_many_parameters
-from speechbrain_ligru_fast import LiGRU
 from speechbrain_ligru_fast.backends.failures import CannotRun
-from speechbrain_ligru_fast.deploy.gru import torch_gru
 
 # Loops that launch kernels each step: on the first shape, in few types.
 SLOW = ("torchscript", "speechbrain", "speechbrain-jit", "speechbrain-linear")
@@ -51,10 +49,6 @@ def build(name, shape):
     model, impl = name.split()
     if impl == "flashrnn":
         return FlashRNN(model, shape["hidden"], shape["features"])
-    if impl == "pinned":
-        options = {"bidirectional": shape["directions"] == 2}
-        sizes = shape["hidden"], [None, None, shape["features"]]
-        return torch_gru(LiGRU(*sizes, nonlinearity="tanh", **options).eval())
     layer = layers.build(impl.removesuffix(EQUAL), case(name, shape))
     return torch.jit.script(layer) if impl == "speechbrain-jit" else layer
 
@@ -77,7 +71,6 @@ def timed(shape, precision, backends, first):
     impls += SLOW[1:] if whole else ()
     found = [f"{model} {i}" for model in ("LiGRU", "SLiGRU") for i in impls]
     found += [f"{m} torch{x}" for m in ("LSTM", "GRU") for x in ("", EQUAL)]
-    found.append("GRU pinned")
     if shape["directions"] == 1 and precision != "tf32":
         found += ["LSTM flashrnn", "GRU flashrnn"]
     return found

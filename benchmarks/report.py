@@ -17,8 +17,8 @@ import numpy as np
 import pandas as pd
 from cogapp import Cog
 
+from benchmarks.gpu import by_layer
 from benchmarks.rows import parser
-from benchmarks.stats import compare_seeds
 from benchmarks.systems import filled, load, systems, text
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
@@ -43,6 +43,8 @@ _README = (
     ("GRU, as many parameters", None, "torch"),
     ("GRU, as many units", None, None),
 )
+# What computes the same on a GPU, if not named alike.
+_GPU = {"ours": "cuda", " as many parameters": "torch-parameters"}
 _SHAPE = "features batch steps directions layers dtype mode".split()
 
 
@@ -128,8 +130,25 @@ def layers(**cells):
     _show(found.rename(columns=names | _THEIRS))
 
 
+def gpu(mode="train"):
+    """Microseconds a step on an H200, of what ran in each type and size."""
+    rows = pd.read_csv(RESULTS / "h200.csv")
+    print(
+        "{device}, torch {torch}, triton {triton}; benchmarks.gpu of commit "
+        "{commit}, {date:.10}; its options are in h200.csv.\n".format(
+            **rows.iloc[-1]
+        )
+    )
+    found = by_layer(rows[rows["mode"] == mode]).dropna()
+    widths, types = map(found.columns.get_level_values, ("features", "dtype"))
+    found.columns = [f"H={h} {dtype}" for h, dtype in zip(widths, types)]
+    _show(found.rename_axis("layer").reset_index())
+
+
 def readme(**cells):
     """Each layer's times and error rates: README's table."""
+    us = by_layer(pd.read_csv(RESULTS / "h200.csv"))
+    us = us[512, 2, 8, 1000, "bf16", "train"]
     times = _times(features=512, dtype="fp32", **cells)
     times = times.set_index(["mode", "steps", "model"])
     found = _trained("librispeech/an4")
@@ -137,11 +156,13 @@ def readme(**cells):
     lines = []
     wer = "AN4 WER %, mean ± deviation (each seed)"
     for title, who, impl in _README:
-        model = title.partition(",")[0]
+        model, _, rest = title.partition(",")
         line = {"layer": title}
         for mode, steps in (("train", 100), ("train", 400), ("infer", 100)):
             row = times.loc[mode, steps, model if who else "LiGRU"]
             line[f"{mode}, T={steps}, ms"] = row.get(who or title, np.nan)
+        by = _GPU.get(who or rest, who or "torch")
+        line["H200, train, T=1000, µs a frame"] = us[f"{model} {by}"]
         lines.append(line | {wer: found.get((model, impl), np.nan)})
     _show(pd.DataFrame(lines))
 
@@ -203,22 +224,6 @@ def hybrids():
     names |= {"params": "parameters", "epochs": "epochs", "lm": "LM"}
     names |= {"error": "error %", "gmm_s": "GMM", "train_s": "train"}
     _show(found.sort_values([*key, "at"]), names)
-
-
-def seeds(recipe="demo/timit"):
-    """Our LiGRU's seeds against SpeechBrain's, of equal options."""
-    found = systems(load(RESULTS / "recipes.csv"))
-    found = found[(found["recipe"] == recipe) & (found["rnn"] == "LiGRU")]
-    # Of equal options the settings of most seeds.
-    found = found.sort_values("seeds", key=lambda seeds: seeds.map(len))
-    lines = []
-    for given, same in found.groupby("options"):
-        rates = dict(zip(same["impl"], same["per"]))
-        both = rates["numba"], rates["speechbrain"]
-        difference, p = compare_seeds(*both)
-        lines.append([given, *both, f"{difference:+.2f}", p])
-    titles = ["options", "ours, PER %", "SpeechBrain's, PER %"]
-    _show(pd.DataFrame(lines, columns=[*titles, "difference", "p"]))
 
 
 def missed():

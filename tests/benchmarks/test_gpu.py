@@ -53,7 +53,7 @@ def test_every_row(stand_in, tmp_path, monkeypatch, capsys):
         "LiGRU cuda", "SLiGRU cuda", "LiGRU cuda-recompute",
         "LiGRU speechbrain", "LiGRU speechbrain-jit",
         "LiGRU speechbrain-linear", "LSTM torch", "LSTM torch-parameters",
-        "GRU torch", "GRU torch-parameters", "GRU pinned",
+        "GRU torch", "GRU torch-parameters",
     }  # fmt: skip
     # What can't run has a row that says why: FlashRNN where there is none.
     for row in rows:

@@ -99,11 +99,6 @@ def test_recognisers_by_seed(page):
         ["SLiGRU", "numba", "6.00 ± 1.00 (5.00, 6.00, 7.00)",
          "4.00 ± 1.00 (3.00, 4.00, 5.00)"],
     ]  # fmt: skip
-    for impl, rates in (("numba", [20, 21]), ("speechbrain", [10, 11])):
-        for seed, per in enumerate(rates):
-            cells = {"per": per, "seed": seed, "impl": impl, "settings": impl}
-            trained("LiGRU", [""], recipe="demo/timit", **cells)
-    assert page("report.seeds()")[2][-2][-2:] == ["+10.00", "0.333"]
 
 
 def test_check_catches_an_edited_number(page, capfd):
