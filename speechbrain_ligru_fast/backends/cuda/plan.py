@@ -1,9 +1,8 @@
 """Which kernel runs a scan: tier, tile and where the weights stay.
 
 Plain arithmetic over the device's limits, so that it can be read and tested
-without a GPU. The cost model orders the candidates; its constants are
-estimates from published latencies (docs/reference/kernels.md), not
-measurements.
+without a GPU. The cost model orders the candidates; most of its constants are
+estimates from published latencies (docs/reference/kernels.md).
 """
 
 import itertools
@@ -22,9 +21,13 @@ _CLUSTERS = (1, 2, 4, 8, 16)
 _PARTS = (1, 2, 4, 8)
 _MAX_WARPS = 8
 
-# Cycles of one exchange, and bytes that an SM reads per cycle.
-_EXCHANGE = {"cluster": 500, "grid": 1400}
+# Cycles of one exchange, and bytes that an SM reads per cycle: of weights, and
+# of words that others have just written. The grid's numbers are fitted to an
+# H200's rows, in which its steps took twice as long as those of clusters with
+# the same estimate.
+_EXCHANGE = {"cluster": 500, "grid": 4000}
 _L2_BYTES = 40
+_EXCHANGED_BYTES = 20
 # Cycles that one warp takes for a block of 8 rows, waiting for itself.
 _SERIAL = 32
 _SHARED_BYTES = 128
@@ -195,7 +198,7 @@ class Plan:
             + elsewhere * block / _L2_BYTES
         )
         if self.tier == "grid":
-            cycles += 2 * self.rows * self.row_bytes / _L2_BYTES
+            cycles += 2 * self.rows * self.row_bytes / _EXCHANGED_BYTES
         return cycles * -(-tiles // self.groups)
 
     def describe(self):
