@@ -76,6 +76,20 @@ def _pad_weights(u, hidden, padded):
     )
 
 
+@functools.lru_cache(64)
+def _all_active(rows, steps):
+    """Rows as they are, all of which have a frame at each step."""
+    return {"order": torch.arange(rows), "active": torch.full((steps,), rows)}
+
+
+def _by_length(lengths, directions, steps):
+    """Rows, the longest first, and how many have a frame at each step."""
+    lengths = lengths.repeat(directions)
+    longest = lengths.argsort(descending=True, stable=True)
+    ended = torch.arange(steps).unsqueeze(1) >= lengths
+    return {"order": longest, "active": len(lengths) - ended.sum(1)}
+
+
 def _run(direction, dtype, words, spec, batch, steps, padded, true, tensors):
     """Runs a loop over tensors named as in ``ARGUMENTS``.
 
@@ -110,6 +124,10 @@ def _run(direction, dtype, words, spec, batch, steps, padded, true, tensors):
     workspace = torch.empty(
         sum(sizes.values()) + line * (len(sizes) + 1), dtype=torch.uint8
     )
+    if tensors["lengths"] is None:
+        tensors |= _all_active(rows, steps)
+    else:
+        tensors |= _by_length(tensors["lengths"], spec.directions, steps)
     given = dict.fromkeys(arguments.ARGUMENTS, 0)
     at = -(-workspace.data_ptr() // line) * line
     for name, size in sizes.items():

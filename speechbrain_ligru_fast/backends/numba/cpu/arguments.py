@@ -12,7 +12,8 @@ from speechbrain_ligru_fast.backends.numba.cpu.vectors import VECTOR_BYTES
 # Positions in the table of int64 that a kernel gets. Addresses first; 0
 # stands for an absent tensor.
 ARGUMENTS = (
-    "w h0 mask lengths ln_weight ln_bias output gates normed rstd u "
+    "w h0 mask lengths order active ln_weight ln_bias "
+    "output gates normed rstd u "
     "grad previous dgates dprojected dh0 "
     "packed operand state scratch sums table "
     "barrier rank_function size_function tiles "
@@ -20,6 +21,7 @@ ARGUMENTS = (
 ).split()
 _AT = {name: i for i, name in enumerate(ARGUMENTS)}
 W, H0, MASK, LENGTHS = (_AT[n] for n in ("w", "h0", "mask", "lengths"))
+ORDER, ACTIVE = _AT["order"], _AT["active"]
 LN_WEIGHT, LN_BIAS = _AT["ln_weight"], _AT["ln_bias"]
 OUTPUT, GATES, NORMED, RSTD, U = (
     _AT[n] for n in ("output", "gates", "normed", "rstd", "u")
@@ -41,8 +43,8 @@ LAYERNORM, SAVE, EPS = _AT["layernorm"], _AT["save"], _AT["eps"]
 SINK = TILE_VECTORS * max(TILE_ROWS, amx.TILE_ROWS) * VECTOR_BYTES
 KEPT = SINK + 4 * VECTOR_BYTES
 SCRATCH_BYTES = KEPT + amx.CONFIG_BYTES
-# A row in a thread's table of addresses: four int64.
-ROW_BYTES = 32
+# A row in a thread's table of where it reads and writes: six int64.
+ROW_BYTES = 48
 
 
 def padded_rows(rows, words):

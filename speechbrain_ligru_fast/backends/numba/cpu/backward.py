@@ -13,8 +13,10 @@ from speechbrain_ligru_fast.backends.numba.cpu.barrier import (
     wait_for_all,
 )
 from speechbrain_ligru_fast.backends.numba.cpu.frames import (
+    active_rows,
     locate_saved,
     prefetch_saved,
+    row_of,
 )
 from speechbrain_ligru_fast.backends.numba.cpu.gates import gate_gradients
 from speechbrain_ligru_fast.backends.numba.cpu.layernorm import norm_gradients
@@ -72,17 +74,18 @@ def backward(real, element, p, size):
     locate_saved(p, table, p[arg.STEPS] - 1, size)
     for i in range(p[arg.STEPS]):
         step = p[arg.STEPS] - 1 - i
+        active = active_rows(p, step)
         dst = p[arg.OPERAND] + (i & 1) * buffer_bytes
         if p[arg.LAYERNORM] != 0:
-            for r in range(2 * all_rows):
+            for r in range(2 * active):
                 memory.zero_vector(real, sums + r * VECTOR_BYTES)
         for v in range(first_vector, last_vector):
-            gate_gradients(real, element, p, v, table, dst, sums, size)
+            gate_gradients(real, element, p, v, active, table, dst, sums, size)
         phase += 1
         wait_for_all(p[arg.BARRIER], threads, phase)
         if p[arg.LAYERNORM] != 0:
             norm_gradients(
-                real, element, p, first_vector, last_vector, step, threads,
+                real, element, p, first_vector, last_vector, active, threads,
                 table, dst, size,
             )  # fmt: skip
             phase += 1
@@ -95,9 +98,9 @@ def backward(real, element, p, size):
             q = j if step & 1 == 0 else first + last - 1 - j
             columns = min(TILE_VECTORS, vectors - q * TILE_VECTORS)
             row = 0
-            while row < all_rows:
+            while row < active:
                 block = rows_of_a_tile(element, all_rows - row)
-                used = min(block, rows - row)
+                used = min(block, active - row)
                 for v in range(columns):
                     prefetch_saved(
                         p, q * TILE_VECTORS + v, row, used, table, size
@@ -112,8 +115,6 @@ def backward(real, element, p, size):
                     clear_padding(real, p, product, vector, used, lanes)
                     carries = p[arg.STATE] + vector * row_bytes
                     for r in range(used):
-                        # A row past its end has zero gate gradients, so
-                        # its carry stays as it is.
                         memory.add_vector(
                             real,
                             carries + (row + r) * VECTOR_BYTES,
@@ -125,7 +126,7 @@ def backward(real, element, p, size):
         for r in range(rows):
             memory.copy_vector(
                 real,
-                p[arg.DH0] + (r * hidden + v * lanes) * size,
+                p[arg.DH0] + (row_of(p, r) * hidden + v * lanes) * size,
                 p[arg.STATE] + v * row_bytes + r * VECTOR_BYTES,
             )
     amx.end(element, scratch + arg.KEPT)

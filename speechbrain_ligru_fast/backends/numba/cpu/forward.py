@@ -17,7 +17,11 @@ from speechbrain_ligru_fast.backends.numba.cpu.barrier import (
     rank_and_size,
     wait_for_all,
 )
-from speechbrain_ligru_fast.backends.numba.cpu.frames import locate_inputs
+from speechbrain_ligru_fast.backends.numba.cpu.frames import (
+    active_rows,
+    locate_inputs,
+    row_of,
+)
 from speechbrain_ligru_fast.backends.numba.cpu.gates import step_unit
 from speechbrain_ligru_fast.backends.numba.cpu.layernorm import normalise_step
 from speechbrain_ligru_fast.backends.numba.cpu.panels import (
@@ -46,7 +50,7 @@ def forward(real, element, p, size):
     panel_bytes = depth * TILE_VECTORS * VECTOR_BYTES
     other = hidden * size
     code, save, layernorm = p[arg.CODE], p[arg.SAVE], p[arg.LAYERNORM]
-    packed, operand, mask = p[arg.PACKED], p[arg.OPERAND], p[arg.MASK]
+    packed, operand = p[arg.PACKED], p[arg.OPERAND]
     first = vectors * rank // threads
     last = vectors * (rank + 1) // threads
     scratch = p[arg.SCRATCH] + rank * arg.SCRATCH_BYTES
@@ -63,7 +67,7 @@ def forward(real, element, p, size):
             at = operand + place(element, q, r, row_bytes)
             operands.zero(real, element, at + buffer_bytes)
             if r < rows and p[arg.H0] != 0:
-                source = p[arg.H0] + (r * hidden + q * lanes) * size
+                source = p[arg.H0] + (row_of(p, r) * hidden + q * lanes) * size
                 memory.copy_vector(real, state, source)
             else:
                 memory.zero_vector(real, state)
@@ -75,19 +79,20 @@ def forward(real, element, p, size):
     for step in range(p[arg.STEPS]):
         src = operand + (step & 1) * buffer_bytes
         dst = operand + ((step + 1) & 1) * buffer_bytes
+        active = active_rows(p, step)
         locate_inputs(p, table, step, size)
         if layernorm != 0:
-            for r in range(2 * all_rows):
+            for r in range(2 * active):
                 memory.zero_vector(real, sums + r * VECTOR_BYTES)
         for i in range(first, last):
             # Turning round at the ends keeps what the cache holds in use.
             q = i if step & 1 == 0 else first + last - 1 - i
             unit = q * VECTOR_BYTES
             row = 0
-            while row < all_rows:
+            while row < active:
                 block = rows_of_a_tile(element, all_rows - row)
                 half = block * VECTOR_BYTES
-                used = min(block, rows - row)
+                used = min(block, active - row)
                 tile = scratch
                 if layernorm != 0:
                     tile = waiting + 2 * (q * row_bytes + row * VECTOR_BYTES)
@@ -119,8 +124,7 @@ def forward(real, element, p, size):
                     state = p[arg.STATE] + q * row_bytes + r * VECTOR_BYTES
                     entry = table + r * arg.ROW_BYTES
                     step_unit(
-                        real, element, code, save, mask + r * other,
-                        memory.load_int(entry), entry, state,
+                        real, element, code, save, entry, state,
                         dst + place(element, q, r, row_bytes), at, half,
                         sink, unit, other,
                     )  # fmt: skip
@@ -129,7 +133,7 @@ def forward(real, element, p, size):
         wait_for_all(p[arg.BARRIER], threads, phase)
         if layernorm != 0:
             normalise_step(
-                real, element, p, step, first, last, threads, dst, waiting,
+                real, element, p, active, first, last, threads, dst, waiting,
                 sink, table, size,
             )  # fmt: skip
             phase += 1

@@ -1,4 +1,8 @@
-"""Where each row reads and writes at a step, whatever its length."""
+"""Where each row reads and writes at a step, whatever its length.
+
+The loops hold the rows by length, the longest first: at each step those that
+have not ended are the first ones, and no others are multiplied.
+"""
 
 from numba import njit
 
@@ -8,68 +12,78 @@ from speechbrain_ligru_fast.backends.numba.cpu.vectors import VECTOR_BYTES
 
 
 @njit
+def active_rows(p, step):
+    """How many rows have a frame at a step."""
+    return memory.load_int(p[arg.ACTIVE] + step * 8)
+
+
+@njit
+def row_of(p, r):
+    """The operator's row, direction times B plus utterance, of a loop's."""
+    return memory.load_int(p[arg.ORDER] + r * 8)
+
+
+@njit
 def frame_of(p, direction, utterance, step):
-    """The frame that a row reads at a step, or -1 past its end."""
+    """The frame that an active row reads at a step."""
+    if direction == 0:
+        return step
     length = p[arg.STEPS]
     if p[arg.LENGTHS] != 0:
         length = memory.load_int(p[arg.LENGTHS] + utterance * 8)
-    if step >= length:
-        return -1
-    if direction == 0:
-        return step
     return length - 1 - step
 
 
 @njit
 def locate_inputs(p, table, step, size):
-    """Fills a thread's table of row addresses for a step of the forward.
+    """Fills a thread's table for a step of the forward.
 
-    Per row: its input projection (0 past its end), its output, its saved
-    gates and its saved normalised products.
+    Per active row the addresses of its input projection, its output, its
+    saved gates, its saved normalised products and its mask, and the number of
+    its frame among all that are saved.
     """
     batch, steps, hidden = p[arg.BATCH], p[arg.STEPS], p[arg.HIDDEN]
     directions = p[arg.DIRECTIONS]
-    for direction in range(directions):
-        for utterance in range(batch):
-            row = direction * batch + utterance
-            at = table + row * arg.ROW_BYTES
-            frame = frame_of(p, direction, utterance, step)
-            if frame < 0:
-                memory.store_int(at, 0)
-                continue
-            cell = utterance * steps + frame
-            saved = (row * steps + frame) * 2 * hidden * size
-            memory.store_int(at, p[arg.W] + cell * 2 * hidden * size)
-            memory.store_int(
-                at + 8,
-                p[arg.OUTPUT] + (cell * directions + direction) * hidden * size,
-            )
-            memory.store_int(at + 16, p[arg.GATES] + saved)
-            memory.store_int(at + 24, p[arg.NORMED] + saved)
+    for r in range(active_rows(p, step)):
+        at = table + r * arg.ROW_BYTES
+        row = row_of(p, r)
+        direction, utterance = row // batch, row % batch
+        frame = frame_of(p, direction, utterance, step)
+        cell = utterance * steps + frame
+        saved = (row * steps + frame) * 2 * hidden * size
+        memory.store_int(at, p[arg.W] + cell * 2 * hidden * size)
+        memory.store_int(
+            at + 8,
+            p[arg.OUTPUT] + (cell * directions + direction) * hidden * size,
+        )
+        memory.store_int(at + 16, p[arg.GATES] + saved)
+        memory.store_int(at + 24, p[arg.NORMED] + saved)
+        memory.store_int(at + 32, p[arg.MASK] + row * hidden * size)
+        memory.store_int(at + 40, row * steps + frame)
 
 
 @njit
 def locate_saved(p, table, step, size):
-    """Fills a thread's table of row addresses for a step of the backward.
+    """Fills a thread's table for a step of the backward.
 
-    Per row: its output's gradient (0 past its end), the offset of its gates
-    and its previous state.
+    Per active row the address of its output's gradient, the offset of its
+    gates, the addresses of its previous state and of its mask, and the number
+    of its frame among all that are saved.
     """
     batch, steps, hidden = p[arg.BATCH], p[arg.STEPS], p[arg.HIDDEN]
     directions = p[arg.DIRECTIONS]
-    for direction in range(directions):
-        for utterance in range(batch):
-            row = direction * batch + utterance
-            at = table + row * arg.ROW_BYTES
-            frame = frame_of(p, direction, utterance, step)
-            if frame < 0:
-                memory.store_int(at, 0)
-                continue
-            cell = (utterance * steps + frame) * directions + direction
-            saved = (row * steps + frame) * hidden * size
-            memory.store_int(at, p[arg.GRAD] + cell * hidden * size)
-            memory.store_int(at + 8, 2 * saved)
-            memory.store_int(at + 16, p[arg.PREVIOUS] + saved)
+    for r in range(active_rows(p, step)):
+        at = table + r * arg.ROW_BYTES
+        row = row_of(p, r)
+        direction, utterance = row // batch, row % batch
+        frame = frame_of(p, direction, utterance, step)
+        cell = (utterance * steps + frame) * directions + direction
+        saved = (row * steps + frame) * hidden * size
+        memory.store_int(at, p[arg.GRAD] + cell * hidden * size)
+        memory.store_int(at + 8, 2 * saved)
+        memory.store_int(at + 16, p[arg.PREVIOUS] + saved)
+        memory.store_int(at + 32, p[arg.MASK] + row * hidden * size)
+        memory.store_int(at + 40, row * steps + frame)
 
 
 @njit

@@ -9,7 +9,6 @@ from speechbrain_ligru_fast.backends.numba.cpu import (
     operands,
     pointwise,
 )
-from speechbrain_ligru_fast.backends.numba.cpu.frames import frame_of
 from speechbrain_ligru_fast.backends.numba.cpu.gates import step_unit
 from speechbrain_ligru_fast.backends.numba.cpu.panels import (
     padded_row_count,
@@ -39,36 +38,29 @@ def mean_sums(kind, p, threads, row_bytes, row, size):
 # A variance and an epsilon of 0 give infinity, not an error.
 @njit(error_model="numpy")
 def normalise_step(
-    real, element, p, step, first, last, threads, dst, waiting, sink, table,
+    real, element, p, active, first, last, threads, dst, waiting, sink, table,
     size,
 ):  # fmt: skip
     """SLiGRU's second half of a step: LayerNorm, then the gates."""
-    hidden, steps, batch = p[arg.HIDDEN], p[arg.STEPS], p[arg.BATCH]
-    rows = batch * p[arg.DIRECTIONS]
     all_rows = padded_row_count(element, p)
     row_bytes = all_rows * VECTOR_BYTES
-    other = hidden * size
+    other = p[arg.HIDDEN] * size
     code, save = p[arg.CODE], p[arg.SAVE]
     whole = rows_of_a_tile(element, TILE_ROWS)
     eps = memory.load_real(real, p[arg.EPS])
-    for r in range(rows):
+    for r in range(active):
         row = r // whole * whole
         block = rows_of_a_tile(element, all_rows - row)
         half = block * VECTOR_BYTES
         entry = table + r * arg.ROW_BYTES
-        w = memory.load_int(entry)
-        mean = rstd = 0.0
-        if w != 0:
-            # In float64, for the difference of two large numbers; words
-            # come with any mean.
-            mean, square = mean_sums(np.float64(0), p, threads, row_bytes, r, 8)
-            variance = max(square - mean * mean, 0.0)
-            rstd = 1 / np.sqrt(variance + eps)
-            if save != 0 and first == 0:
-                frame = frame_of(p, r // batch, r % batch, step)
-                memory.store_real(
-                    real, p[arg.RSTD] + (r * steps + frame) * size, rstd
-                )
+        # In float64, for the difference of two large numbers; words come
+        # with any mean.
+        mean, square = mean_sums(np.float64(0), p, threads, row_bytes, r, 8)
+        variance = max(square - mean * mean, 0.0)
+        rstd = 1 / np.sqrt(variance + eps)
+        if save != 0 and first == 0:
+            cell = memory.load_int(entry + 40)
+            memory.store_real(real, p[arg.RSTD] + cell * size, rstd)
         for q in range(first, last):
             unit = q * VECTOR_BYTES
             tile = (
@@ -76,46 +68,41 @@ def normalise_step(
                 + 2 * (q * row_bytes + row * VECTOR_BYTES)
                 + (r - row) * VECTOR_BYTES
             )
-            if w != 0:
-                for gate in range(2):
-                    n = sink
-                    if save != 0:
-                        n = memory.load_int(entry + 24) + unit + gate * other
-                    pointwise.norm_point(
-                        real,
-                        mean,
-                        rstd,
-                        tile + gate * half,
-                        p[arg.LN_WEIGHT] + unit + gate * other,
-                        p[arg.LN_BIAS] + unit + gate * other,
-                        n,
-                    )
+            for gate in range(2):
+                n = sink
+                if save != 0:
+                    n = memory.load_int(entry + 24) + unit + gate * other
+                pointwise.norm_point(
+                    real,
+                    mean,
+                    rstd,
+                    tile + gate * half,
+                    p[arg.LN_WEIGHT] + unit + gate * other,
+                    p[arg.LN_BIAS] + unit + gate * other,
+                    n,
+                )
             state = p[arg.STATE] + q * row_bytes + r * VECTOR_BYTES
             step_unit(
-                real, element, code, save, p[arg.MASK] + r * other, w, entry,
-                state, dst + place(element, q, r, row_bytes), tile, half,
-                sink, unit, other,
+                real, element, code, save, entry, state,
+                dst + place(element, q, r, row_bytes), tile, half, sink, unit,
+                other,
             )  # fmt: skip
 
 
 @njit
 def norm_gradients(
-    real, element, p, first, last, step, threads, table, dst, size
+    real, element, p, first, last, active, threads, table, dst, size
 ):
     """SLiGRU: from the gates' gradients to those of the products."""
-    hidden, steps, batch = p[arg.HIDDEN], p[arg.STEPS], p[arg.BATCH]
-    rows = batch * p[arg.DIRECTIONS]
     row_bytes = padded_row_count(element, p) * VECTOR_BYTES
-    vectors = hidden * size // VECTOR_BYTES
+    vectors = p[arg.HIDDEN] * size // VECTOR_BYTES
     dgates, dprojected = p[arg.DGATES], p[arg.DPROJECTED]
     weight, normed = p[arg.LN_WEIGHT], p[arg.NORMED]
-    for r in range(rows):
+    for r in range(active):
         entry = table + r * arg.ROW_BYTES
-        if memory.load_int(entry) == 0:
-            continue
         mean, product = mean_sums(real, p, threads, row_bytes, r, size)
-        frame = frame_of(p, r // batch, r % batch, step)
-        rstd = memory.load_real(real, p[arg.RSTD] + (r * steps + frame) * size)
+        cell = memory.load_int(entry + 40)
+        rstd = memory.load_real(real, p[arg.RSTD] + cell * size)
         saved = memory.load_int(entry + 8)
         for v in range(first, last):
             for gate in range(2):
