@@ -10,7 +10,7 @@ from torch.nn.functional import layer_norm, linear
 from speechbrain_ligru_fast.backends.reference import activation
 
 # Steps below which that is so on a CPU (benchmarks/results/few_steps.csv). On
-# a GPU, where nobody has measured, one step alone is few.
+# a GPU, where few steps were not measured, one step alone is few.
 FEW = 4
 
 

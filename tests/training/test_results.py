@@ -5,7 +5,6 @@ import multiprocessing
 import pytest
 from full_disk import on_full_disk
 
-from speechbrain_ligru_fast.asr import report
 from speechbrain_ligru_fast.training.results import (
     append_row,
     name_lm,
@@ -87,18 +86,6 @@ def test_what_is_no_table_is_left_alone(tmp_path, content, words):
         with pytest.raises(ValueError, match=f"rows.csv.* {words}"):
             append_row(path, row)
     assert path.read_bytes() == content
-
-
-def test_report(tmp_path, capsys):
-    path = tmp_path / "rows.csv"
-    append_row(path, {"rnn": "LiGRU", "per": 20.5, "wer": ""})
-    append_row(path, {"rnn": "LSTM", "per": 9, "wer": ""})
-    assert report.main([str(path)]) == 0
-    assert capsys.readouterr().out == (
-        "layer  PER %\nLiGRU   20.5\nLSTM       9\n"
-    )
-    assert report.main([str(tmp_path / "none.csv")]) == 1
-    assert "none.csv" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("folder", ["none", "x/none/", "/", "/none"])

@@ -2,7 +2,7 @@
 
 Plain arithmetic on sizes, so that it is tested without a GPU. What a program
 may hold follows the compiler's reports, which the kernels' tests read; the
-weighing of launches against work is a guess until a GPU has measured it.
+weighing of launches against work is a guess.
 """
 
 from dataclasses import dataclass

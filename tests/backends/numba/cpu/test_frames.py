@@ -1,0 +1,43 @@
+"""Rows that have ended are left out, whatever the order of the batch."""
+
+import pytest
+import torch
+
+from speechbrain_ligru_fast import ligru_scan
+
+cpu = pytest.importorskip("speechbrain_ligru_fast.backends.numba.cpu")
+
+
+def test_the_longest_rows_come_first():
+    found = cpu._by_length(torch.tensor([2, 0, 3]), directions=2, steps=4)
+    assert found["order"].tolist() == [2, 5, 0, 3, 1, 4]
+    assert found["active"].tolist() == [4, 4, 2, 0]
+
+
+@pytest.mark.parametrize("layernorm", [False, True])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_an_utterance_is_computed_as_if_it_were_alone(layernorm, dtype):
+    """Also one that shares a tile with others that have ended before it."""
+    lengths = torch.tensor([5, 40, 0, 17, 40, 1, 39, 3, 17])
+    generator = torch.Generator().manual_seed(1)
+    w = torch.randn(9, 40, 48, generator=generator)
+    u = (torch.randn(48, 24, generator=generator) / 5).to(dtype)
+    # What is beyond an end is read by nobody.
+    w[torch.arange(40) >= lengths[:, None]] = float("nan")
+    mask = torch.rand(18, 24, generator=generator)
+    h0 = torch.randn(18, 24, generator=generator)
+    options = {"directions": 2, "layernorm": layernorm, "backend": "numba"}
+
+    def run(rows):
+        """Outputs and gradients of some utterances."""
+        both = [*rows, *(r + 9 for r in rows)]
+        given = w[rows].clone().requires_grad_(), u, h0[both].requires_grad_()
+        output = ligru_scan(*given, mask[both], lengths[rows], **options)
+        grads = torch.autograd.grad(output.square().sum(), [given[0], given[2]])
+        halves = grads[1].unflatten(0, (2, -1))
+        return output.detach(), grads[0], halves[0], halves[1]
+
+    together = run(range(9))
+    for r in range(9):
+        for many, one in zip(together, run([r])):
+            torch.testing.assert_close(many[r], one[0], rtol=1e-5, atol=1e-6)
