@@ -111,7 +111,6 @@ def test_each_gpu_is_asked_what_it_can(monkeypatch):
     monkeypatch.setattr(
         loading, "reason", lambda *_: None if current == [1] else "too old"
     )
-    monkeypatch.setattr(loading, "passed_over", lambda *_: None)
     found = verify.able(kinds.Kind(8, 4), torch.device("cuda", 1))
     assert "cuda" in found
     assert not verify.able(kinds.Kind(8, 4), torch.device("cuda", 0))

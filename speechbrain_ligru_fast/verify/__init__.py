@@ -34,24 +34,31 @@ TURNS, LIMIT = 15.0, 60
 
 
 def able(kind, device):
-    """Names of the backends that can run a kind, as ``auto`` asks them."""
+    """Names of the backends that can run a kind, also if ``auto`` won't."""
     dtype = getattr(torch, "float64" if kind.io == "float64" else kind.dtype)
     with loading.current(device):
-        asked = [*auto.by_speed(device.type, dtype, kind.spec, False)]
-    return tuple(name for name, reason in asked if reason is None)
+        return tuple(
+            name
+            for name in auto.tried_on(device.type)
+            if loading.reason(name, device.type, dtype, kind.spec) is None
+        )
 
 
 def prove(kind, device, seed=0, until=float("inf"), names=None):
     """Yields a row for each backend of a kind, also where time ends.
 
-    What is known of all is kept for ``auto``, if it is a GPU's.
+    What is known of all that ``auto`` takes is kept for it, if it is a GPU's.
     """
     candidates, found = able(kind, device), {}
     chosen = [n for n in candidates if names is None or n in names]
+    taken = tuple(
+        n for n in candidates if loading.passed_over(n, device.type) is None
+    )
     try:
         verdicts.prove(found, kind, device, chosen, seed, until)
-        if device.type in auto.PROVEN_ON and len(chosen) == len(candidates):
-            verdict_files.write(found, kind, device, candidates)
+        if device.type in auto.PROVEN_ON and {*taken} <= {*chosen}:
+            kept = {name: found[name] for name in taken}
+            verdict_files.write(kept, kind, device, taken)
     finally:
         for name, verdict in found.items():
             yield {"kind": str(kind), "backend": name, **verdict}
