@@ -15,6 +15,9 @@ Rows are appended to build/benchmarks/layers.csv unless --out names another
 file. A ratio is to what `auto` takes, turn by turn.
 """
 
+import ctypes
+import multiprocessing
+import pathlib
 import platform
 import sys
 from dataclasses import asdict, replace
@@ -83,19 +86,19 @@ class Step:
         found = torch.autograd.grad(output, leaves, grad)
         return output, dict(zip(self.leaves, found))
 
-    def kept_mb(self):
-        """MiB that are kept for the backward, beside parameters and input."""
-        own = {p.untyped_storage().data_ptr() for p in self.leaves.values()}
-        sizes = {}
 
-        def pack(tensor):
-            storage = tensor.untyped_storage()
-            sizes[storage.data_ptr()] = storage.nbytes()
-            return tensor
-
-        with torch.autograd.graph.saved_tensors_hooks(pack, lambda x: x):
-            self()
-        return round(sum(sizes[x] for x in sizes.keys() - own) / 2**20, 1)
+def _growth(impl, case):
+    """Most MiB by which a step raises the memory of this new process."""
+    step, short = Step(impl, case), Step(impl, replace(case, steps=2))
+    for _ in range(2):
+        short()
+    ctypes.CDLL(None).malloc_trim(0)
+    # So Linux forgets what was the most before.
+    pathlib.Path("/proc/self/clear_refs").write_text("5")
+    status = pathlib.Path("/proc/self/status")
+    before, _output, after = status.read_text(), step(), status.read_text()
+    most, first = after.split("VmHWM:")[1], before.split("VmRSS:")[1]
+    return round((int(most.split()[0]) - int(first.split()[0])) / 1024, 1)
 
 
 @torch.no_grad()
@@ -193,7 +196,7 @@ def measure(case, args):
     pairs = candidates(case, args.models, args.impls)
     steps = {pair: Step(*pair) for pair in pairs}
     times = take_turns(steps, args.seconds)
-    for (impl, same), step in steps.items():
+    for impl, same in steps:
         # An LSTM takes turns with both models: it is compared with the first.
         rival = same if same.model in cases.LIGRU_MODELS else case
         ours = "auto" if "auto" in args.impls else _auto(rival), rival
@@ -202,7 +205,9 @@ def measure(case, args):
         row |= rows.compared(own, times.get(ours, np.nan))
         row["auto"] = "yes" if ours == (impl, same) else ""
         row["rounds"] = len(own)
-        row["kept_mb"] = step.kept_mb() if step.trains else ""
+        if args.peak:
+            with multiprocessing.get_context("spawn").Pool(1) as pool:
+                row["peak_mb"] = pool.apply(_growth, (impl, same))
         took = "{p50_ms:10.2f} ms {ratio_p50:8.2f}x".format(**row)
         print(f"{same.name:42} {impl:20} {took}")
         yield row
@@ -224,6 +229,7 @@ def _parser():
     tool.add_argument("--directions", nargs="+", **both)
     tool.add_argument("--features", type=rows.positive, help="default: hidden")
     tool.add_argument("--threads", type=rows.positive)
+    tool.add_argument("--peak", action="store_true", help="memory (Linux)")
     return tool
 
 

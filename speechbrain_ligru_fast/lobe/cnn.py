@@ -295,10 +295,14 @@ def _setup_max_pool(ctx, inputs, output):
     x, axis, _ = inputs
     ctx.save_for_backward(output[1])
     ctx.mark_non_differentiable(output[1])
+    # Else autograd makes zeros of the indices' size in the backward.
+    ctx.set_materialize_grads(False)
     ctx.axis, ctx.length = axis, x.size(axis)
 
 
 def _max_pool_gradients(ctx, grad, _):
+    if grad is None:
+        return None, None, None
     (indices,) = ctx.saved_tensors
     return max_pool_backward(grad, indices, ctx.axis, ctx.length), None, None
 

@@ -190,6 +190,8 @@ def _setup_context(ctx, inputs, output):
         *((w, ln_bias) if recompute else (None, None)),
     )  # fmt: skip
     ctx.mark_non_differentiable(gates, normed, rstd)
+    # Else autograd makes zeros of their sizes in the backward.
+    ctx.set_materialize_grads(False)
     ctx.options = options
     ctx.has_gates = save or recompute
     ctx.dtypes = [
@@ -206,12 +208,14 @@ def _backward(ctx, grad, *_):
             "forward keeps nothing for a backward; export or trace the model "
             "with gradients enabled to train what comes out"
         )
+    gradients = [None] * _ARGUMENTS
+    if grad is None:
+        return tuple(gradients)
     needs = [ctx.needs_input_grad[i] for i in _DIFFERENTIABLE]
     *saved, w, ln_bias = ctx.saved_tensors
     found = scan_backward(
         grad.contiguous(), *saved, needs, *ctx.options, w, ln_bias, VERSION
     )
-    gradients = [None] * _ARGUMENTS
     for i, x, needed, dtype in zip(_DIFFERENTIABLE, found, needs, ctx.dtypes):
         if needed:
             gradients[i] = x.to(dtype)

@@ -49,8 +49,17 @@ def test_rows_hold_the_contract_and_are_appended(benchmark):
     assert [row["hidden"] for row in rows[4:8]] == ["7", "16"] * 2
     assert [row["mode"] for row in rows[::8]] == ["train", "infer", "infer"]
     assert len({row["run"] for row in rows}) == 2
-    kept = [float(row["kept_mb"]) for row in rows if row["mode"] == "train"]
-    assert len(kept) == 8 and min(kept) >= 0
+
+
+def test_peaks_are_those_of_new_processes(benchmark):
+    """Of 64 frames more than of 2: output, gradient, gates and their like."""
+    sizes = ["--hidden", "128", "--batch", "16", "--steps", "300"]
+    words = ["--models", "LiGRU", "--impls", "reference", "--peak"]
+    status, out = benchmark(*words, *sizes)
+    assert status == 0
+    (row,) = read_rows(out)[1][-1:]
+    # Of what the reference keeps of each frame: output, gates and projection.
+    assert float(row["peak_mb"]) > 16 * 300 * 128 * 4 * 2 * 4 / 2**20
 
 
 def test_what_auto_takes_is_what_others_are_compared_with(

@@ -158,3 +158,20 @@ def test_backends_agree_with_the_reference(options):
     want = run(ligru_scan, given, backend="reference")
     for backend in twins.available():
         twins.assert_equal(run(ligru_scan, given, backend=backend), want)
+
+
+def test_the_backward_makes_no_gradients_of_what_has_none():
+    """Autograd would make zeros as large as all that a SLiGRU keeps."""
+    w = torch.randn(4, 50, 64, requires_grad=True)
+    output = ligru_scan(
+        w, torch.randn(64, 32), layernorm=True, backend="reference"
+    )
+    grad = torch.ones_like(output)
+    with torch.profiler.profile(profile_memory=True) as profiler:
+        torch.autograd.grad(output, w, grad)
+    made = [
+        event.cpu_memory_usage
+        for event in profiler.events()
+        if event.name == "aten::zeros"
+    ]
+    assert max(made, default=0) < w.numel() * w.element_size()
