@@ -16,6 +16,7 @@ file. A ratio is to what `auto` takes, turn by turn.
 """
 
 import ctypes
+import gc
 import multiprocessing
 import pathlib
 import platform
@@ -90,10 +91,10 @@ class Step:
 def _growth(impl, case):
     """Most MiB by which a step raises the memory of this new process."""
     step, short = Step(impl, case), Step(impl, replace(case, steps=2))
-    for _ in range(2):
-        short()
+    short()
+    short()
+    gc.collect()
     ctypes.CDLL(None).malloc_trim(0)
-    # So Linux forgets what was the most before.
     pathlib.Path("/proc/self/clear_refs").write_text("5")
     status = pathlib.Path("/proc/self/status")
     before, _output, after = status.read_text(), step(), status.read_text()

@@ -143,7 +143,7 @@ def scan_forward(spec, w, u, h0, mask, lengths, ln_weight, ln_bias, save):
 
 def scan_backward(
     spec, grad, previous, gates, normed, rstd, u, mask, lengths, ln_weight,
-    needs_dh0=True,
+    needs_dh0=True, apart=True,
 ):  # fmt: skip
     """Backpropagation through time down to the gates.
 
@@ -162,6 +162,9 @@ def scan_backward(
     needs_dh0 : bool
         Whether the caller reads dh0. If not, the first step's product is not
         needed, and what is returned for dh0 means nothing.
+    apart : bool
+        Whether the caller reads the two directions' dgates apart. If not, a
+        backend may return their sum: (1, B, T, 2H).
 
     Returns
     -------

@@ -230,7 +230,7 @@ def scan_forward(spec, w, u, h0, mask, lengths, ln_weight, ln_bias, save):
 
 def scan_backward(
     spec, grad, previous, gates, normed, rstd, u, mask, lengths, ln_weight,
-    needs_dh0=True,
+    needs_dh0=True, apart=True,
 ):  # fmt: skip
     """See backends/reference.py."""
     d, batch, steps, width = gates.shape

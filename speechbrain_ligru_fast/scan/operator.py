@@ -136,7 +136,7 @@ def scan_backward(
     dgates, dprojected, dh0 = backends.run(
         "scan_backward", *where,
         grad, previous, gates, normed, rstd, u, mask, lengths, ln_weight,
-        needs_h0,
+        needs_h0, needs_ln_weight or needs_ln_bias,
     )  # fmt: skip
     dw, du = grad.new_empty(0), u.new_empty(0)
     dln_weight, dln_bias = gates.new_empty(0), gates.new_empty(0)
@@ -148,7 +148,7 @@ def scan_backward(
         dln_bias = dgates.sum((0, 1, 2))
     if needs_w:
         # Nobody needs the directions apart any more: no third buffer.
-        dw = dgates[0] if directions == 1 else dgates[0].add_(dgates[1])
+        dw = dgates[0] if len(dgates) == 1 else dgates[0].add_(dgates[1])
         dw = dw.to(grad.dtype)
     if not needs_h0:
         dh0 = gates.new_empty(0)

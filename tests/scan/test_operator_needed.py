@@ -21,7 +21,7 @@ SHAPE = (3, 6, 5)
 @pytest.fixture
 def asked(monkeypatch):
     """What the operator asks its backend for, and computes itself."""
-    found = {"du": 0, "dh0": [], "save": []}
+    found = {"du": 0, "dh0": [], "apart": [], "save": []}
     product, run = ops.recurrent_weight_gradient, backends.run
 
     def counted(*arguments):
@@ -29,8 +29,11 @@ def asked(monkeypatch):
         return product(*arguments)
 
     def watched(function, *arguments):
-        of = {"scan_backward": "dh0", "scan_forward": "save"}[function]
-        found[of].append(arguments[-1])
+        if function == "scan_forward":
+            found["save"].append(arguments[-1])
+        else:
+            found["dh0"].append(arguments[-2])
+            found["apart"].append(arguments[-1])
         return run(function, *arguments)
 
     monkeypatch.setattr(ops, "recurrent_weight_gradient", counted)
@@ -63,9 +66,11 @@ def test_frozen_parts(asked, frozen, given, capture, recompute):
     want = gradients(net, net, given)
     for name in frozen:
         getattr(net.rnn[0], name).requires_grad_(False)
-    asked.update(du=0, dh0=[])
+    asked.update(du=0, dh0=[], apart=[])
     got = gradients(net, capture(net), given)
     assert (asked["du"], asked["dh0"]) == ("u" not in frozen, [given])
+    # LayerNorm's own gradients are of each direction's gates.
+    assert asked["apart"] == ["layer_norm" not in frozen]
     for name, value in got.items():
         part = name.split(".")[2] if name.startswith("rnn") else ""
         if part in frozen or want[name] is None:

@@ -68,10 +68,10 @@ def scan_forward(spec, w, u, h0, mask, lengths, ln_weight, ln_bias, save):
 
 def scan_backward(
     spec, grad, previous, gates, normed, rstd, u, mask, lengths, ln_weight,
-    needs_dh0=True,
+    needs_dh0=True, apart=True,
 ):  # fmt: skip
     """See backends/reference.py."""
     return _module(grad).scan_backward(
         spec, grad, previous, gates, normed, rstd, u, mask, lengths, ln_weight,
-        needs_dh0,
+        needs_dh0, apart,
     )  # fmt: skip

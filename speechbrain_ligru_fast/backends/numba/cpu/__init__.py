@@ -227,11 +227,12 @@ def scan_forward(spec, w, u, h0, mask, lengths, ln_weight, ln_bias, save):
 
 def scan_backward(
     spec, grad, previous, gates, normed, rstd, u, mask, lengths, ln_weight,
-    needs_dh0=True,
+    needs_dh0=True, apart=True,
 ):  # fmt: skip
     """See backends/reference.py."""
     d, batch, steps, width = gates.shape
     hidden, dtype = width // 2, gates.dtype
+    join = spec.layernorm and d == 2 and not apart
     words = words_of(u.dtype) if dtype == torch.float32 else None
     padded = arguments.padded_hidden(hidden, dtype.itemsize, words)
 
@@ -242,9 +243,9 @@ def scan_backward(
         return torch.ones(shape, dtype=dtype)
 
     make = torch.empty if lengths is None else torch.zeros
-    shape = (d, batch, steps, 2 * padded)
-    dgates = make(shape, dtype=dtype)
-    dprojected = make(shape, dtype=dtype) if spec.layernorm else None
+    shape = (batch, steps, 2 * padded)
+    dgates = make(1 if join else d, *shape, dtype=dtype)
+    dprojected = make(d, *shape, dtype=dtype) if spec.layernorm else None
     dh0 = torch.zeros(d * batch, padded, dtype=dtype) if needs_dh0 else None
     if words:
         u = _pad_weights(u, hidden, padded)
@@ -259,7 +260,8 @@ def scan_backward(
         "gates": fit(gates),
         "previous": fit(previous),
         "grad": fit(grad),
-        "dgates": dgates,
+        "dgates": dprojected if join else dgates,
+        "joined": dgates if join else None,
         "dprojected": dprojected,
         "dh0": dh0,
     }

@@ -14,7 +14,7 @@ from speechbrain_ligru_fast.backends.numba.cpu.vectors import VECTOR_BYTES
 ARGUMENTS = (
     "w h0 mask lengths order active ln_weight ln_bias "
     "output gates normed rstd u "
-    "grad previous dgates dprojected dh0 "
+    "grad previous dgates dprojected joined dh0 "
     "packed operand state scratch sums table "
     "barrier rank_function size_function tiles "
     "batch steps hidden true_hidden directions code layernorm save eps"
@@ -28,6 +28,7 @@ OUTPUT, GATES, NORMED, RSTD, U = (
 )
 GRAD, PREVIOUS = _AT["grad"], _AT["previous"]
 DGATES, DPROJECTED, DH0 = _AT["dgates"], _AT["dprojected"], _AT["dh0"]
+JOINED = _AT["joined"]
 PACKED, OPERAND, STATE, SCRATCH, SUMS, TABLE = (
     _AT[n] for n in ("packed", "operand", "state", "scratch", "sums", "table")
 )

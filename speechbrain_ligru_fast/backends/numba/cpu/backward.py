@@ -85,8 +85,8 @@ def backward(real, element, p, size):
         wait_for_all(p[arg.BARRIER], threads, phase)
         if p[arg.LAYERNORM] != 0:
             norm_gradients(
-                real, element, p, first_vector, last_vector, active, threads,
-                table, dst, size,
+                real, element, p, first_vector, last_vector, step, active,
+                threads, table, dst, size,
             )  # fmt: skip
             phase += 1
             wait_for_all(p[arg.BARRIER], threads, phase)

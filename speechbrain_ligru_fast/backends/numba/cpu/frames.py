@@ -24,14 +24,19 @@ def row_of(p, r):
 
 
 @njit
+def length_of(p, utterance):
+    """An utterance's frames."""
+    if p[arg.LENGTHS] == 0:
+        return p[arg.STEPS]
+    return memory.load_int(p[arg.LENGTHS] + utterance * 8)
+
+
+@njit
 def frame_of(p, direction, utterance, step):
     """The frame that an active row reads at a step."""
     if direction == 0:
         return step
-    length = p[arg.STEPS]
-    if p[arg.LENGTHS] != 0:
-        length = memory.load_int(p[arg.LENGTHS] + utterance * 8)
-    return length - 1 - step
+    return length_of(p, utterance) - 1 - step
 
 
 @njit
@@ -67,8 +72,9 @@ def locate_saved(p, table, step, size):
     """Fills a thread's table for a step of the backward.
 
     Per active row the address of its output's gradient, the offset of its
-    gates, the addresses of its previous state and of its mask, and the number
-    of its frame among all that are saved.
+    gates, the addresses of its previous state, of its frame's gradient for both
+    directions and of its mask, and the number of its frame among all that are
+    saved.
     """
     batch, steps, hidden = p[arg.BATCH], p[arg.STEPS], p[arg.HIDDEN]
     directions = p[arg.DIRECTIONS]
@@ -82,6 +88,8 @@ def locate_saved(p, table, step, size):
         memory.store_int(at, p[arg.GRAD] + cell * hidden * size)
         memory.store_int(at + 8, 2 * saved)
         memory.store_int(at + 16, p[arg.PREVIOUS] + saved)
+        joined = (utterance * steps + frame) * 2 * hidden * size
+        memory.store_int(at + 24, p[arg.JOINED] + joined)
         memory.store_int(at + 32, p[arg.MASK] + row * hidden * size)
         memory.store_int(at + 40, row * steps + frame)
 

@@ -9,6 +9,10 @@ from speechbrain_ligru_fast.backends.numba.cpu import (
     operands,
     pointwise,
 )
+from speechbrain_ligru_fast.backends.numba.cpu.frames import (
+    length_of,
+    row_of,
+)
 from speechbrain_ligru_fast.backends.numba.cpu.gates import step_unit
 from speechbrain_ligru_fast.backends.numba.cpu.panels import (
     padded_row_count,
@@ -91,9 +95,12 @@ def normalise_step(
 
 @njit
 def norm_gradients(
-    real, element, p, first, last, active, threads, table, dst, size
+    real, element, p, first, last, step, active, threads, table, dst, size
 ):
-    """SLiGRU: from the gates' gradients to those of the products."""
+    """SLiGRU: from the gates' gradients to those of the products.
+
+    Those of the gates are in the products' place if directions are joined.
+    """
     row_bytes = padded_row_count(element, p) * VECTOR_BYTES
     vectors = p[arg.HIDDEN] * size // VECTOR_BYTES
     dgates, dprojected = p[arg.DGATES], p[arg.DPROJECTED]
@@ -104,11 +111,20 @@ def norm_gradients(
         cell = memory.load_int(entry + 40)
         rstd = memory.load_real(real, p[arg.RSTD] + cell * size)
         saved = memory.load_int(entry + 8)
+        joined = memory.load_int(entry + 24)
+        # The steps of an utterance's two rows at a frame add up to this.
+        both = length_of(p, row_of(p, r) % p[arg.BATCH]) - 1
+        # Forward rows come first, so that theirs is the middle frame.
+        comes_first = 2 * step + (row_of(p, r) < p[arg.BATCH]) > both
         for v in range(first, last):
             for gate in range(2):
                 vector = gate * vectors + v
                 unit = vector * VECTOR_BYTES
                 dp = dprojected + saved + unit
+                if p[arg.JOINED] != 0 and comes_first:
+                    memory.copy_vector(real, joined + unit, dp)
+                elif p[arg.JOINED] != 0:
+                    memory.add_vector(real, joined + unit, dp)
                 pointwise.norm_backward_point(
                     real,
                     rstd,

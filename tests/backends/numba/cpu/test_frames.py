@@ -4,6 +4,8 @@ import pytest
 import torch
 
 from speechbrain_ligru_fast import ligru_scan
+from speechbrain_ligru_fast.backends.rows import previous_hidden
+from speechbrain_ligru_fast.backends.spec import ScanSpec
 
 cpu = pytest.importorskip("speechbrain_ligru_fast.backends.numba.cpu")
 
@@ -41,3 +43,27 @@ def test_an_utterance_is_computed_as_if_it_were_alone(layernorm, dtype):
     for r in range(9):
         for many, one in zip(together, run([r])):
             torch.testing.assert_close(many[r], one[0], rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("lengths", [None, [7, 4, 1, 0, 6]])
+def test_two_directions_are_joined_as_they_come(lengths):
+    """Each frame's gradient is stored by one row and added to by the other."""
+    generator = torch.Generator().manual_seed(2)
+    spec, steps = ScanSpec("relu", 2, True), 7
+    if lengths is not None:
+        lengths = torch.tensor(lengths)
+
+    def normal(*shape):
+        return torch.randn(shape, generator=generator, dtype=torch.float64)
+
+    w, u = normal(5, steps, 20), normal(20, 10)
+    output, *saved = cpu.scan_forward(
+        spec, w, u, None, None, lengths, None, None, True
+    )
+    previous = previous_hidden(output, None, 2, lengths)
+    given = normal(*output.shape), previous, *saved, u, None, lengths, None
+    apart, products, _ = cpu.scan_backward(spec, *given)
+    joined, same, _ = cpu.scan_backward(spec, *given, True, False)
+    assert joined.shape == (1, 5, steps, 20)
+    assert torch.equal(joined[0], apart[0] + apart[1])
+    assert torch.equal(same, products)
