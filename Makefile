@@ -39,11 +39,10 @@ web:
 # The layers and the operator on the lower bounds in setup.cfg, in an
 # environment of its own. torchaudio loads beside torch's own release only.
 OLDEST := build/oldest
-CORE := tests/layers tests/lobe tests/scan tests/deploy/test_streaming.py \
+CORE := tests/layers tests/lobe tests/products tests/scan tests/deploy/test_streaming.py \
 	tests/test_installed.py tests/test_pytorch_kaldi.py tests/test_structure.py
 CORE_BACKENDS := test_auto.py test_backends.py test_failures.py \
-	test_loading.py test_products.py numba/test_compiling.py \
-	numba/cpu/test_target.py
+	test_loading.py numba/test_compiling.py numba/cpu/test_target.py
 
 # Another tree that PYTHONPATH names would be tested instead.
 oldest exports plain: export PYTHONPATH =

@@ -5,7 +5,7 @@ import os
 import pytest
 from cuda_devices import H100
 
-from speechbrain_ligru_fast.backends import kept
+from speechbrain_ligru_fast import kept
 from speechbrain_ligru_fast.backends.cuda import build
 from speechbrain_ligru_fast.backends.cuda.plan import plan
 

@@ -149,3 +149,25 @@ def recipe_runner(monkeypatch):
         return runpy.run_path(str(path), run_name="__main__")
 
     return run
+
+
+@pytest.fixture
+def put(monkeypatch):
+    """Puts values in the place of attributes of a module or class."""
+
+    def put(place, **values):
+        for name, value in values.items():
+            monkeypatch.setattr(place, name, value)
+
+    return put
+
+
+@pytest.fixture
+def said(caplog):
+    """The only message that was logged."""
+
+    def said():
+        (record,) = caplog.records
+        return record.getMessage()
+
+    return said

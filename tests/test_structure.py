@@ -72,7 +72,8 @@ def imports(path):
 
 # From the bottom up; a file may import from its own floor and from below.
 FLOORS = (
-    ("installed",),
+    ("installed", "kept"),
+    ("products",),
     ("backends",),
     ("scan",),
     ("ops", "layers"),

@@ -15,10 +15,10 @@ import numpy as np
 import torch
 
 from benchmarks import rows
-from speechbrain_ligru_fast.backends import gemm
 from speechbrain_ligru_fast.backends.numba import cpu
 from speechbrain_ligru_fast.backends.spec import ScanSpec
 from speechbrain_ligru_fast.backends.turns import take_turns
+from speechbrain_ligru_fast.products import gemm
 from speechbrain_ligru_fast.training.memory import keep_freed_memory
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}

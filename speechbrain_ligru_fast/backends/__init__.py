@@ -21,13 +21,13 @@ from speechbrain_ligru_fast.backends.failures import (
     Refused,
     mendable,
 )
-from speechbrain_ligru_fast.backends.products import tf32_allowed
 from speechbrain_ligru_fast.backends.rows import size_class
 from speechbrain_ligru_fast.backends.spec import (
     BACKENDS,
     ScanSpec,
     check_backend_name,
 )
+from speechbrain_ligru_fast.products.precision import tf32_allowed
 
 
 def choose(name, device_type, dtype, spec, steps=auto.SHORT):

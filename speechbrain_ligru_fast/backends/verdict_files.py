@@ -10,8 +10,7 @@ from importlib import metadata
 
 import torch
 
-from speechbrain_ligru_fast import __version__
-from speechbrain_ligru_fast.backends import kept
+from speechbrain_ligru_fast import __version__, kept
 
 # Seconds to wait for another process's proof.
 PATIENCE = 600

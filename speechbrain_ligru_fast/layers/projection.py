@@ -3,8 +3,8 @@
 import torch
 from torch.nn.modules import module as modules
 
-from speechbrain_ligru_fast.backends import gemm
 from speechbrain_ligru_fast.layers.wrapped import is_plain
+from speechbrain_ligru_fast.products import gemm
 from speechbrain_ligru_fast.scan import unrolled
 
 # What torch's call of any module asks for.

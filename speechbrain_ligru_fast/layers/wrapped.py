@@ -8,7 +8,7 @@ find out where it is not. None of them is scripted.
 import torch
 from torch import nn
 
-from speechbrain_ligru_fast.backends.products import tf32_allowed
+from speechbrain_ligru_fast.products.precision import tf32_allowed
 
 # Of the inputs on which a replaced U is tried: around 1, where an activation
 # bends, and beyond, where a limit cuts off.

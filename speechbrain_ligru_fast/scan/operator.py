@@ -12,12 +12,12 @@ import torch
 from torch import Tensor
 
 from speechbrain_ligru_fast import backends
-from speechbrain_ligru_fast.backends.products import recurrent_weight_gradient
 from speechbrain_ligru_fast.backends.rows import (
     accumulate_dtype,
     previous_hidden,
 )
 from speechbrain_ligru_fast.backends.spec import ScanSpec, check_scan
+from speechbrain_ligru_fast.products.precision import recurrent_weight_gradient
 from speechbrain_ligru_fast.scan import few_steps, flops, unrolled
 from speechbrain_ligru_fast.scan.lengths import bounded_frames
 from speechbrain_ligru_fast.scan.recompute import saved_values

@@ -7,8 +7,8 @@ with no loop over time, on every backend alike.
 
 import torch
 
-from speechbrain_ligru_fast.backends.products import mm
 from speechbrain_ligru_fast.backends.rows import accumulate_dtype
+from speechbrain_ligru_fast.products.precision import mm
 
 
 def _project(h, u, dtype, rounds):

@@ -27,34 +27,12 @@ def fresh_choice(monkeypatch):
 
 
 @pytest.fixture
-def put(monkeypatch):
-    """Puts values in the place of attributes of a module or class."""
-
-    def put(place, **values):
-        for name, value in values.items():
-            monkeypatch.setattr(place, name, value)
-
-    return put
-
-
-@pytest.fixture
 def replace(put):
     """Puts modules, or reasons why there is none, in the place of ours."""
     genuine = loading.load
     return lambda **others: put(
         loading, load=lambda name: others.get(name) or genuine(name)
     )
-
-
-@pytest.fixture
-def said(caplog):
-    """The only message that was logged."""
-
-    def said():
-        (record,) = caplog.records
-        return record.getMessage()
-
-    return said
 
 
 @pytest.fixture

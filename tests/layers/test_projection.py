@@ -5,8 +5,8 @@ import torch
 import twins
 from torch.nn.modules import module as modules
 
-from speechbrain_ligru_fast.backends import gemm
 from speechbrain_ligru_fast.layers import projection
+from speechbrain_ligru_fast.products import gemm
 
 
 @pytest.fixture(params=["onednn", "onednn-transposed"])

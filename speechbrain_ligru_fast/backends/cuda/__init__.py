@@ -10,8 +10,8 @@ import torch
 
 from speechbrain_ligru_fast.backends.cuda import launch
 from speechbrain_ligru_fast.backends.cuda.launch import Arguments
-from speechbrain_ligru_fast.backends.products import tf32_allowed
 from speechbrain_ligru_fast.backends.spec import LEAKY_SLOPE, NONLINEARITIES
+from speechbrain_ligru_fast.products.precision import tf32_allowed
 
 _OPERANDS = {
     torch.float32: "fp32",

@@ -10,7 +10,7 @@ import io
 import pathlib
 import re
 
-from speechbrain_ligru_fast.backends import kept
+from speechbrain_ligru_fast import kept
 from speechbrain_ligru_fast.backends.failures import CannotRun
 
 KERNELS = pathlib.Path(__file__).parent / "kernels"

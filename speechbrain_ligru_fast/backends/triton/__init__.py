@@ -22,7 +22,6 @@ from speechbrain_ligru_fast.backends.failures import (
     EarlierFailure,
     watch,
 )
-from speechbrain_ligru_fast.backends.products import tf32_allowed
 from speechbrain_ligru_fast.backends.rows import size_class
 from speechbrain_ligru_fast.backends.triton.backward import backward_kernel
 from speechbrain_ligru_fast.backends.triton.cache_folder import with_folder
@@ -30,6 +29,7 @@ from speechbrain_ligru_fast.backends.triton.device import COUNTER_STRIDE
 from speechbrain_ligru_fast.backends.triton.forward import forward_kernel
 from speechbrain_ligru_fast.backends.triton.graphs import replays
 from speechbrain_ligru_fast.backends.triton.plan import Device, plan
+from speechbrain_ligru_fast.products.precision import tf32_allowed
 
 DTYPES = (torch.float32, torch.bfloat16, torch.float16)
 # How often a program looks at a barrier before it gives up. A look takes

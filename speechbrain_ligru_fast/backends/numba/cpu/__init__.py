@@ -8,7 +8,6 @@ import functools
 import numpy as np
 import torch
 
-from speechbrain_ligru_fast.backends import matrix_unit
 from speechbrain_ligru_fast.backends.numba.cpu import (
     amx,
     arguments,
@@ -20,6 +19,7 @@ from speechbrain_ligru_fast.backends.numba.cpu import (
 )
 from speechbrain_ligru_fast.backends.rows import accumulate_dtype
 from speechbrain_ligru_fast.backends.spec import NONLINEARITIES
+from speechbrain_ligru_fast.products import matrix_unit
 
 # Work of one step, in multiply-adds, below which one more thread costs more
 # at the barriers than it saves: of numbers, and of each kind of words.

@@ -13,8 +13,9 @@ from hypothesis import given as drawn_from
 from scan_cases import drawn, run
 
 from speechbrain_ligru_fast import ligru_scan
-from speechbrain_ligru_fast.backends import matrix_unit, rounds_states
+from speechbrain_ligru_fast.backends import rounds_states
 from speechbrain_ligru_fast.backends.spec import NONLINEARITIES, ScanSpec
+from speechbrain_ligru_fast.products import matrix_unit
 
 numba = pytest.importorskip("numba")
 backend = pytest.importorskip("speechbrain_ligru_fast.backends.numba.cpu")

@@ -17,7 +17,7 @@ import time
 
 import torch
 
-from speechbrain_ligru_fast.backends import kept
+from speechbrain_ligru_fast import kept
 
 logger = logging.getLogger(__name__)
 

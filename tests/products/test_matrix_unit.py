@@ -2,7 +2,7 @@
 
 import pytest
 
-from speechbrain_ligru_fast.backends import matrix_unit
+from speechbrain_ligru_fast.products import matrix_unit
 
 AMX = "amx_tile amx_bf16 avx512f"
 

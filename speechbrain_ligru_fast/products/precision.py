@@ -2,7 +2,7 @@
 
 import torch
 
-from speechbrain_ligru_fast.backends import gemm, matrix_unit
+from speechbrain_ligru_fast.products import gemm, matrix_unit
 
 _HALF = (torch.bfloat16, torch.float16)
 

@@ -8,7 +8,8 @@ import torch
 import twins
 from torch.utils.flop_counter import FlopCounterMode
 
-from speechbrain_ligru_fast.backends import gemm, kept
+from speechbrain_ligru_fast import kept
+from speechbrain_ligru_fast.products import gemm
 
 LAYOUTS = {"10": "torch", "11": "onednn", "01": "onednn-transposed"}
 

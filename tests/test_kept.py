@@ -11,7 +11,7 @@ import stat
 import caches
 import pytest
 
-from speechbrain_ligru_fast.backends import kept
+from speechbrain_ligru_fast import kept
 from speechbrain_ligru_fast.backends.cuda import build
 
 

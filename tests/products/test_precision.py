@@ -7,8 +7,9 @@ import torch
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from speechbrain_ligru_fast.backends import matrix_unit, triton
-from speechbrain_ligru_fast.backends.products import (
+from speechbrain_ligru_fast.backends import triton
+from speechbrain_ligru_fast.products import matrix_unit
+from speechbrain_ligru_fast.products.precision import (
     recurrent_weight_gradient,
     tf32_allowed,
 )

@@ -1,0 +1,1 @@
+"""Matrix products outside the recurrence, by the fastest library at hand."""
