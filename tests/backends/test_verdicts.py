@@ -18,12 +18,11 @@ import twins
 from fresh import forked
 from full_disk import on_full_disk
 
-from speechbrain_ligru_fast import backends, ligru_scan
+from speechbrain_ligru_fast import backends, kept, ligru_scan
 from speechbrain_ligru_fast.backends import (
     auto,
     child,
     failures,
-    kept,
     spec,
     verdict_files,
     verdicts,
