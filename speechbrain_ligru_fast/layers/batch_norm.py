@@ -10,8 +10,6 @@ from typing import Optional
 import torch
 from torch import Tensor, nn
 
-from speechbrain_ligru_fast.layers import packed_batch_norm
-from speechbrain_ligru_fast.layers.packed_batch_norm import masked_formula
 from speechbrain_ligru_fast.layers.wrapped import is_plain
 
 
@@ -52,6 +50,23 @@ def is_tracking(norm):
     )
 
 
+def is_of_one_dtype(norm):
+    """Whether torch's kernels take a batch norm's parameters.
+
+    FSDP2 casts these, and leaves the statistics as they are.
+
+    Example
+    -------
+    >>> norm = nn.BatchNorm1d(4)
+    >>> is_of_one_dtype(norm)
+    True
+    >>> norm.weight.data = norm.weight.data.bfloat16()
+    >>> is_of_one_dtype(norm)
+    False
+    """
+    return norm.weight is None or norm.weight.dtype == norm.running_mean.dtype
+
+
 def count_batch(
     num_batches_tracked: Tensor, momentum: Optional[float]
 ) -> float:
@@ -82,6 +97,9 @@ def masked_batch_norm(
 ) -> Tensor:
     """Training-mode batch norm over the valid frames only.
 
+    In operations that everything can follow: compilers, transforms, GPUs.
+    Where packed_frames.py may look at values it needs not be masked.
+
     Arguments
     ---------
     x : Tensor
@@ -105,15 +123,22 @@ def masked_batch_norm(
     Tensor
         (B, T, C); padding is finite but carries no meaning.
     """
-    if not torch.jit.is_scripting():
-        if packed_batch_norm.repays(x, weight, bias):
-            normed = packed_batch_norm.normalise(
-                x, valid, running_mean, running_var, weight, bias, momentum,
-                eps, copies,
-            )  # fmt: skip
-            if normed is not None:
-                return normed
-    out, mean, var = masked_formula(x, valid, weight, bias, eps)
+    dtype = x.dtype if x.dtype == torch.float64 else torch.float32
+    flat = x.flatten(0, 1).to(dtype)
+    keep = valid.flatten().unsqueeze(1)
+    # Padding may hold NaN, which a product with 0 would keep.
+    flat = torch.where(keep, flat, torch.zeros_like(flat))
+    share = keep.to(dtype) / keep.sum().clamp(min=1)
+    mean = (share * flat).sum(0)
+    centred = torch.where(keep, flat - mean, torch.zeros_like(flat))
+    var = (share * centred.square()).sum(0)
+    scale = torch.rsqrt(var + eps)
+    if weight is not None:
+        scale = scale * weight
+    out = centred * scale
+    if bias is not None:
+        out = out + bias
+    out = out.reshape(x.shape).to(x.dtype)
     with torch.no_grad():
         n = copies * valid.sum().to(var.dtype)
         unbiased = var * n / (n - 1).clamp(min=1)

@@ -7,11 +7,17 @@ from torch import Tensor, nn
 
 from speechbrain_ligru_fast.layers.batch_norm import (
     count_batch,
+    is_of_one_dtype,
     is_rowwise,
     is_tracking,
     masked_batch_norm,
 )
-from speechbrain_ligru_fast.layers.projection import project
+from speechbrain_ligru_fast.layers.packed_frames import (
+    index_of,
+    pack,
+    unpack,
+)
+from speechbrain_ligru_fast.layers.projection import only_multiplies, project
 from speechbrain_ligru_fast.layers.wrapped import (
     check_layer_norm,
     recurrent_matrix,
@@ -147,8 +153,10 @@ class LightGRULayer(nn.Module):
             # that a backward finds its way.
             nothing = self.w(x)[..., :1] * 0.0
             return nothing.expand(-1, -1, self.directions * self.hidden_size)
-        w = self.w(x) if torch.jit.is_scripting() else self._project(x)
-        w = self._normalise(w, frames)
+        if torch.jit.is_scripting():
+            w = self._normalise(self.w(x), frames)
+        else:
+            w = self._feed_forward(x, frames)
         mask: Optional[Tensor] = None
         if self.training and self.dropout > 0.0:
             mask = self._sample_mask(rows, hx)
@@ -178,6 +186,19 @@ class LightGRULayer(nn.Module):
         )
 
     @torch.jit.unused
+    def _feed_forward(self, x: Tensor, frames: Optional[Tensor]) -> Tensor:
+        """W x, normalised; without padding where that is faster."""
+        index = None if frames is None else index_of(x, frames)
+        if index is None:
+            return self._normalise(self._project(x), frames)
+        if only_multiplies(self.w):
+            rows = self._project(pack(x, index).unsqueeze(0))
+        else:
+            # It may look at utterances.
+            rows = pack(self._project(x), index).unsqueeze(0)
+        normed = self._normalise(rows, None).squeeze(0)
+        return unpack(normed, index, x.size(0), x.size(1))
+
     def _project(self, x: Tensor) -> Tensor:
         return project(self.w, x, 2 * self.hidden_size)
 
@@ -223,25 +244,51 @@ class LightGRULayer(nn.Module):
             return self.norm(w)
         if not self.batch_norm:
             return self._call_norm(w, frames)
-        if not self.norm.training:
-            return self.norm(w.flatten(0, 1)).reshape(w.shape)
         if not torch.jit.is_scripting():
-            if isinstance(self.norm, nn.SyncBatchNorm):
+            if self.norm.training and isinstance(self.norm, nn.SyncBatchNorm):
                 # Its statistics cross processes.
                 return self._call_norm(w, frames)
+            if not is_of_one_dtype(self.norm):
+                return self._normalise_cast(w, frames)
+        if not self.norm.training:
+            return self.norm(w.flatten(0, 1)).reshape(w.shape)
         if frames is not None:
-            return masked_batch_norm(
-                w,
-                valid_frames(frames, w.size(1)),
-                self.norm.running_mean,
-                self.norm.running_var,
-                self.norm.weight,
-                self.norm.bias,
-                self._count_batch(),
-                self.norm.eps,
-                self.directions,
-            )
+            return self._normalise_masked(w, frames)
         return self._count_directions(w.flatten(0, 1)).reshape(w.shape)
+
+    @torch.jit.unused
+    def _normalise_cast(self, w: Tensor, frames: Optional[Tensor]) -> Tensor:
+        """As ``_normalise``, where torch's kernels refuse the parameters."""
+        norm = self.norm
+        if norm.training:
+            if frames is None:
+                frames = torch.full([w.size(0)], w.size(1), device=w.device)
+            return self._normalise_masked(w, frames)
+        dtype = norm.running_mean.dtype
+        out = nn.functional.batch_norm(
+            w.flatten(0, 1).to(dtype),
+            norm.running_mean,
+            norm.running_var,
+            None if norm.weight is None else norm.weight.to(dtype),
+            None if norm.bias is None else norm.bias.to(dtype),
+            False,
+            0.0,
+            norm.eps,
+        )
+        return out.reshape(w.shape).to(w.dtype)
+
+    def _normalise_masked(self, w: Tensor, frames: Tensor) -> Tensor:
+        return masked_batch_norm(
+            w,
+            valid_frames(frames, w.size(1)),
+            self.norm.running_mean,
+            self.norm.running_var,
+            self.norm.weight,
+            self.norm.bias,
+            self._count_batch(),
+            self.norm.eps,
+            self.directions,
+        )
 
     def _call_norm(self, w: Tensor, frames: Optional[Tensor]) -> Tensor:
         """What any module makes of the rows that stock gives to it.

@@ -71,7 +71,7 @@ def project(module, x, gates):
         and not torch.jit.is_tracing()
         and gemm.repays(x.numel() * gates)
         and not unrolled.transformed()
-        and _is_called_in_vain(module)
+        and only_multiplies(module)
         and gemm.ordinary(x, module.weight)
         and gemm.differs()
     ):
@@ -79,8 +79,16 @@ def project(module, x, gates):
     return module(x)
 
 
-def _is_called_in_vain(module):
-    """Whether calling a module does no more than multiply by its weight."""
+def only_multiplies(module):
+    """Whether calling a module does no more than multiply by its weight.
+
+    Example
+    -------
+    >>> only_multiplies(torch.nn.Linear(3, 4, bias=False))
+    True
+    >>> only_multiplies(torch.nn.Linear(3, 4))
+    False
+    """
     return (
         is_plain(module, torch.nn.Linear)
         and module.bias is None

@@ -24,6 +24,11 @@ from speechbrain_ligru_fast.layers.batch_norm import (
     is_tracking,
     masked_batch_norm,
 )
+from speechbrain_ligru_fast.layers.packed_frames import (
+    index_of,
+    pack,
+    unpack,
+)
 from speechbrain_ligru_fast.lobe.cnn import (
     conv2d,
     conv2d_as_it_lies,
@@ -241,6 +246,12 @@ class AwareBatchNorm1d(BatchNorm1d):
             return self._call(x, frames)
         if not norm.training:
             return self.stock_forward(x)
+        if not torch.jit.is_scripting():
+            index = index_of(x, frames)
+            if index is not None:
+                return unpack(
+                    self.norm(pack(x, index)), index, x.size(0), x.size(1)
+                )
         return masked_batch_norm(
             x,
             valid_frames(frames, x.size(1)),

@@ -37,8 +37,11 @@ def test_sharded_as_a_whole_or_by_layer(mesh, dtype):
             fully_shard(net, mesh=mesh, mp_policy=policy)
             x, hx = torch.randn(SHAPE), torch.zeros(4, 2, 8)
             for state in (None, hx):
-                output = net(x, state, torch.tensor([1.0, 0.5]))[0]
-                output.float().sum().backward()
+                for lengths in (None, torch.tensor([1.0, 0.5])):
+                    output = net(x, state, lengths)[0]
+                    output.float().sum().backward()
             assert output.dtype == (dtype or torch.float32)
             for parameter in net.parameters():
                 assert parameter.grad.to_local().isfinite().all()
+            with torch.no_grad():
+                assert net.eval()(x)[0].isfinite().all()
