@@ -34,7 +34,7 @@ def index_of(x, frames):
     >>> index_of(torch.rand(2, 3, 4), torch.tensor([1, 2]))
     tensor([0, 3, 4])
     """
-    if not _may_look(x):
+    if not may_look(x):
         return None
     count = int(frames.sum())
     if count < 2 or count == x.size(0) * x.size(1):
@@ -42,7 +42,7 @@ def index_of(x, frames):
     return valid_frames(frames, x.size(1)).flatten().nonzero().squeeze(1)
 
 
-def _may_look(x):
+def may_look(x):
     return (
         not torch.compiler.is_compiling()
         and not torch.jit.is_tracing()

@@ -36,6 +36,7 @@ from speechbrain_ligru_fast.lobe.cnn import (
     max_pool,
     reflect_ends,
 )
+from speechbrain_ligru_fast.lobe.groups import compute, groups_of
 from speechbrain_ligru_fast.scan.lengths import valid_frames
 
 
@@ -58,6 +59,12 @@ class AwareSequential(Sequential):
 
     def forward(self, x: Tensor, frames: Optional[Tensor] = None) -> Tensor:
         """Returns the output of the last part."""
+        if not torch.jit.is_scripting():
+            if frames is not None:
+                groups = groups_of(self, x, frames)
+                if groups is not None:
+                    steps = self.shorten(torch.tensor(x.size(1))).item()
+                    return compute(self, x, frames, groups, steps)
         for part in self.values():
             if hasattr(part, "shorten"):
                 x = part(x, frames)
