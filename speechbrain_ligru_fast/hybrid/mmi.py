@@ -16,6 +16,9 @@ from speechbrain_ligru_fast.scan.lengths import count_frames
 _UNSEEN = 0.1
 # Of a score below the frame's best: what no path survives has no gradient.
 _FLOOR = -60.0
+# Frames whose probabilities are multiplied before they are scaled: float64
+# holds exp(_FLOOR) to the power of it.
+_UNSCALED = 8
 
 
 class StateChain(nn.Module):
@@ -158,31 +161,39 @@ def _each_frame(index, scores):
 def _posteriors(emissions, first, last, forth, back, frames):
     """Log-likelihoods (B,) and the posteriors of states, (B, T, states).
 
-    The forward-backward algorithm of Rabiner 1989, section III, each frame
+    The forward-backward algorithm of Rabiner 1989, section III, now and then
     scaled to a sum of 1.
     """
     steps = emissions.size(1)
+    each, ends = torch.arange(len(frames)), frames.tolist()
+    emitted = emissions.unbind(1)
     alphas, scales, alpha = [], [], None
     for t in range(steps):
-        alpha = (first if t == 0 else forth(alpha)) * emissions[:, t]
-        scale = alpha.sum(1, keepdim=True)
-        alpha = alpha / scale
+        alpha = (first if t == 0 else forth(alpha)) * emitted[t]
+        if t % _UNSCALED == 0:
+            scale = alpha.sum(1, keepdim=True)
+            alpha = alpha / scale
+            scales.append(scale)
         alphas.append(alpha)
-        scales.append(scale.log())
     alphas = torch.stack(alphas, 1)
-    each = torch.arange(len(frames), device=frames.device)
-    ends = alphas[each, frames - 1] * last
     at = torch.arange(steps, device=frames.device)
-    counted = torch.where(at < frames[:, None], torch.cat(scales, 1), 0.0)
-    found = counted.sum(1) + ends.sum(1).log()
+    scaled = at[::_UNSCALED] < frames[:, None]
+    found = torch.where(scaled, torch.cat(scales, 1).log(), 0.0).sum(1)
+    found = found + (alphas[each, frames - 1] * last).sum(1).log()
     betas, beta = [None] * steps, last
     for t in reversed(range(steps)):
         if t < steps - 1:
-            beta = back(beta * emissions[:, t + 1])
-            beta = beta / beta.sum(1, keepdim=True)
-            # Shorter ones begin here.
-            beta = torch.where((frames == t + 1)[:, None], last, beta)
+            beta = back(beta * emitted[t + 1])
+            if t % _UNSCALED == 0:
+                beta = beta / beta.sum(1, keepdim=True)
+            if t + 1 in ends:
+                # Shorter ones begin here.
+                beta = torch.where((frames == t + 1)[:, None], last, beta)
         betas[t] = beta
-    both = alphas * torch.stack(betas, 1)
-    both = both / both.sum(2, keepdim=True)
-    return found, torch.where((at < frames[:, None])[..., None], both, 0.0)
+    both = _shares(alphas) * _shares(torch.stack(betas, 1))
+    both = torch.where((at < frames[:, None])[..., None], _shares(both), 0.0)
+    return found, both
+
+
+def _shares(x):
+    return x / x.sum(2, keepdim=True)

@@ -6,6 +6,7 @@ import math
 import pytest
 import torch
 
+from speechbrain_ligru_fast.hybrid import mmi
 from speechbrain_ligru_fast.hybrid.mmi import StateChain
 
 # Phones 0 and 1 are of three states each.
@@ -89,3 +90,20 @@ def test_large_scores_and_long_utterances_stay_finite(chain):
     assert loss.isfinite() and loss > 0 and gradient.isfinite().all()
     # A share moved from state to state.
     assert gradient.sum(2).abs().max() < 1e-6
+
+
+@pytest.mark.parametrize("spread", [1, 100])
+def test_how_often_it_is_scaled_changes_nothing(chain, spread, monkeypatch):
+    g = torch.Generator().manual_seed(3)
+    scores = spread * torch.randn(3, 40, 6, generator=g)
+    scores.requires_grad_()
+    labels = torch.tensor([[0, 1, 2, 3, 4, 5]]).expand(3, -1)
+    found = []
+    for every in mmi._UNSCALED, 1:
+        monkeypatch.setattr(mmi, "_UNSCALED", every)
+        lengths = torch.tensor([1.0, 0.625, 0.6])
+        loss = chain(scores, lengths, labels, torch.ones(3))
+        found.append((loss, *torch.autograd.grad(loss, scores)))
+    assert found[0][0] > 0
+    for got, want in zip(*found):
+        torch.testing.assert_close(got, want)
