@@ -40,7 +40,7 @@ def _normalise(rows, directions, how, weight, bias, statistics, momentum, eps):
             rows, weight, bias, mean, var, training, momentum, eps
         )
         return normed, (rows, *found)
-    # As one_layer.py's _count_directions, which says why.
+    # As feed_forward.py's _count_directions, which says why.
     new = var.clone()
     if n == 1:
         rows = rows.expand(2, -1)
