@@ -1,6 +1,6 @@
 """What a layer computes of each frame alone: its projection, normalised."""
 
-from typing import Optional
+from typing import TYPE_CHECKING, Any, Optional
 
 import torch
 from torch import Tensor, nn
@@ -27,6 +27,12 @@ class FeedForward(nn.Module):
     Who inherits it has ``w``, what stands for W; ``norm``, any module; and
     ``hidden_size`` and ``directions``.
     """
+
+    if TYPE_CHECKING:  # TorchScript would take them for attributes.
+        w: Any
+        norm: Any
+        hidden_size: int
+        directions: int
 
     @property
     def rowwise_norm(self):

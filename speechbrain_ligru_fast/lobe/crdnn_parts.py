@@ -63,7 +63,7 @@ class AwareSequential(Sequential):
             if frames is not None:
                 groups = groups_of(self, x, frames)
                 if groups is not None:
-                    steps = self.shorten(torch.tensor(x.size(1))).item()
+                    steps = self.shorten(torch.tensor(x.size(1)))
                     return compute(self, x, frames, groups, steps)
         for part in self.values():
             if hasattr(part, "shorten"):

@@ -68,7 +68,7 @@ def compute(part, x, frames, groups, steps):
         (B,) int64 frames.
     groups : list of Tensor
         As ``groups_of`` made them.
-    steps : int
+    steps : int | Tensor
         T'.
 
     Returns
@@ -89,7 +89,9 @@ def compute(part, x, frames, groups, steps):
         longest = int(frames[group[0]])
         found.append(part(x[group, :longest], frames[group]))
     found = [
-        nn.functional.pad(y, [0, 0] * (y.dim() - 2) + [0, steps - y.size(1)])
+        nn.functional.pad(
+            y, [0, 0] * (y.dim() - 2) + [0, int(steps) - y.size(1)]
+        )
         for y in found
     ]
     back = torch.cat(groups).argsort()
