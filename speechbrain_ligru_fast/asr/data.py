@@ -15,6 +15,8 @@ from speechbrain_ligru_fast.asr.tokenizer import check_tokens
 logger = logging.getLogger(__name__)
 
 _SORTINGS = ("random", "ascending", "descending")
+# Two seeds have no order in common before.
+_MOST_EPOCHS = 10_000
 
 
 def make_dataset(manifest, hparams, stage, shortest=0.0):
@@ -78,10 +80,12 @@ def loader_options(dataset, hparams, stage):
     options = dict(hparams["train_dataloader_opts"])
     if not hparams["dynamic_batching"]:
         return options | {"shuffle": hparams["sorting"] == "random"}
+    # SpeechBrain's default is one order for all seeds, and adds the epoch.
+    given = {"seed": hparams["seed"] * _MOST_EPOCHS}
     sampler = DynamicBatchSampler(
         dataset,
         length_func=functools.partial(_frames, hparams["feats_hop_size"]),
-        **hparams["dynamic_batch_sampler"],
+        **given | dict(hparams["dynamic_batch_sampler"]),
     )
     options.pop("batch_size", None)
     return options | {"batch_sampler": sampler}

@@ -38,6 +38,7 @@ def manifest(tmp_path):
 def hparams(tmp_path):
     return {
         "data_folder": str(tmp_path),
+        "seed": 3,
         "text": "wrd",
         "tokenizer": LabelTokenizer(tiny_corpora.WORDS),
         "bos_index": 1,
@@ -86,16 +87,13 @@ def test_every_utterance_once(hparams, manifest, dynamic):
     assert sorted(seen) == sorted(dataset.data_ids) and len(seen) == 12
 
 
-def test_dynamic_batches_change_with_the_epoch_and_the_seed(
-    train, tmp_path, monkeypatch
-):
+def test_dynamic_batches_change_with_the_epoch(train, tmp_path, monkeypatch):
     """Of a training that learns nothing; SpeechBrain tells it the epoch."""
-    seen, samplers = {}, []
+    seen = {}
 
     def fit_batch(self, batch):
         epoch = self.hparams.epoch_counter.current
         seen.setdefault(epoch, []).append(tuple(batch.id))
-        samplers.append(self.train_sampler)
         return torch.tensor(0.0)
 
     monkeypatch.setattr(ASR, "fit_batch", fit_batch)
@@ -108,13 +106,26 @@ def test_dynamic_batches_change_with_the_epoch_and_the_seed(
     assert len(batches) == 4
     assert len(set(map(frozenset, batches))) > 1
     assert len(set(map(tuple, batches))) == 4
-    sampler = samplers[0]
-    orders = []
-    for seed in (1, 2):
-        sampler._seed = seed
-        sampler.set_epoch(9)
-        orders.append([list(batch) for batch in sampler])
-    assert orders[0] != orders[1]
+
+
+def test_each_seed_has_its_own_order(hparams, manifest):
+    """Of dynamic batches; DataLoader's own order SpeechBrain sees to."""
+    hparams |= {"dynamic_batching": True}
+    dataset = make_dataset(manifest, hparams, TRAIN)
+
+    def orders(of, **given):
+        given = hparams["dynamic_batch_sampler"] | given
+        options = hparams | {"seed": of, "dynamic_batch_sampler": given}
+        sampler = loader_options(dataset, options, TRAIN)["batch_sampler"]
+        found = []
+        for epoch in range(1, 4):
+            sampler.set_epoch(epoch)
+            found.append(tuple(tuple(batch) for batch in sampler))
+        return found
+
+    assert orders(1) == orders(1)
+    assert not set(orders(1)) & set(orders(2))
+    assert orders(1, seed=7) == orders(2, seed=7)
 
 
 def test_unknown_words(hparams, manifest, caplog):
