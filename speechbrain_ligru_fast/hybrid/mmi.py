@@ -165,7 +165,7 @@ def _posteriors(emissions, first, last, forth, back, frames):
     scaled to a sum of 1.
     """
     steps = emissions.size(1)
-    each, ends = torch.arange(len(frames)), frames.tolist()
+    each, ends = torch.arange(len(frames)), set(frames.tolist())
     emitted = emissions.unbind(1)
     alphas, scales, alpha = [], [], None
     for t in range(steps):

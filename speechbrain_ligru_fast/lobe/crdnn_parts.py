@@ -21,6 +21,7 @@ from torch import Tensor, nn
 
 from speechbrain_ligru_fast.layers.batch_norm import (
     count_batch,
+    is_of_one_dtype,
     is_tracking,
     masked_batch_norm,
 )
@@ -254,7 +255,7 @@ class AwareBatchNorm1d(BatchNorm1d):
         if not norm.training:
             return self.stock_forward(x)
         if not torch.jit.is_scripting():
-            index = index_of(x, frames)
+            index = index_of(x, frames) if is_of_one_dtype(norm) else None
             if index is not None:
                 return unpack(
                     self.norm(pack(x, index)), index, x.size(0), x.size(1)

@@ -73,6 +73,19 @@ def test_a_batch_norm_of_the_lobe_equals_the_formula(monkeypatch):
         torch.testing.assert_close(results[0][name], want)
 
 
+def test_a_batch_norm_of_the_lobe_that_fsdp2_has_cast():
+    """Its parameters, not its statistics: torch's kernel refuses them."""
+    norm = crdnn_parts.BatchNorm1d(input_size=2)
+    crdnn_parts.make_aware(norm)
+    for parameter in norm.parameters():
+        parameter.data = parameter.data.bfloat16()
+    x = twins.data((3, 4, 2), torch.bfloat16)
+    out = norm(x, FRAMES)
+    assert out.dtype == torch.bfloat16
+    rows = out[valid_frames(FRAMES, 4)].float()
+    torch.testing.assert_close(rows.mean(0), torch.zeros(2), rtol=0, atol=2**-7)
+
+
 @pytest.mark.parametrize("hooked", [False, True])
 def test_padding_is_projected_where_somebody_looks(hooked, monkeypatch):
     projected, project = [], feed_forward.project
