@@ -3,9 +3,8 @@
     python -m benchmarks.stats texts_test_A.csv texts_test_B.csv
 
 compares the word errors of two systems on one test set: each file is a
-``texts_*.csv`` of an experiment. Utterances are drawn again and again, the
-same ones for both (a paired bootstrap), so that a hard utterance is hard for
-both. That says nothing of other seeds; `compare_seeds` does.
+``texts_*.csv`` of an experiment. Speakers are drawn again and again, the same
+for both (a paired bootstrap). Other seeds are for `compare_seeds` to judge.
 """
 
 import sys
@@ -40,14 +39,13 @@ def compare_seeds(first, second):
 
 
 def compare_texts(first, second, resamples=10_000):
-    """Whether two systems' errors on the same utterances differ.
+    """How two systems' errors differ, in percent, and an interval of 95 %.
 
-    Of each a dict, utterance -> its errors and words. Returns the difference
-    in percent of the words, and the ends of its interval of 95 %.
+    Of each a dict, speaker -> errors and words, on the same speech.
     """
     sizes = [{k: words for k, (_, words) in x.items()} for x in (first, second)]
     if sizes[0] != sizes[1]:
-        raise ValueError("the two are not of the same utterances")
+        raise ValueError("the two are not of the same texts")
     ours, theirs = (np.array([x[k] for k in first]) for x in (first, second))
 
     def difference(a, b, words, axis=-1):
@@ -61,12 +59,14 @@ def compare_texts(first, second, resamples=10_000):
 
 
 def read_texts(path):
-    """Utterance -> errors and words, of a ``texts_*.csv``."""
+    """Speaker -> errors and words, of a ``texts_*.csv``."""
     found = {}
     for row in read_rows(path)[1]:
+        speaker = row["id"].replace("_", "-").partition("-")[0]
         out = jiwer.process_words(row["reference"], row["hypothesis"])
         errors = out.substitutions + out.deletions + out.insertions
-        found[row["id"]] = errors, len(out.references[0])
+        old = found.get(speaker, (0, 0))
+        found[speaker] = old[0] + errors, old[1] + len(out.references[0])
     return found
 
 
