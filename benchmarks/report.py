@@ -19,6 +19,7 @@ from cogapp import Cog
 
 from benchmarks.gpu import by_layer
 from benchmarks.rows import parser
+from benchmarks.stats import compare_seeds
 from benchmarks.systems import filled, load, systems, text
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
@@ -50,15 +51,9 @@ _SHAPE = "features batch steps directions layers dtype mode".split()
 
 def _show(frame, titles=()):
     """Prints what has cells of columns that have titles, else of all."""
-    cells = filled(frame[[*titles]] if titles else frame)
+    cells = filled(frame.reindex(columns=[*titles]) if titles else frame)
     cells = cells.rename(columns=dict(titles))
     print(cells.to_markdown(index=False, disable_numparse=True))
-
-
-def _error(found):
-    """The rate that a recipe's metric is, as text."""
-    wer = found["wer"].map(text)
-    return wer.where(wer != "", found["per"].map(text))
 
 
 def _newest(name, **cells):
@@ -151,8 +146,7 @@ def readme(**cells):
     us = us[512, 2, 8, 1000, "bf16", "train"]
     times = _times(features=512, dtype="fp32", **cells)
     times = times.set_index(["mode", "steps", "model"])
-    found = _trained("librispeech/an4")
-    found = found[found["lm"] == "none"].set_index(["rnn", "impl"])["wer"]
+    found = _trained("librispeech/an4").set_index(["lm", "rnn", "impl"])["wer"]
     lines = []
     wer = "AN4 WER %, mean ± deviation (each seed)"
     for title, who, impl in _README:
@@ -163,7 +157,7 @@ def readme(**cells):
             line[f"{mode}, T={steps}, ms"] = row.get(who or title, np.nan)
         by = _GPU.get(who or rest, who or "torch")
         line["H200, train, T=1000, µs a frame"] = us[f"{model} {by}"]
-        lines.append(line | {wer: found.get((model, impl), np.nan)})
+        lines.append(line | {wer: found.get(("none", model, impl), "")})
     _show(pd.DataFrame(lines))
 
 
@@ -191,39 +185,45 @@ def exported(others):
     _show(rows.reset_index().rename(columns=names))
 
 
-def _trained(recipe, corpus="", split="test"):
+def _trained(recipe, corpus="", split="test", name="recipes"):
     """Of systems that differ in settings the newest of enough seeds."""
-    found = systems(load(RESULTS / "recipes.csv"))
+    found = systems(load(RESULTS / f"{name}.csv"))
     asked = {"recipe": recipe, "corpus": corpus, "split": split}
     for column, begin in asked.items():
         found = found[found[column].str.startswith(begin)]
-    found = found.assign(enough=found["seeds"].map(len) >= _SEEDS)
+    found["enough"] = found["seeds"].map(len) >= _SEEDS
+    words = found["wer"].map(np.mean).notna()
+    found["error"] = found["wer"].where(words, found["per"])
     key = ["recipe", "corpus", "split", "rnn", "impl", "lm"]
     return found.sort_values(["enough", "at"]).drop_duplicates(key, keep="last")
 
 
-def recognisers(recipe, corpus=""):
+def _against_lstm(found):
+    """How far a mean is from the lower LSTM's, and p of it over the seeds."""
+    cells = pd.Series("", found.index)
+    for _, same in found[found["enough"]].groupby(["recipe", "corpus"]):
+        is_lstm = same["rnn"] == "LSTM"
+        for lstm in sorted(same["error"][is_lstm], key=np.mean)[:1]:
+            for i in same.index[~is_lstm]:
+                luck = compare_seeds(same["error"][i], lstm)
+                cells[i] = "{:+.2f}, p = {:.2f}".format(*luck)
+    return cells
+
+
+def recognisers(recipe, corpus="", name="recipes", **titles):
     """Error rates of each seed, without and with the newest language model."""
-    found = _trained(recipe, corpus)
+    found = _trained(recipe, corpus, name=name)
+    found = found.assign(lstm=_against_lstm(found))
     key = ["recipe", "corpus", "rnn", "impl"]
-    plain = found[found["lm"] == "none"].set_index(key)
-    with_lm = found[found["lm"] != "none"].groupby(key).last()
-    plain = plain.join(with_lm[["wer"]], rsuffix="_lm").sort_index()
+    if (found["lm"] == "none").any():
+        with_lm = found[found["lm"] != "none"].groupby(key).last()
+        found = found[found["lm"] == "none"].set_index(key)
+        found = found.join(with_lm[["error"]], rsuffix="_lm")
     names = dict(zip(key, ["recipe", "corpus", "layer", "by"]))
     names |= {"params": "parameters", "epochs": "epochs"}
-    names |= {"epoch_s": "s/epoch", "error": "error %", "wer_lm": "with LM"}
-    _show(plain.assign(error=_error(plain)).reset_index(), names)
-
-
-def hybrids():
-    """Error rates of hybrids, oldest first, and the seconds of their stages."""
-    found = systems(load(RESULTS / "hybrid.csv"))
-    found["error"] = _error(found)
-    key = ["corpus", "recipe", "rnn"]
-    names = dict(zip(key, ["corpus", "recipe", "layer"]))
-    names |= {"params": "parameters", "epochs": "epochs", "lm": "LM"}
-    names |= {"error": "error %", "gmm_s": "GMM", "train_s": "train"}
-    _show(found.sort_values([*key, "at"]), names)
+    names |= titles or {"epoch_s": "s/epoch"}
+    names |= {"error": "error %", "lstm": "to LSTM", "error_lm": "with LM"}
+    _show(found.reset_index().sort_values(key), names)
 
 
 def missed():

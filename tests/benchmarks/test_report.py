@@ -90,15 +90,32 @@ def test_recognisers_by_seed(page):
     trained("SLiGRU", [1], settings="new")  # too few seeds
     trained("SLiGRU", [4, 4, 4], lm="old", settings="b")
     trained("SLiGRU", [3, 4, 5], lm="lm", settings="c")
-    trained("LSTM", [9], impl="torch")
+    trained("LSTM", [9, 10, 11], impl="torch")
+    trained("LSTM", [12, 13, 14], impl="torch-padded")
     trained("LSTM", [2], impl="torch", split="dev-an4")
     trained("GRU", [1], corpus="other")
     found = page('report.recognisers("librispeech", "AN4")')[2]
-    assert [line[2:4] + line[-2:] for line in found[3:-1]] == [
-        ["LSTM", "torch", "9.00 (one seed)", ""],
+    assert [line[2:4] + line[-3:] for line in found[3:-1]] == [
+        ["LSTM", "torch", "10.00 ± 1.00 (9.00, 10.00, 11.00)", "", ""],
+        ["LSTM", "torch-padded", "13.00 ± 1.00 (12.00, 13.00, 14.00)", "", ""],
+        # To the LSTM of the lower mean; the most extreme 2 of 20 divisions
         ["SLiGRU", "numba", "6.00 ± 1.00 (5.00, 6.00, 7.00)",
-         "4.00 ± 1.00 (3.00, 4.00, 5.00)"],
+         "-4.00, p = 0.10", "4.00 ± 1.00 (3.00, 4.00, 5.00)"],
     ]  # fmt: skip
+
+
+def test_hybrids_all_have_a_language_model(page):
+    for seed, per in enumerate((30.0, 32.0), 1):
+        row = {"corpus": "TIMIT", "recipe": "hybrid/timit", "split": "test"}
+        row |= {"rnn": "LiGRU", "impl": "numba", "lm": "2-gram", "per": per}
+        row |= {"settings": "a", "epochs": 9, "params": 1000, "gmm_s": 12.0}
+        row |= {"seed": seed, "command": "python train.py a.yaml"}
+        append_row(page.rows / "hybrid.csv", row)
+    call = 'report.recognisers("hybrid", name="hybrid", gmm_s="GMM, s")'
+    cells = page(call)[2]
+    assert cells[1][2:] == ["layer", "by", *("parameters", "epochs"),
+                            "GMM, s", "error %"]  # fmt: skip
+    assert cells[3][-2:] == ["12", "31.00 ± 1.41 (30.00, 32.00)"]
 
 
 def test_check_catches_an_edited_number(page, capfd):
