@@ -74,8 +74,7 @@ FAMILIES = {
         "phone_neurons number_of_epochs realign_after lr_annealing "
         "number_of_search_epochs total_steps step_schedule mmi_epochs "
         "augmentations drop_chunk dropout lr opt_class cnn_blocks "
-        "using_2d_pooling time_pooling "
-        "frames_per_step rnn_layers rnn_neurons",
+        "using_2d_pooling time_pooling frames_per_step rnn_layers",
     ),
     "librispeech/lm_small": ("librispeech/lm", SIZES),
     "librispeech/lm_an4": (
