@@ -201,7 +201,7 @@ def _trained(recipe, corpus="", split="test", name="recipes"):
 def _against_lstm(found):
     """How far a mean is from the lower LSTM's, and p of it over the seeds."""
     cells = pd.Series("", found.index)
-    for _, same in found[found["enough"]].groupby(["recipe", "corpus"]):
+    for _, same in found[found["enough"]].groupby(["recipe", "corpus", "lm"]):
         is_lstm = same["rnn"] == "LSTM"
         for lstm in sorted(same["error"][is_lstm], key=np.mean)[:1]:
             for i in same.index[~is_lstm]:
