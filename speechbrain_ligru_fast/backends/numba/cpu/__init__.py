@@ -13,6 +13,7 @@ from speechbrain_ligru_fast.backends.numba.cpu import (
     arguments,
     loops,
     operands,
+    shares,
     team,
     tiles,
     vectors,
@@ -21,13 +22,8 @@ from speechbrain_ligru_fast.backends.rows import accumulate_dtype
 from speechbrain_ligru_fast.backends.spec import NONLINEARITIES
 from speechbrain_ligru_fast.products import matrix_unit
 
-# Work of one step, in multiply-adds, below which one more thread costs more
-# at the barriers than it saves: of numbers, and of each kind of words.
-_WORK_PER_THREAD = {
-    None: 150_000,
-    operands.WORD: 300_000,
-    operands.TILE: 1_000_000,
-}
+# Bytes of a cache line: no two threads write to the same one.
+_LINE = 128
 
 
 def words_of(dtype):
@@ -76,73 +72,32 @@ def _pad_weights(u, hidden, padded):
     )
 
 
-@functools.lru_cache(64)
-def _all_active(rows, steps):
-    """Rows as they are, all of which have a frame at each step."""
-    return {"order": torch.arange(rows), "active": torch.full((steps,), rows)}
-
-
-def _by_length(lengths, directions, steps):
-    """Rows, the longest first, and how many have a frame at each step."""
-    lengths = lengths.repeat(directions)
-    longest = lengths.argsort(descending=True, stable=True)
-    ended = torch.arange(steps).unsqueeze(1) >= lengths
-    return {"order": longest, "active": len(lengths) - ended.sum(1)}
-
-
 def _run(direction, dtype, words, spec, batch, steps, padded, true, tensors):
     """Runs a loop over tensors named as in ``ARGUMENTS``.
 
     ``true`` of the ``padded`` hidden units are no padding.
     """
-    rows = batch * spec.directions
     item = dtype.itemsize
-    all_rows = arguments.padded_rows(rows, words)
-    # Both passes multiply rows x 2H x H a step.
-    work = 2 * true * true * rows
-    threads = team.size(work // _WORK_PER_THREAD[words])
+    # Both rows of an utterance write to what is joined.
+    together = tensors.get("joined") is not None
     panels = arguments.backward_panels(padded, item)
-    threads = min(threads, panels)
-    packed = 2 * tiles.TILE_VECTORS * panels * vectors.VECTOR_BYTES * padded
-    state = all_rows * padded * item
-    operand = state // 2 if words else state
-    if direction == "forward":
-        # With LayerNorm, a step's products wait behind the operands.
-        buffers = 2 * operand + (2 * state if spec.layernorm else 0)
-    else:
-        buffers = 4 * operand
-    sums = 2 * all_rows * vectors.VECTOR_BYTES * threads
-    sizes = {
-        "packed": packed // 2 if words else packed,
-        "operand": buffers,
-        "state": state,
-        "scratch": threads * arguments.SCRATCH_BYTES,
-        "sums": sums if spec.layernorm else 0,
-        "table": threads * rows * arguments.ROW_BYTES,
-    }
-    line = 128
-    workspace = torch.empty(
-        sum(sizes.values()) + line * (len(sizes) + 1), dtype=torch.uint8
+    threads, count = shares.plan(
+        words, spec, batch, steps, true, panels, together
     )
-    if tensors["lengths"] is None:
-        tensors |= _all_active(rows, steps)
-    else:
-        tensors |= _by_length(tensors["lengths"], spec.directions, steps)
-    given = dict.fromkeys(arguments.ARGUMENTS, 0)
-    at = -(-workspace.data_ptr() // line) * line
-    for name, size in sizes.items():
-        given[name] = at
-        at += -(-size // line) * line
-    tensors = {**tensors, "barrier": torch.zeros(1, dtype=torch.int64)}
+    dealt = shares.deal(
+        tensors["lengths"], batch, spec.directions, steps, count, together
+    )
     if spec.layernorm:
         tensors["eps"] = torch.full((1,), spec.eps, dtype=dtype)
-    for name, tensor in tensors.items():
-        if tensor is not None:
-            given[name] = tensor.data_ptr()
+    given = dict.fromkeys(arguments.ARGUMENTS, 0)
+    given |= {
+        name: x.data_ptr() for name, x in tensors.items() if x is not None
+    }
     rank, size = team.rank_functions(threads)
     given.update(
         rank_function=rank,
         size_function=size,
+        shares=count,
         batch=batch,
         steps=steps,
         hidden=padded,
@@ -154,9 +109,50 @@ def _run(direction, dtype, words, spec, batch, steps, padded, true, tensors):
     given["save"] = int(tensors.get("gates") is not None)
     if words == operands.TILE:
         given["tiles"] = amx.CONFIG.ctypes.data
-    table = np.array(list(given.values()), dtype=np.int64)
+    in_team = threads // count
+    sizes = [
+        _sizes(direction, words, spec, len(own["order"]), padded, item, in_team)
+        for own in dealt
+    ]
+    room = sum(-(-n // _LINE) for own in sizes for n in own.values()) + 1
+    workspace = torch.empty(room * _LINE, dtype=torch.uint8)
+    at = -(-workspace.data_ptr() // _LINE) * _LINE
+    barriers = torch.zeros(count, _LINE // 8, dtype=torch.int64)
+    tables = []
+    for own, needed, barrier in zip(dealt, sizes, barriers):
+        for name, size in needed.items():
+            given[name] = at
+            at += -(-size // _LINE) * _LINE
+        given |= {name: x.data_ptr() for name, x in own.items()}
+        given["rows"] = len(own["order"])
+        given["barrier"] = barrier.data_ptr()
+        tables.append(list(given.values()))
+    tables = np.array(tables, dtype=np.int64)
     function, address = _compiled(direction, dtype, words)
-    team.run(address, table.ctypes.data, threads)
+    team.run(address, tables.ctypes.data, threads)
+
+
+def _sizes(direction, words, spec, rows, padded, item, threads):
+    """Bytes of the work space of a share of rows, by name."""
+    all_rows = arguments.padded_rows(rows, words)
+    panels = arguments.backward_panels(padded, item)
+    packed = 2 * tiles.TILE_VECTORS * panels * vectors.VECTOR_BYTES * padded
+    state = all_rows * padded * item
+    operand = state // 2 if words else state
+    if direction == "forward":
+        # With LayerNorm, a step's products wait behind the operands.
+        buffers = 2 * operand + (2 * state if spec.layernorm else 0)
+    else:
+        buffers = 4 * operand
+    sums = 2 * all_rows * vectors.VECTOR_BYTES * threads
+    return {
+        "packed": packed // 2 if words else packed,
+        "operand": buffers,
+        "state": state,
+        "scratch": threads * arguments.SCRATCH_BYTES,
+        "sums": sums if spec.layernorm else 0,
+        "table": threads * rows * arguments.ROW_BYTES,
+    }
 
 
 def _like(x, dtype):
@@ -184,13 +180,15 @@ def scan_forward(spec, w, u, h0, mask, lengths, ln_weight, ln_bias, save):
     def ones(*shape):
         return torch.ones(shape, dtype=dtype)
 
-    # Frames past an utterance's end are never visited.
-    make = torch.empty if lengths is None else torch.zeros
-    output = make(batch, steps, d * padded, dtype=dtype)
-    gates = make(d, batch, steps, 2 * padded, dtype=dtype) if save else None
+    output = torch.empty(batch, steps, d * padded, dtype=dtype)
+    gates = normed = rstd = None
+    if save:
+        gates = torch.empty(d, batch, steps, 2 * padded, dtype=dtype)
     keep = save and spec.layernorm
-    normed = make(d, batch, steps, 2 * padded, dtype=dtype) if keep else None
-    rstd = make(d, batch, steps, dtype=dtype) if keep else None
+    if keep:
+        normed = torch.empty_like(gates)
+        # The loop clears the others where no frame is.
+        rstd = torch.zeros(d, batch, steps, dtype=dtype)
     tensors = {
         "w": fit(w),
         "u": _pad_weights(u, hidden, padded),
@@ -242,10 +240,11 @@ def scan_backward(
     def ones(*shape):
         return torch.ones(shape, dtype=dtype)
 
-    make = torch.empty if lengths is None else torch.zeros
     shape = (batch, steps, 2 * padded)
-    dgates = make(1 if join else d, *shape, dtype=dtype)
-    dprojected = make(d, *shape, dtype=dtype) if spec.layernorm else None
+    dgates = torch.empty(1 if join else d, *shape, dtype=dtype)
+    dprojected = None
+    if spec.layernorm:
+        dprojected = torch.empty(d, *shape, dtype=dtype)
     dh0 = torch.zeros(d * batch, padded, dtype=dtype) if needs_dh0 else None
     if words:
         u = _pad_weights(u, hidden, padded)

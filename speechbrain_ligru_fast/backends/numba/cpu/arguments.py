@@ -17,7 +17,8 @@ ARGUMENTS = (
     "grad previous dgates dprojected joined dh0 "
     "packed operand state scratch sums table "
     "barrier rank_function size_function tiles "
-    "batch steps hidden true_hidden directions code layernorm save eps"
+    "shares rows batch steps hidden true_hidden directions code layernorm save "
+    "eps"
 ).split()
 _AT = {name: i for i, name in enumerate(ARGUMENTS)}
 W, H0, MASK, LENGTHS = (_AT[n] for n in ("w", "h0", "mask", "lengths"))
@@ -34,6 +35,7 @@ PACKED, OPERAND, STATE, SCRATCH, SUMS, TABLE = (
 )
 BARRIER, TILES = _AT["barrier"], _AT["tiles"]
 RANK, SIZE = _AT["rank_function"], _AT["size_function"]
+SHARES, ROWS = _AT["shares"], _AT["rows"]
 BATCH, STEPS, HIDDEN, TRUE_HIDDEN = (
     _AT[n] for n in ("batch", "steps", "hidden", "true_hidden")
 )

@@ -8,12 +8,10 @@ from speechbrain_ligru_fast.backends.numba.cpu import (
     operands,
 )
 from speechbrain_ligru_fast.backends.numba.cpu import arguments as arg
-from speechbrain_ligru_fast.backends.numba.cpu.barrier import (
-    rank_and_size,
-    wait_for_all,
-)
+from speechbrain_ligru_fast.backends.numba.cpu.barrier import wait_for_all
 from speechbrain_ligru_fast.backends.numba.cpu.frames import (
     active_rows,
+    clear_ends,
     locate_saved,
     prefetch_saved,
     row_of,
@@ -33,10 +31,9 @@ from speechbrain_ligru_fast.backends.numba.cpu.vectors import VECTOR_BYTES
 
 
 @njit
-def backward(real, element, p, size):
-    rank, threads = rank_and_size(p)
+def backward(real, element, p, size, rank, threads):
     lanes = VECTOR_BYTES // size
-    hidden, rows = p[arg.HIDDEN], p[arg.BATCH] * p[arg.DIRECTIONS]
+    hidden, rows = p[arg.HIDDEN], p[arg.ROWS]
     vectors = hidden // lanes
     panels = -(-vectors // TILE_VECTORS)
     halved = operands.narrow(element)
@@ -66,6 +63,8 @@ def backward(real, element, p, size):
                         element,
                         p[arg.OPERAND] + buffer * buffer_bytes + at,
                     )
+    for which in (arg.DGATES, arg.DPROJECTED, arg.JOINED):
+        clear_ends(real, p, which, first_vector, last_vector, size)
     amx.begin(element, p[arg.TILES], scratch + arg.KEPT)
     phase = 1
     wait_for_all(p[arg.BARRIER], threads, phase)

@@ -13,12 +13,10 @@ from speechbrain_ligru_fast.backends.numba.cpu import (
     pointwise,
 )
 from speechbrain_ligru_fast.backends.numba.cpu import arguments as arg
-from speechbrain_ligru_fast.backends.numba.cpu.barrier import (
-    rank_and_size,
-    wait_for_all,
-)
+from speechbrain_ligru_fast.backends.numba.cpu.barrier import wait_for_all
 from speechbrain_ligru_fast.backends.numba.cpu.frames import (
     active_rows,
+    clear_ends,
     locate_inputs,
     row_of,
 )
@@ -37,10 +35,9 @@ from speechbrain_ligru_fast.backends.numba.cpu.vectors import VECTOR_BYTES
 
 
 @njit
-def forward(real, element, p, size):
-    rank, threads = rank_and_size(p)
+def forward(real, element, p, size, rank, threads):
     lanes = VECTOR_BYTES // size
-    hidden, rows = p[arg.HIDDEN], p[arg.BATCH] * p[arg.DIRECTIONS]
+    hidden, rows = p[arg.HIDDEN], p[arg.ROWS]
     vectors = hidden // lanes
     halved = operands.narrow(element)
     depth, groups = hidden >> halved, vectors >> halved
@@ -72,6 +69,8 @@ def forward(real, element, p, size):
             else:
                 memory.zero_vector(real, state)
             operands.store(real, element, at, state)
+    for which in (arg.OUTPUT, arg.GATES, arg.NORMED):
+        clear_ends(real, p, which, first, last, size)
     amx.begin(element, p[arg.TILES], scratch + arg.KEPT)
     phase = 1
     wait_for_all(p[arg.BARRIER], threads, phase)

@@ -40,6 +40,34 @@ def frame_of(p, direction, utterance, step):
 
 
 @njit
+def clear_ends(real, p, which, first, last, size):
+    """Zeros in one of the table's results, in frames past the rows' ends.
+
+    Of its tensors those that have two numbers for each unit, of each row or,
+    for joined directions, of each utterance; or the output, which has one. Of
+    each the vectors of units from ``first`` to ``last``.
+    """
+    if p[which] == 0 or p[arg.LENGTHS] == 0:
+        return
+    batch, steps = p[arg.BATCH], p[arg.STEPS]
+    unit = p[arg.HIDDEN] * size
+    for r in range(p[arg.ROWS]):
+        row = row_of(p, r)
+        direction, utterance = row // batch, row % batch
+        numbers, at, distance = 2, row * steps * 2 * unit, 2 * unit
+        if which == arg.JOINED:
+            at = utterance * steps * 2 * unit
+        elif which == arg.OUTPUT:
+            numbers, distance = 1, p[arg.DIRECTIONS] * unit
+            at = utterance * steps * distance + direction * unit
+        for frame in range(length_of(p, utterance), steps):
+            for number in range(numbers):
+                start = p[which] + at + frame * distance + number * unit
+                for v in range(first, last):
+                    memory.zero_vector(real, start + v * VECTOR_BYTES)
+
+
+@njit
 def locate_inputs(p, table, step, size):
     """Fills a thread's table for a step of the forward.
 

@@ -3,15 +3,17 @@
 import hashlib
 from pathlib import Path
 
-from numba import carray, types
+from numba import carray, njit, types
 
 from speechbrain_ligru_fast.backends import spec
 from speechbrain_ligru_fast.backends.numba import compiling
+from speechbrain_ligru_fast.backends.numba.cpu import arguments as arg
 from speechbrain_ligru_fast.backends.numba.cpu import vectors
 from speechbrain_ligru_fast.backends.numba.cpu.arguments import ARGUMENTS
 from speechbrain_ligru_fast.backends.numba.cpu.backward import (
     backward as backward_loop,
 )
+from speechbrain_ligru_fast.backends.numba.cpu.barrier import rank_and_size
 from speechbrain_ligru_fast.backends.numba.cpu.forward import (
     forward as forward_loop,
 )
@@ -31,6 +33,19 @@ def source_hash():
     return digest.hexdigest()
 
 
+@njit
+def shares(arguments, count):
+    """Tables of all shares of rows, this thread's rank, and two numbers.
+
+    Those are of the threads, and of a share's: all of them for the only
+    share, one for each of many.
+    """
+    first = carray(arguments, (count,))
+    tables = carray(arguments, (first[arg.SHARES], count))
+    rank, threads = rank_and_size(first)
+    return tables, rank, threads, threads if len(tables) == 1 else 1
+
+
 def compiled(direction, real, words, fingerprint):
     """A C function ``void f(int64 *arguments)`` around a loop.
 
@@ -46,11 +61,19 @@ def compiled(direction, real, words, fingerprint):
 
     def forward(arguments):
         fingerprint  # noqa: B018
-        forward_loop(real(0), element(0), carray(arguments, (count,)), size)
+        tables, rank, threads, team = shares(arguments, count)
+        for i in range(0 if team > 1 else rank, len(tables), threads):
+            forward_loop(
+                real(0), element(0), tables[i], size, rank % team, team
+            )
 
     def backward(arguments):
         fingerprint  # noqa: B018
-        backward_loop(real(0), element(0), carray(arguments, (count,)), size)
+        tables, rank, threads, team = shares(arguments, count)
+        for i in range(0 if team > 1 else rank, len(tables), threads):
+            backward_loop(
+                real(0), element(0), tables[i], size, rank % team, team
+            )
 
     function = forward if direction == "forward" else backward
     signature = types.void(types.CPointer(types.int64))

@@ -37,9 +37,8 @@ def rows_of_a_tile(element, left):
 @njit
 def padded_row_count(element, p):
     """Rows rounded up to whole tiles, as ``padded_rows``."""
-    rows = p[arg.BATCH] * p[arg.DIRECTIONS]
     tile = rows_of_a_tile(element, 0)
-    return -(-rows // tile) * tile
+    return -(-p[arg.ROWS] // tile) * tile
 
 
 @njit

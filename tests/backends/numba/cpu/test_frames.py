@@ -10,12 +10,6 @@ from speechbrain_ligru_fast.backends.spec import ScanSpec
 cpu = pytest.importorskip("speechbrain_ligru_fast.backends.numba.cpu")
 
 
-def test_the_longest_rows_come_first():
-    found = cpu._by_length(torch.tensor([2, 0, 3]), directions=2, steps=4)
-    assert found["order"].tolist() == [2, 5, 0, 3, 1, 4]
-    assert found["active"].tolist() == [4, 4, 2, 0]
-
-
 @pytest.mark.parametrize("layernorm", [False, True])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 def test_an_utterance_is_computed_as_if_it_were_alone(layernorm, dtype):

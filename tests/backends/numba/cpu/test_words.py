@@ -23,6 +23,7 @@ backend = pytest.importorskip("speechbrain_ligru_fast.backends.numba.cpu")
 from speechbrain_ligru_fast.backends.numba.cpu import (  # noqa: E402
     amx,
     operands,
+    shares,
     tiles,
 )
 
@@ -82,7 +83,7 @@ def test_any_size(words, options):
 @pytest.mark.parametrize("layernorm", [False, True])
 @pytest.mark.parametrize("rows, hidden", [(17, 33), (40, 200), (9, 512)])
 def test_several_tiles_and_threads(words, rows, hidden, layernorm, monkeypatch):
-    monkeypatch.setitem(backend._WORK_PER_THREAD, words, 1)
+    monkeypatch.setitem(shares.MEETING, words, 1)
     threads = torch.get_num_threads()
     given = half(
         batch=rows, steps=6, hidden=hidden, directions=2, lengths=True,
