@@ -81,7 +81,8 @@ def test_the_plan(batch, steps, hidden, options, threads, want, monkeypatch):
 def test_every_plan_gives_the_same(layernorm, lengths, monkeypatch):
     dtype = torch.float64 if layernorm else torch.float32
     given = drawn(
-        operand=dtype, dtype=dtype, batch=11, steps=9, hidden=70, directions=2, lengths=lengths,
+        operand=dtype, dtype=dtype, batch=11, steps=9, hidden=70,
+        directions=2, lengths=lengths,
         layernorm=layernorm, nonlinearity="tanh", mask=True, h0=True,
     )  # fmt: skip
 
