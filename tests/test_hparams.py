@@ -76,6 +76,12 @@ FAMILIES = {
         "augmentations drop_chunk dropout lr opt_class cnn_blocks "
         "using_2d_pooling time_pooling frames_per_step rnn_layers",
     ),
+    "hybrid/so762_hybrid_ligru": (
+        "hybrid/an4_hybrid_ligru",
+        SPLITS + "lexicon_file phones_file stress output_neurons phone_neurons "
+        "number_of_epochs realign_after number_of_search_epochs mmi_epochs "
+        "total_steps",
+    ),
     "librispeech/lm_small": ("librispeech/lm", SIZES),
     "librispeech/lm_an4": (
         "librispeech/lm_small",

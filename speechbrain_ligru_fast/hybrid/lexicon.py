@@ -70,7 +70,7 @@ class Lexicon:
             yield word, phones, used[phones]
 
 
-def read_lexicon(path, silence="SIL", phones_file=None):
+def read_lexicon(path, silence="SIL", phones_file=None, stress=True):
     """The Lexicon of a file with a word and its phones in each line.
 
     As CMU's: a second pronunciation is ``WORD(2)``, or the word once more, and
@@ -84,6 +84,9 @@ def read_lexicon(path, silence="SIL", phones_file=None):
         The phone of silence.
     phones_file : path-like, optional
         The allowed phones, separated by white space. Default: any.
+    stress : bool
+        Whether the digits at the ends of phones, which tell a vowel's stress
+        in CMU's dictionary, are a part of them.
 
     Raises
     ------
@@ -108,6 +111,8 @@ def read_lexicon(path, silence="SIL", phones_file=None):
         where = f"lexicon {path}, line {number}: {word}"
         if not phones:
             raise ValueError(f"{where} has no phones")
+        if not stress:
+            phones = [phone.rstrip("012") or phone for phone in phones]
         unknown = sorted(set(phones) - (known or set(phones)))
         if unknown:
             raise ValueError(

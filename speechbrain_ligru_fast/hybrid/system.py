@@ -34,8 +34,9 @@ def load_lexicon(hparams):
         raise ValueError("a hybrid is trained by one process: leave torchrun")
     if hparams["lexicon_file"]:
         lexicon = read_lexicon(
-            hparams["lexicon_file"], hparams["silence"], hparams["phones_file"]
-        )
+            hparams["lexicon_file"], hparams["silence"],
+            hparams["phones_file"], hparams.get("stress", True),
+        )  # fmt: skip
     elif "phn_set" in hparams:
         lexicon = phone_lexicon(hparams["phn_set"])
     else:

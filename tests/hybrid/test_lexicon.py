@@ -21,6 +21,14 @@ def test_pronunciations_of_a_file(tmp_path):
     assert lexicon.phones == ["SIL", "AH", "DH", "IY"]
 
 
+def test_phones_without_their_stress(tmp_path):
+    path = tmp_path / "some.dic"
+    path.write_text("READ R EH1 D\nREAD R EH0 D\nREAD R IY1 D\n")
+    assert len(read_lexicon(path).pronunciations["READ"]) == 3
+    found = read_lexicon(path, stress=False).pronunciations["READ"]
+    assert found == [("R", "EH", "D"), ("R", "IY", "D")]
+
+
 @pytest.mark.parametrize(
     ("line", "message"),
     [
