@@ -78,14 +78,19 @@ def _run(direction, dtype, words, spec, batch, steps, padded, true, tensors):
     ``true`` of the ``padded`` hidden units are no padding.
     """
     item = dtype.itemsize
-    # Both rows of an utterance write to what is joined.
-    together = tensors.get("joined") is not None
     panels = arguments.backward_panels(padded, item)
-    threads, count = shares.plan(
-        words, spec, batch, steps, true, panels, together
-    )
-    dealt = shares.deal(
-        tensors["lengths"], batch, spec.directions, steps, count, together
+    packed = 2 * tiles.TILE_VECTORS * panels * vectors.VECTOR_BYTES * padded
+    if words:
+        packed //= 2
+    threads, dealt = shares.plan(
+        words,
+        spec,
+        (batch, steps, true),
+        panels,
+        packed,
+        tensors["lengths"],
+        # Both rows of an utterance write to what is joined.
+        together=tensors.get("joined") is not None,
     )
     if spec.layernorm:
         tensors["eps"] = torch.full((1,), spec.eps, dtype=dtype)
@@ -97,7 +102,7 @@ def _run(direction, dtype, words, spec, batch, steps, padded, true, tensors):
     given.update(
         rank_function=rank,
         size_function=size,
-        shares=count,
+        shares=len(dealt),
         batch=batch,
         steps=steps,
         hidden=padded,
@@ -109,15 +114,21 @@ def _run(direction, dtype, words, spec, batch, steps, padded, true, tensors):
     given["save"] = int(tensors.get("gates") is not None)
     if words == operands.TILE:
         given["tiles"] = amx.CONFIG.ctypes.data
-    in_team = threads // count
+    in_team = threads // len(dealt)
     sizes = [
         _sizes(direction, words, spec, len(own["order"]), padded, item, in_team)
         for own in dealt
     ]
-    room = sum(-(-n // _LINE) for own in sizes for n in own.values()) + 1
-    workspace = torch.empty(room * _LINE, dtype=torch.uint8)
+    # All shares multiply with the same weights.
+    room = [packed, *(size for own in sizes for size in own.values()), _LINE]
+    workspace = torch.empty(
+        sum(-(-n // _LINE) for n in room) * _LINE, dtype=torch.uint8
+    )
     at = -(-workspace.data_ptr() // _LINE) * _LINE
-    barriers = torch.zeros(count, _LINE // 8, dtype=torch.int64)
+    given["packed"] = at
+    at += -(-packed // _LINE) * _LINE
+    barriers = torch.zeros(len(dealt) + 1, _LINE // 8, dtype=torch.int64)
+    given["packing"] = barriers[-1].data_ptr()
     tables = []
     for own, needed, barrier in zip(dealt, sizes, barriers):
         for name, size in needed.items():
@@ -135,8 +146,6 @@ def _run(direction, dtype, words, spec, batch, steps, padded, true, tensors):
 def _sizes(direction, words, spec, rows, padded, item, threads):
     """Bytes of the work space of a share of rows, by name."""
     all_rows = arguments.padded_rows(rows, words)
-    panels = arguments.backward_panels(padded, item)
-    packed = 2 * tiles.TILE_VECTORS * panels * vectors.VECTOR_BYTES * padded
     state = all_rows * padded * item
     operand = state // 2 if words else state
     if direction == "forward":
@@ -146,7 +155,6 @@ def _sizes(direction, words, spec, rows, padded, item, threads):
         buffers = 4 * operand
     sums = 2 * all_rows * vectors.VECTOR_BYTES * threads
     return {
-        "packed": packed // 2 if words else packed,
         "operand": buffers,
         "state": state,
         "scratch": threads * arguments.SCRATCH_BYTES,

@@ -16,7 +16,7 @@ ARGUMENTS = (
     "output gates normed rstd u "
     "grad previous dgates dprojected joined dh0 "
     "packed operand state scratch sums table "
-    "barrier rank_function size_function tiles "
+    "barrier packing rank_function size_function tiles "
     "shares rows batch steps hidden true_hidden directions code layernorm save "
     "eps"
 ).split()
@@ -34,6 +34,7 @@ PACKED, OPERAND, STATE, SCRATCH, SUMS, TABLE = (
     _AT[n] for n in ("packed", "operand", "state", "scratch", "sums", "table")
 )
 BARRIER, TILES = _AT["barrier"], _AT["tiles"]
+PACKING = _AT["packing"]
 RANK, SIZE = _AT["rank_function"], _AT["size_function"]
 SHARES, ROWS = _AT["shares"], _AT["rows"]
 BATCH, STEPS, HIDDEN, TRUE_HIDDEN = (

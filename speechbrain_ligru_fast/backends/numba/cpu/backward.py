@@ -31,7 +31,19 @@ from speechbrain_ligru_fast.backends.numba.cpu.vectors import VECTOR_BYTES
 
 
 @njit
+def pack(real, element, p, size, rank, threads):
+    """Packs this thread's part of the weights for ``backward``."""
+    lanes = VECTOR_BYTES // size
+    vectors = p[arg.HIDDEN] // lanes
+    panels = -(-vectors // TILE_VECTORS)
+    depth = 2 * p[arg.HIDDEN] >> operands.narrow(element)
+    for q in range(panels * rank // threads, panels * (rank + 1) // threads):
+        pack_backward(real, p, q, depth, lanes, size)
+
+
+@njit
 def backward(real, element, p, size, rank, threads):
+    """As ``forward``, from the last step to the first."""
     lanes = VECTOR_BYTES // size
     hidden, rows = p[arg.HIDDEN], p[arg.ROWS]
     vectors = hidden // lanes
@@ -49,8 +61,6 @@ def backward(real, element, p, size, rank, threads):
     scratch = p[arg.SCRATCH] + rank * arg.SCRATCH_BYTES
     sums = p[arg.SUMS] + rank * 2 * row_bytes
 
-    for q in range(first, last):
-        pack_backward(real, p, q, depth, lanes, size)
     for v in range(first_vector, last_vector):
         for r in range(all_rows):
             at = v * row_bytes + r * VECTOR_BYTES

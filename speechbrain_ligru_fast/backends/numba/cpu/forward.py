@@ -35,7 +35,21 @@ from speechbrain_ligru_fast.backends.numba.cpu.vectors import VECTOR_BYTES
 
 
 @njit
+def pack(real, element, p, size, rank, threads):
+    """Packs this thread's part of the weights for ``forward``."""
+    lanes = VECTOR_BYTES // size
+    vectors = p[arg.HIDDEN] // lanes
+    depth = p[arg.HIDDEN] >> operands.narrow(element)
+    for q in range(vectors * rank // threads, vectors * (rank + 1) // threads):
+        pack_forward(real, p, q, depth, lanes, size)
+
+
+@njit
 def forward(real, element, p, size, rank, threads):
+    """Runs all steps of a share's rows; the weights are packed.
+
+    ``rank`` is this thread's number in the share's team of ``threads``.
+    """
     lanes = VECTOR_BYTES // size
     hidden, rows = p[arg.HIDDEN], p[arg.ROWS]
     vectors = hidden // lanes
@@ -58,7 +72,6 @@ def forward(real, element, p, size, rank, threads):
     waiting = operand + 2 * buffer_bytes
 
     for q in range(first, last):
-        pack_forward(real, p, q, depth, lanes, size)
         for r in range(all_rows):
             state = p[arg.STATE] + q * row_bytes + r * VECTOR_BYTES
             at = operand + place(element, q, r, row_bytes)

@@ -13,9 +13,18 @@ from speechbrain_ligru_fast.backends.numba.cpu.arguments import ARGUMENTS
 from speechbrain_ligru_fast.backends.numba.cpu.backward import (
     backward as backward_loop,
 )
-from speechbrain_ligru_fast.backends.numba.cpu.barrier import rank_and_size
+from speechbrain_ligru_fast.backends.numba.cpu.backward import (
+    pack as backward_pack,
+)
+from speechbrain_ligru_fast.backends.numba.cpu.barrier import (
+    rank_and_size,
+    wait_for_all,
+)
 from speechbrain_ligru_fast.backends.numba.cpu.forward import (
     forward as forward_loop,
+)
+from speechbrain_ligru_fast.backends.numba.cpu.forward import (
+    pack as forward_pack,
 )
 
 
@@ -46,6 +55,13 @@ def shares(arguments, count):
     return tables, rank, threads, threads if len(tables) == 1 else 1
 
 
+@njit
+def meet(tables, threads):
+    """Waits for the weights, which all shares read; a team does so itself."""
+    if len(tables) > 1:
+        wait_for_all(tables[0, arg.PACKING], threads, 1)
+
+
 def compiled(direction, real, words, fingerprint):
     """A C function ``void f(int64 *arguments)`` around a loop.
 
@@ -62,6 +78,8 @@ def compiled(direction, real, words, fingerprint):
     def forward(arguments):
         fingerprint  # noqa: B018
         tables, rank, threads, team = shares(arguments, count)
+        forward_pack(real(0), element(0), tables[0], size, rank, threads)
+        meet(tables, threads)
         for i in range(0 if team > 1 else rank, len(tables), threads):
             forward_loop(
                 real(0), element(0), tables[i], size, rank % team, team
@@ -70,6 +88,8 @@ def compiled(direction, real, words, fingerprint):
     def backward(arguments):
         fingerprint  # noqa: B018
         tables, rank, threads, team = shares(arguments, count)
+        backward_pack(real(0), element(0), tables[0], size, rank, threads)
+        meet(tables, threads)
         for i in range(0 if team > 1 else rank, len(tables), threads):
             backward_loop(
                 real(0), element(0), tables[i], size, rank % team, team

@@ -21,10 +21,13 @@ MEETING = {
 }
 # Meetings that calling the threads together is worth.
 _CALL = 10
+# Bytes of weights beyond which each thread reads them from memory, not from
+# the last cache, at every step: more of it than a few rows take to multiply.
+_CACHE = 1 << 24
 
 
-def plan(words, spec, batch, steps, hidden, panels, together):
-    """How many threads to use, and among how many to deal the rows out.
+def plan(words, spec, sizes, panels, packed, lengths, together):
+    """How many threads to use, and how the rows are dealt out.
 
     Arguments
     ---------
@@ -32,42 +35,61 @@ def plan(words, spec, batch, steps, hidden, panels, together):
         Kind of words that are multiplied, of operands.py.
     spec : ScanSpec
         Its directions and its LayerNorm, which is one more meeting a step.
-    batch, steps, hidden : int
+    sizes : tuple of int
         B, T and H.
     panels : int
         What a team can share of the units.
+    packed : int
+        Bytes of the weights.
+    lengths : Tensor | None
+        (B,) int64, frames of the utterances; T without.
     together : bool
         Whether both rows of an utterance have to be in one share.
 
     Returns
     -------
-    tuple of int
-        Threads and shares: one share for a team, else as many as threads.
+    tuple
+        Threads, and of each share what `deal` says: one share for a team, or
+        as many as threads.
 
     Example
     -------
     >>> from speechbrain_ligru_fast.backends.spec import ScanSpec
-    >>> plan(None, ScanSpec(), 1, 100, 32, 2, False)
+    >>> given = None, ScanSpec(), (1, 100, 32), 2, 8192, None, False
+    >>> threads, shares = plan(*given)
+    >>> threads, len(shares)
     (1, 1)
     """
+    batch, steps, hidden = sizes
+    given = lengths, batch, spec.directions, steps
+    whole = deal(*given, 1, together)
     row = 2 * hidden * hidden
     rows = batch * spec.directions
     meeting = MEETING[words]
-
-    def padded(rows):
-        return row * arguments.padded_rows(rows, words)
-
-    # A step's multiply-adds of whoever has most, and the meetings' worth.
-    alone = padded(rows)
     threads = team.size(min(row * rows // meeting, panels))
-    meetings = (1 + spec.layernorm) * meeting if threads > 1 else 0
-    units = alone // threads + meetings
     dealt = batch if together else rows
-    shares = team.size(min(dealt, rows // arguments.padded_rows(1, words)))
-    own = padded(-(-dealt // shares) * (rows // dealt))
-    if own < units and (alone - own) * steps > _CALL * meeting:
-        return shares, shares
-    return threads, 1
+    tile = arguments.padded_rows(1, words)
+    count = team.size(min(dealt, rows // tile))
+    most = steps * row * arguments.padded_rows(rows, words)
+    if count == 1 or packed > _CACHE or most <= _CALL * meeting:
+        return threads, whole
+    # Multiply-adds of whoever has most, and what meetings are worth.
+    parts = deal(*given, count, together)
+    own = row * max(_tiles(part["active"], tile) for part in parts)
+    alone = row * _tiles(whole[0]["active"], tile)
+    units = alone / threads
+    if threads > 1:
+        units += steps * (1 + spec.layernorm) * meeting
+    if own < units and alone - own > _CALL * meeting:
+        return count, parts
+    return threads, whole
+
+
+def _tiles(active, tile):
+    """Rows times steps that are multiplied: whole tiles of each step's rows."""
+    return tile * int(
+        active.add(tile - 1).div_(tile, rounding_mode="floor").sum()
+    )
 
 
 def deal(lengths, batch, directions, steps, shares, together):
@@ -95,8 +117,8 @@ def deal(lengths, batch, directions, steps, shares, together):
     -------
     >>> for own in deal(torch.tensor([2, 0, 3]), 3, 2, 4, 2, True):
     ...     print(own["order"].tolist(), own["active"].tolist())
-    [2, 5, 1, 4] [2, 2, 2, 0]
-    [0, 3] [2, 2, 0, 0]
+    [2, 5] [2, 2, 2, 0]
+    [0, 3, 1, 4] [2, 2, 0, 0]
     """
     if lengths is None:
         return _full(batch, directions, steps, shares, together)

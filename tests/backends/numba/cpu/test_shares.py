@@ -58,6 +58,8 @@ def test_every_row_is_dealt_once(lengths, directions, together):
         (8, 100, 64, {}, 2, (2, 2)),
         (8, 100, 512, {}, 2, (2, 2)),
         (8, 100, 512, {"directions": 2}, 4, (4, 4)),
+        # But each would read weights that no cache holds.
+        (8, 100, 2048, {"directions": 2}, 4, (4, 1)),
         # Half of a tile's rows would be none.
         (2, 100, 512, {"directions": 2}, 2, (2, 1)),
         (6, 100, 512, {"directions": 2}, 2, (2, 1)),
@@ -68,12 +70,32 @@ def test_every_row_is_dealt_once(lengths, directions, together):
     ],
 )
 def test_the_plan(batch, steps, hidden, options, threads, want, monkeypatch):
-    monkeypatch.setattr(
-        team, "size", lambda wanted: max(1, min(wanted, threads))
-    )
-    spec = ScanSpec(**options)
-    found = shares.plan(None, spec, batch, steps, hidden, hidden // 32, False)
+    found = planned(batch, steps, hidden, None, threads, monkeypatch, **options)
     assert found == want
+
+
+def planned(batch, steps, hidden, lengths, threads, monkeypatch, **options):
+    """How many threads and shares, where there are so many threads."""
+    monkeypatch.setattr(team, "size", lambda n: max(1, min(n, threads)))
+    spec, packed = ScanSpec(**options), 8 * hidden * hidden
+    number, dealt = shares.plan(
+        None, spec, (batch, steps, hidden), hidden // 32, packed, lengths, False
+    )
+    return number, len(dealt)
+
+
+@pytest.mark.parametrize(
+    "lengths, want",
+    [
+        ([200] * 8, (2, 2)),
+        # After ten steps two rows are left: one tile, or one for each.
+        ([200] + [10] * 7, (2, 1)),
+        ([0] * 8, (2, 1)),
+    ],
+)
+def test_the_plan_counts_frames(lengths, want, monkeypatch):
+    lengths = torch.tensor(lengths)
+    assert planned(8, 200, 512, lengths, 2, monkeypatch, directions=2) == want
 
 
 @pytest.mark.parametrize("layernorm", [False, True])
@@ -82,12 +104,16 @@ def test_every_plan_gives_the_same(layernorm, lengths, monkeypatch):
     dtype = torch.float64 if layernorm else torch.float32
     given = drawn(
         operand=dtype, dtype=dtype, batch=11, steps=9, hidden=70,
-        directions=2, lengths=lengths,
-        layernorm=layernorm, nonlinearity="tanh", mask=True, h0=True,
+        directions=2, lengths=lengths, layernorm=layernorm,
+        nonlinearity="tanh", mask=True, h0=True,
     )  # fmt: skip
 
     def found(threads, count):
-        monkeypatch.setattr(shares, "plan", lambda *_: (threads, count))
+        def plan(words, spec, sizes, panels, packed, lengths, together):
+            rows = lengths, sizes[0], spec.directions, sizes[1]
+            return threads, shares.deal(*rows, count, together)
+
+        monkeypatch.setattr(shares, "plan", plan)
         return run(ligru_scan, given, backend="numba")
 
     plans = [found(*plan) for plan in ((1, 1), (2, 1), (2, 2), (3, 3))]
