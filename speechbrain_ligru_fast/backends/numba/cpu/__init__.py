@@ -103,6 +103,7 @@ def _run(direction, dtype, words, spec, batch, steps, padded, true, tensors):
         rank_function=rank,
         size_function=size,
         shares=len(dealt),
+        pace=shares.pace(words, len(dealt[0]["order"]), true),
         batch=batch,
         steps=steps,
         hidden=padded,
@@ -128,7 +129,7 @@ def _run(direction, dtype, words, spec, batch, steps, padded, true, tensors):
     given["packed"] = at
     at += -(-packed // _LINE) * _LINE
     barriers = torch.zeros(len(dealt) + 1, _LINE // 8, dtype=torch.int64)
-    given["packing"] = barriers[-1].data_ptr()
+    given["shared_barrier"] = barriers[-1].data_ptr()
     tables = []
     for own, needed, barrier in zip(dealt, sizes, barriers):
         for name, size in needed.items():

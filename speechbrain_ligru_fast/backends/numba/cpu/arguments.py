@@ -16,9 +16,9 @@ ARGUMENTS = (
     "output gates normed rstd u "
     "grad previous dgates dprojected joined dh0 "
     "packed operand state scratch sums table "
-    "barrier packing rank_function size_function tiles "
-    "shares rows batch steps hidden true_hidden directions code layernorm save "
-    "eps"
+    "barrier shared_barrier rank_function size_function tiles "
+    "shares pace rows batch steps hidden true_hidden directions code "
+    "layernorm save eps"
 ).split()
 _AT = {name: i for i, name in enumerate(ARGUMENTS)}
 W, H0, MASK, LENGTHS = (_AT[n] for n in ("w", "h0", "mask", "lengths"))
@@ -34,9 +34,9 @@ PACKED, OPERAND, STATE, SCRATCH, SUMS, TABLE = (
     _AT[n] for n in ("packed", "operand", "state", "scratch", "sums", "table")
 )
 BARRIER, TILES = _AT["barrier"], _AT["tiles"]
-PACKING = _AT["packing"]
+SHARED_BARRIER = _AT["shared_barrier"]
 RANK, SIZE = _AT["rank_function"], _AT["size_function"]
-SHARES, ROWS = _AT["shares"], _AT["rows"]
+SHARES, PACE, ROWS = _AT["shares"], _AT["pace"], _AT["rows"]
 BATCH, STEPS, HIDDEN, TRUE_HIDDEN = (
     _AT[n] for n in ("batch", "steps", "hidden", "true_hidden")
 )

@@ -8,7 +8,10 @@ from speechbrain_ligru_fast.backends.numba.cpu import (
     operands,
 )
 from speechbrain_ligru_fast.backends.numba.cpu import arguments as arg
-from speechbrain_ligru_fast.backends.numba.cpu.barrier import wait_for_all
+from speechbrain_ligru_fast.backends.numba.cpu.barrier import (
+    keep_pace,
+    wait_for_all,
+)
 from speechbrain_ligru_fast.backends.numba.cpu.frames import (
     active_rows,
     clear_ends,
@@ -42,7 +45,7 @@ def pack(real, element, p, size, rank, threads):
 
 
 @njit
-def backward(real, element, p, size, rank, threads):
+def backward(real, element, p, size, rank, threads, others):
     """As ``forward``, from the last step to the first."""
     lanes = VECTOR_BYTES // size
     hidden, rows = p[arg.HIDDEN], p[arg.ROWS]
@@ -82,6 +85,7 @@ def backward(real, element, p, size, rank, threads):
     table = p[arg.TABLE] + rank * rows * arg.ROW_BYTES
     locate_saved(p, table, p[arg.STEPS] - 1, size)
     for i in range(p[arg.STEPS]):
+        keep_pace(p, i, others)
         step = p[arg.STEPS] - 1 - i
         active = active_rows(p, step)
         dst = p[arg.OPERAND] + (i & 1) * buffer_bytes

@@ -103,3 +103,16 @@ def rank_and_size(p):
     if p[arg.RANK] == 0:
         return 0, 1
     return call_int(p[arg.RANK]), call_int(p[arg.SIZE])
+
+
+@njit
+def keep_pace(p, step, threads):
+    """Waits, now and then, for the other threads that have shares.
+
+    What needs no meeting profits by one: where programs share the cores, a
+    thread that waits for long offers its core to another program, and so each
+    comes to have all cores in turn. Otherwise threads that are done wait for
+    those that were stopped, with one program's thread and another's at work.
+    """
+    if threads > 1 and step > 0 and step % p[arg.PACE] == 0:
+        wait_for_all(p[arg.SHARED_BARRIER], threads, 1 + step // p[arg.PACE])

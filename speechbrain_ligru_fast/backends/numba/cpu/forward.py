@@ -13,7 +13,10 @@ from speechbrain_ligru_fast.backends.numba.cpu import (
     pointwise,
 )
 from speechbrain_ligru_fast.backends.numba.cpu import arguments as arg
-from speechbrain_ligru_fast.backends.numba.cpu.barrier import wait_for_all
+from speechbrain_ligru_fast.backends.numba.cpu.barrier import (
+    keep_pace,
+    wait_for_all,
+)
 from speechbrain_ligru_fast.backends.numba.cpu.frames import (
     active_rows,
     clear_ends,
@@ -45,7 +48,7 @@ def pack(real, element, p, size, rank, threads):
 
 
 @njit
-def forward(real, element, p, size, rank, threads):
+def forward(real, element, p, size, rank, threads, others):
     """Runs all steps of a share's rows; the weights are packed.
 
     ``rank`` is this thread's number in the share's team of ``threads``.
@@ -89,6 +92,7 @@ def forward(real, element, p, size, rank, threads):
     wait_for_all(p[arg.BARRIER], threads, phase)
 
     for step in range(p[arg.STEPS]):
+        keep_pace(p, step, others)
         src = operand + (step & 1) * buffer_bytes
         dst = operand + ((step + 1) & 1) * buffer_bytes
         active = active_rows(p, step)

@@ -11,20 +11,20 @@ from speechbrain_ligru_fast.backends.numba.cpu import arguments as arg
 from speechbrain_ligru_fast.backends.numba.cpu import vectors
 from speechbrain_ligru_fast.backends.numba.cpu.arguments import ARGUMENTS
 from speechbrain_ligru_fast.backends.numba.cpu.backward import (
-    backward as backward_loop,
+    backward as loop_backward,
 )
 from speechbrain_ligru_fast.backends.numba.cpu.backward import (
-    pack as backward_pack,
+    pack as pack_backward,
 )
 from speechbrain_ligru_fast.backends.numba.cpu.barrier import (
     rank_and_size,
     wait_for_all,
 )
 from speechbrain_ligru_fast.backends.numba.cpu.forward import (
-    forward as forward_loop,
+    forward as loop_forward,
 )
 from speechbrain_ligru_fast.backends.numba.cpu.forward import (
-    pack as forward_pack,
+    pack as pack_forward,
 )
 
 
@@ -43,23 +43,29 @@ def source_hash():
 
 
 @njit
-def shares(arguments, count):
-    """Tables of all shares of rows, this thread's rank, and two numbers.
-
-    Those are of the threads, and of a share's: all of them for the only
-    share, one for each of many.
-    """
+def begin(arguments, count):
+    """The tables of all shares, this thread's rank and how many there are."""
     first = carray(arguments, (count,))
     tables = carray(arguments, (first[arg.SHARES], count))
-    rank, threads = rank_and_size(first)
-    return tables, rank, threads, threads if len(tables) == 1 else 1
+    return tables, *rank_and_size(first)
 
 
 @njit
-def meet(tables, threads):
-    """Waits for the weights, which all shares read; a team does so itself."""
-    if len(tables) > 1:
-        wait_for_all(tables[0, arg.PACKING], threads, 1)
+def assign(tables, rank, threads):
+    """What a thread runs, once all have packed the weights.
+
+    The only share is a team's; of several each is one thread's. OpenMP may
+    have given fewer threads than there are shares.
+
+    Returns this thread's first share and how far apart they are, and of them
+    its number in the team, the team's size, and how many threads keep pace.
+    """
+    if len(tables) == 1:
+        return 0, 1, (rank, threads, 1)
+    # A team meets before its first step anyway.
+    wait_for_all(tables[0, arg.SHARED_BARRIER], threads, 1)
+    pace = threads if threads == len(tables) else 1
+    return rank, threads, (0, 1, pace)
 
 
 def compiled(direction, real, words, fingerprint):
@@ -77,23 +83,21 @@ def compiled(direction, real, words, fingerprint):
 
     def forward(arguments):
         fingerprint  # noqa: B018
-        tables, rank, threads, team = shares(arguments, count)
-        forward_pack(real(0), element(0), tables[0], size, rank, threads)
-        meet(tables, threads)
-        for i in range(0 if team > 1 else rank, len(tables), threads):
-            forward_loop(
-                real(0), element(0), tables[i], size, rank % team, team
-            )
+        tables, rank, threads = begin(arguments, count)
+        pack_forward(real(0), element(0), tables[0], size, rank, threads)
+        share, apart, team = assign(tables, rank, threads)
+        while share < len(tables):
+            loop_forward(real(0), element(0), tables[share], size, *team)
+            share += apart
 
     def backward(arguments):
         fingerprint  # noqa: B018
-        tables, rank, threads, team = shares(arguments, count)
-        backward_pack(real(0), element(0), tables[0], size, rank, threads)
-        meet(tables, threads)
-        for i in range(0 if team > 1 else rank, len(tables), threads):
-            backward_loop(
-                real(0), element(0), tables[i], size, rank % team, team
-            )
+        tables, rank, threads = begin(arguments, count)
+        pack_backward(real(0), element(0), tables[0], size, rank, threads)
+        share, apart, team = assign(tables, rank, threads)
+        while share < len(tables):
+            loop_backward(real(0), element(0), tables[share], size, *team)
+            share += apart
 
     function = forward if direction == "forward" else backward
     signature = types.void(types.CPointer(types.int64))

@@ -21,6 +21,8 @@ MEETING = {
 }
 # Meetings that calling the threads together is worth.
 _CALL = 10
+# Between two meetings that nobody needs there is work for as many.
+_PACE = 20
 # Bytes of weights beyond which each thread reads them from memory, not from
 # the last cache, at every step: more of it than a few rows take to multiply.
 _CACHE = 1 << 24
@@ -83,6 +85,17 @@ def plan(words, spec, sizes, panels, packed, lengths, together):
     if own < units and alone - own > _CALL * meeting:
         return count, parts
     return threads, whole
+
+
+def pace(words, rows, hidden):
+    """After how many steps threads with rows of their own wait for each other.
+
+    Example
+    -------
+    >>> pace(None, 8, 64), pace(None, 8, 512)
+    (45, 1)
+    """
+    return max(1, _PACE * MEETING[words] // (2 * hidden * hidden * rows))
 
 
 def _tiles(active, tile):
