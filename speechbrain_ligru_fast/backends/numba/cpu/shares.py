@@ -1,8 +1,8 @@
 """Who computes what: threads share the units of all rows, or the rows.
 
 A team that shares units meets after each step, for everyone multiplies with
-the whole state. Threads with rows of their own never meet, but each reads all
-of U, and rows come in whole tiles.
+the whole state. Threads with rows of their own need not meet, but each reads
+all of U, and rows come in whole tiles.
 """
 
 import functools
