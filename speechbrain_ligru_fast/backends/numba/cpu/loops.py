@@ -75,7 +75,8 @@ def compiled(direction, real, words, fingerprint):
 
     What the functions below enclose is a part of the key in Numba's cache on
     disk: plain values only, for a compiled function among them would give
-    every process a key of its own.
+    every process a key of its own. Nor can both be one function that is given
+    its loop: Numba keeps none on disk that passes functions on.
     """
     size = real(0).itemsize
     element = words or real
