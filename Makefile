@@ -38,6 +38,8 @@ web:
 
 # The layers and the operator on the lower bounds in setup.cfg, in an
 # environment of its own. torchaudio loads beside torch's own release only.
+# An environment with torch takes 6 GB of disk: this one, with what uv keeps to
+# link it from, and `plain`'s go once they have served.
 OLDEST := build/oldest
 CORE := tests/layers tests/lobe tests/products tests/scan tests/deploy/test_streaming.py \
 	tests/test_installed.py tests/test_pytorch_kaldi.py tests/test_structure.py
@@ -50,12 +52,13 @@ oldest exports plain: export PYTHONPATH =
 oldest: $(STAMP)
 	rm -rf $(OLDEST)
 	$(PYTHON) -m venv $(OLDEST)
-	$(BIN)/$(UV) $(OLDEST)/bin/python \
+	$(BIN)/$(UV) $(OLDEST)/bin/python --cache-dir $(OLDEST)/cache \
 		--resolution lowest-direct --editable . torchaudio==2.7.1
 	$(BIN)/$(UV) $(OLDEST)/bin/python \
 		pytest pytest-xdist hypothesis
 	$(OLDEST)/bin/python -m pytest --numprocesses 2 $(CORE) \
 		$(CORE_BACKENDS:%=tests/backends/%)
+	rm -rf $(OLDEST)
 
 # The slow ways out of Python: Inductor's compiler, a C++ program, and
 # ExecuTorch, whose many packages are installed beside, not into, the others.
@@ -83,6 +86,7 @@ plain:
 	cd $(PLAIN) && bin/python example.py
 	cd $(PLAIN) && bin/python -m speechbrain_ligru_fast
 	ls $(INSTALLED)/backends/cuda/kernels/*.cu*
+	rm -rf $(PLAIN)
 
 # All CUDA kernels for all architectures; `test` compiles one of each kind.
 kernels: $(STAMP)
