@@ -53,6 +53,7 @@ def convert(plain, arguments, dims, outputs, opset):
         verbose=False,
     )
     _drop_traces(exported.model)
+    _spell_zeros(exported.model)
     return drop_weights(exported.model, named)
 
 
@@ -80,3 +81,17 @@ def _drop_traces(model):
         node.metadata_props.clear()
         for value in node.outputs:
             value.metadata_props.clear()
+
+
+def _spell_zeros(model):
+    """Writes down that zeros are float32, as ONNX has it where nothing is said.
+
+    tract 0.23.9 takes those for float64, and refuses the model.
+    """
+    import onnx_ir
+    from onnx_ir.traversal import RecursiveGraphIterator
+
+    zero = onnx_ir.tensor([0.0], onnx_ir.DataType.FLOAT)
+    for node in RecursiveGraphIterator(model.graph):
+        if node.op_type == "ConstantOfShape" and "value" not in node.attributes:
+            node.attributes.add(onnx_ir.AttrTensor("value", zero))

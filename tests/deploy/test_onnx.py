@@ -88,6 +88,26 @@ def test_openvino(tmp_path, gru):
             numpy.testing.assert_allclose(got, ours, rtol=0, atol=2e-5)
 
 
+@pytest.mark.parametrize(
+    "kind, bidirectional, lengths",
+    [(LiGRU, True, True), (SLiGRU, True, True), (LiGRU, False, False)],
+)
+def test_tract(tmp_path, kind, bidirectional, lengths):
+    tract = pytest.importorskip("tract")
+    net = twins.trained_layer(kind, bidirectional=bidirectional)
+    path = tmp_path / "net.onnx"
+    to_onnx(net, path, lengths=lengths, gru=False)
+    model = tract.onnx().load(path).into_model().into_runnable()
+    given = {"x": torch.randn(3, 17, 5)}
+    if lengths:
+        given["lengths"] = torch.tensor([1.0, 1 / 17, 0.5])
+    got = model.run([x.numpy() for x in given.values()])
+    with torch.no_grad():
+        for ours, theirs in zip(net(**given), got):
+            theirs = theirs.to_numpy()
+            numpy.testing.assert_allclose(theirs, ours, rtol=0, atol=2e-5)
+
+
 def test_pieces_with_carried_states_are_the_whole(tmp_path):
     net = twins.trained_layer()
     path = tmp_path / "net.onnx"
