@@ -53,6 +53,11 @@ FAMILIES = {
         "ctc_weight_decode using_eos_threshold valid_search coverage_penalty "
         "temperature using_max_attn_shift test_dataloader_opts",
     ),
+    "librispeech/so762": (
+        "librispeech/an4",
+        SPLITS + "number_of_epochs number_of_ctc_only_epochs rnn_neurons "
+        "total_steps",
+    ),
     # One system on two corpora, with what its corpus needs
     "librispeech/ligru_fast": (
         "timit/ligru_fast",
