@@ -210,9 +210,9 @@ def _against_lstm(found):
     return cells
 
 
-def recognisers(recipe, corpus="", name="recipes", **titles):
+def recognisers(recipe, corpus="", name="recipes", split="test", **titles):
     """Error rates of each seed, without and with the newest language model."""
-    found = _trained(recipe, corpus, name=name)
+    found = _trained(recipe, corpus, split, name)
     found = found.assign(lstm=_against_lstm(found))
     key = ["recipe", "corpus", "rnn", "impl"]
     if (found["lm"] == "none").any():
