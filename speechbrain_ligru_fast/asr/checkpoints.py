@@ -8,8 +8,11 @@ import shutil
 import numpy
 import torch
 from speechbrain.utils.checkpoints import (
+    DEFAULT_LOAD_HOOKS,
+    DEFAULT_SAVE_HOOKS,
     Checkpoint,
     Checkpointer,
+    get_default_hook,
     mark_as_loader,
     mark_as_saver,
     register_checkpoint_hooks,
@@ -41,6 +44,11 @@ class AtomicCheckpointer(Checkpointer):
     *args, **kwargs
         See speechbrain.utils.checkpoints.Checkpointer.
 
+    Raises
+    ------
+    ValueError
+        If one can't be saved or loaded, as some of SpeechBrain's schedulers.
+
     Example
     -------
     >>> import torch
@@ -58,6 +66,16 @@ class AtomicCheckpointer(Checkpointer):
             k: v for k, v in (recoverables or {}).items() if v is not None
         }
         super().__init__(checkpoints_dir, present, *args, **kwargs)
+        for do, hooks, own in (
+            ("save", DEFAULT_SAVE_HOOKS, self.custom_save_hooks),
+            ("load", DEFAULT_LOAD_HOOKS, self.custom_load_hooks),
+        ):
+            for name, x in present.items():
+                if name not in own and get_default_hook(x, hooks) is None:
+                    raise ValueError(
+                        f"recoverables: {name} is a {type(x).__name__}, which "
+                        f"SpeechBrain does not know how to {do}"
+                    )
 
     def save_checkpoint(
         self, meta=None, end_of_epoch=True, name=None, verbosity=logging.INFO

@@ -8,6 +8,7 @@ import re
 import numpy
 import pytest
 import torch
+from speechbrain.nnet.schedulers import InverseSquareRootScheduler
 from speechbrain.utils.checkpoints import ckpt_recency
 from tiny_recipes import Interrupted, last_epoch, rows
 
@@ -22,6 +23,16 @@ from speechbrain_ligru_fast.asr.checkpoints import (
 def make(folder, units=2):
     model = torch.nn.Linear(units, 1)
     return model, AtomicCheckpointer(folder, {"model": model, "b": model})
+
+
+def test_what_could_not_be_gone_on_with_is_refused_at_once(tmp_path):
+    one_way = InverseSquareRootScheduler(1000)
+    with pytest.raises(ValueError, match="schedule is a Inv.* how to load"):
+        AtomicCheckpointer(tmp_path, {"schedule": one_way})
+    with pytest.raises(ValueError, match="a is a object, .* how to save"):
+        AtomicCheckpointer(tmp_path, {"a": object()})
+    hooks = {"schedule": lambda *given, **named: None}
+    AtomicCheckpointer(tmp_path, {"schedule": one_way}, hooks)
 
 
 @pytest.mark.parametrize(

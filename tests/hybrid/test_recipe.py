@@ -168,7 +168,10 @@ def empty_model(tmp_path):
         (["--max_duration", "0.3"], "longer than max_duration=0.3 s"),
         (["--number_of_search_epochs", "0"], "at least 1, got 0"),
         (
-            ["--lr_annealing", "!name:builtins.float"],
+            [
+                "--lr_annealing",
+                "!new:speechbrain.nnet.schedulers.ReduceLROnPlateau",
+            ],
             "lr_annealing needs the error rate of each epoch",
         ),
     ],
