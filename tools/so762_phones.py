@@ -10,7 +10,7 @@ from collections import defaultdict
 from pathlib import Path
 
 from speechbrain_ligru_fast.asr.corpora.librispeech import find_parts
-from speechbrain_ligru_fast.asr.files import read_lines
+from speechbrain_ligru_fast.asr.files import read_lines, write_whole
 
 SPLITS = "train-so762", "dev-so762", "test-so762"
 # W_B, IY0_E: where in a word, and with what stress
@@ -54,9 +54,8 @@ def annotate_phones(so762, out):
         }
         for part in find_parts(so762, out, [], [], SPLITS, None)
     }
-    out.mkdir(parents=True, exist_ok=True)
     for name, items in sets.items():
-        (out / name).write_text(json.dumps(items, indent=1), "utf-8")
+        write_whole(out / name, json.dumps(items, indent=1))
     texts = (item["phn"] for items in sets.values() for item in items.values())
     return sorted({phone for text in texts for phone in text.split()})
 
