@@ -2,10 +2,10 @@
 
 import copy
 
+import all_reduced
 import pytest
 import torch
 import twins
-import two_processes
 from torch import nn
 from torch.nn.utils import prune
 
@@ -150,24 +150,21 @@ def test_converts_to_sync_batch_norm(bidirectional, lengths):
     twins.assert_equal(twins.run(synced, x, lengths=lengths), want)
 
 
-def test_statistics_of_all_processes(tmp_path):
-    """torch's SyncBatchNorm runs on GPUs only: a stand-in reduces its sums."""
+@pytest.mark.parametrize("bidirectional", [False, True])
+def test_statistics_of_all_processes(bidirectional):
     torch.manual_seed(1)
-    shape = (None, None, two_processes.FEATURES)
-    layers = [
-        LiGRU(4, shape, bidirectional=both, backend="reference").double()
-        for both in (False, True)
-    ]
-    torch.multiprocessing.spawn(
-        two_processes.one_of_two, (tmp_path, layers), nprocs=2
-    )
-    parts = zip(*(torch.load(tmp_path / str(rank)) for rank in range(2)))
-    for layer, (first, second) in zip(layers, parts, strict=True):
-        out, grad, *statistics = two_processes.run(layer, slice(None))
-        for got, want in [
-            (torch.cat([first[0], second[0]]), out),
-            (torch.cat([first[1], second[1]]), grad),
-            *zip(first[2:], statistics),
-            *zip(second[2:], statistics),
-        ]:
-            torch.testing.assert_close(got, want, rtol=0, atol=1e-12)
+    layer = LiGRU(
+        4,
+        (None, None, all_reduced.FEATURES),
+        bidirectional=bidirectional,
+        backend="reference",
+    ).double()
+    first, second = all_reduced.run_parts(copy.deepcopy(layer))
+    out, grad, *statistics = all_reduced.run(layer, slice(None))
+    for got, want in [
+        (torch.cat([first[0], second[0]]), out),
+        (torch.cat([first[1], second[1]]), grad),
+        *zip(first[2:], statistics),
+        *zip(second[2:], statistics),
+    ]:
+        torch.testing.assert_close(got, want, rtol=0, atol=1e-12)
