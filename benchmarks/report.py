@@ -146,9 +146,9 @@ def readme(**cells):
     us = us[512, 2, 8, 1000, "bf16", "train"]
     times = _times(features=512, dtype="fp32", **cells)
     times = times.set_index(["mode", "steps", "model"])
-    found = _trained("librispeech/an4").set_index(["lm", "rnn", "impl"])["wer"]
+    found = _trained("hybrid/an4", name="hybrid").set_index(["rnn", "impl"])
     lines = []
-    wer = "AN4 WER %, mean ± deviation (each seed)"
+    wer = "AN4 WER %, hybrid, mean ± deviation (each seed)"
     for title, who, impl in _README:
         model, _, rest = title.partition(",")
         line = {"layer": title}
@@ -157,7 +157,7 @@ def readme(**cells):
             line[f"{mode}, T={steps}, ms"] = row.get(who or title, np.nan)
         by = _GPU.get(who or rest, who or "torch")
         line["H200, train, T=1000, µs a frame"] = us[f"{model} {by}"]
-        lines.append(line | {wer: found.get(("none", model, impl), "")})
+        lines.append(line | {wer: found["wer"].get((model, impl), "")})
     _show(pd.DataFrame(lines))
 
 
@@ -185,10 +185,10 @@ def exported(others):
     _show(rows.reset_index().rename(columns=names))
 
 
-def _trained(recipe, corpus="", split="test", name="recipes"):
+def _trained(recipe, name="recipes", split="test", settings=""):
     """Of systems that differ in settings the newest of enough seeds."""
     found = systems(load(RESULTS / f"{name}.csv"))
-    asked = {"recipe": recipe, "corpus": corpus, "split": split}
+    asked = {"recipe": recipe, "split": split, "settings": settings}
     for column, begin in asked.items():
         found = found[found[column].str.startswith(begin)]
     found["enough"] = found["seeds"].map(len) >= _SEEDS
@@ -210,9 +210,9 @@ def _against_lstm(found):
     return cells
 
 
-def recognisers(recipe, corpus="", name="recipes", split="test", **titles):
+def recognisers(recipe, name="recipes", split="test", settings="", **titles):
     """Error rates of each seed, without and with the newest language model."""
-    found = _trained(recipe, corpus, split, name)
+    found = _trained(recipe, name, split, settings)
     found = found.assign(lstm=_against_lstm(found))
     key = ["recipe", "corpus", "rnn", "impl"]
     if (found["lm"] == "none").any():
