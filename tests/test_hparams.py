@@ -56,7 +56,7 @@ FAMILIES = {
     "librispeech/so762": (
         "librispeech/an4",
         SPLITS + "number_of_epochs number_of_ctc_only_epochs rnn_neurons "
-        "total_steps",
+        "output_neurons total_steps",
     ),
     # One system on two corpora, with what its corpus needs
     "librispeech/ligru_fast": (
@@ -204,3 +204,26 @@ def test_one_key_changes_the_layer(tmp_path, rnn_class, lengths_matter):
     with torch.no_grad():
         same = torch.equal(encoder(features, lengths), encoder(features))
     assert same != lengths_matter
+
+
+@pytest.mark.parametrize(
+    "name, corpus",
+    [
+        ("an4", "an4-librispeech"),
+        ("lj", "ljspeech-sample-librispeech"),
+        ("so762", "so762-librispeech"),
+    ],
+)
+def test_characters_have_a_piece_each(name, corpus):
+    """And <unk>, which is the blank, <s> and </s>."""
+    folder = HPARAMS.parent.parent / "shared" / "data" / corpus
+    if not folder.is_dir():
+        pytest.skip(f"{corpus} is not at ../shared/data")
+    texts = [
+        line.partition(" ")[2]
+        for path in folder.glob("train-*/*/*/*.trans.txt")
+        for line in path.read_text().splitlines()
+    ]
+    yaml = (HPARAMS / "librispeech" / f"{name}.yaml").read_text()
+    (pieces,) = re.findall(r"^output_neurons: (\d+)", yaml, re.MULTILINE)
+    assert len(set("".join(texts))) + 3 == int(pieces)
