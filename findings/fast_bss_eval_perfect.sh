@@ -5,7 +5,8 @@
 # Does: of two sources it is inf, of one a ValueError about an empty array.
 # Seen: 2026-11-30
 source "$(dirname "${BASH_SOURCE[0]}")/environment.sh"
-environment fast-bss-eval==0.1.4 numpy==2.4.6 scipy==1.17.1 torch==2.15.0
+environment fast-bss-eval==0.1.4 numpy==2.4.6 scipy==1.17.1 torch==2.15.0 \
+    packaging==26.4
 python - 2> /dev/null <<'PYTHON'
 import fast_bss_eval
 import numpy
