@@ -13,8 +13,8 @@ from torch import nn
 BATCH, STEPS, FEATURES = 5, 7, 3
 # The first process has 1 and the second 4 utterances.
 PARTS = slice(0, 1), slice(1, BATCH)
-# Seconds until who waits for the other gives up.
-PATIENCE = 60
+# Seconds until who waits for the other gives up, and what is raised then.
+PATIENCE, BROKEN = 60, threading.BrokenBarrierError
 
 
 class Group:
@@ -22,15 +22,15 @@ class Group:
 
     def __init__(self):
         self._brought = [None] * len(PARTS)
-        self._all_are_here = threading.Barrier(len(PARTS), timeout=PATIENCE)
+        self.all_are_here = threading.Barrier(len(PARTS), timeout=PATIENCE)
 
     def total(self, rank, tensor):
         """The sum, once all have brought their tensors."""
         self._brought[rank] = tensor
-        self._all_are_here.wait()
+        self.all_are_here.wait()
         total = sum(self._brought)
         # Nobody brings the next one before all have this sum.
-        self._all_are_here.wait()
+        self.all_are_here.wait()
         return total
 
 
@@ -48,23 +48,20 @@ class AllReduce(torch.autograd.Function):
         return group.total(rank, grad), None, None
 
 
-class Reduced(nn.SyncBatchNorm):
-    """Batch norm over the rows of all threads; needs ``group`` and ``rank``."""
+def normalise(norm, rows):
+    """What a SyncBatchNorm makes of (N, C), over the rows of all threads."""
 
-    def forward(self, rows):
-        """Normalises (N, C)."""
+    def total(part):
+        return AllReduce.apply(part, norm.group, norm.rank)
 
-        def total(part):
-            return AllReduce.apply(part, self.group, self.rank)
-
-        n = total(torch.tensor(float(len(rows)), dtype=rows.dtype))
-        mean = total(rows.sum(0)) / n
-        var = total((rows - mean).square().sum(0)) / n
-        with torch.no_grad():
-            self.running_mean.lerp_(mean, self.momentum)
-            self.running_var.lerp_(var * n / (n - 1), self.momentum)
-        scale = torch.rsqrt(var + self.eps) * self.weight
-        return (rows - mean) * scale + self.bias
+    n = total(torch.tensor(float(len(rows)), dtype=rows.dtype))
+    mean = total(rows.sum(0)) / n
+    var = total((rows - mean).square().sum(0)) / n
+    with torch.no_grad():
+        norm.running_mean.lerp_(mean, norm.momentum)
+        norm.running_var.lerp_(var * n / (n - 1), norm.momentum)
+    scale = torch.rsqrt(var + norm.eps) * norm.weight
+    return (rows - mean) * scale + norm.bias
 
 
 def run(layer, part):
@@ -83,11 +80,27 @@ def run(layer, part):
 
 
 def run_parts(layer):
-    """What ``run`` returns of each part, all at once, in copies of a layer."""
+    """What ``run`` returns of each part, all at once, in copies of a layer.
+
+    ``normalise`` must be in the place of ``SyncBatchNorm.forward``.
+    """
     layer, group = nn.SyncBatchNorm.convert_sync_batchnorm(layer), Group()
     copies = [copy.deepcopy(layer) for _ in PARTS]
     for rank, each in enumerate(copies):
-        norm = each.rnn[0].norm
-        norm.__class__, norm.group, norm.rank = Reduced, group, rank
+        each.rnn[0].norm.group, each.rnn[0].norm.rank = group, rank
+
+    def run_one(each, part):
+        try:
+            return run(each, part)
+        except BaseException:
+            # The other need not wait.
+            group.all_are_here.abort()
+            raise
+
     with concurrent.futures.ThreadPoolExecutor(len(PARTS)) as threads:
-        return list(threads.map(run, copies, PARTS))
+        running = [threads.submit(run_one, *x) for x in zip(copies, PARTS)]
+    errors = [x.exception() for x in running if x.exception() is not None]
+    # Not of who waited for the one that failed.
+    for error in sorted(errors, key=lambda e: type(e) is BROKEN):
+        raise error
+    return [x.result() for x in running]

@@ -10,7 +10,10 @@ from torch import nn
 from torch.nn.utils import prune
 
 from speechbrain_ligru_fast import LiGRU
-from speechbrain_ligru_fast.layers.batch_norm import masked_batch_norm
+from speechbrain_ligru_fast.layers.batch_norm import (
+    is_tracking,
+    masked_batch_norm,
+)
 from speechbrain_ligru_fast.scan.lengths import valid_frames
 
 SHAPE = (3, 6, 5)
@@ -151,7 +154,10 @@ def test_converts_to_sync_batch_norm(bidirectional, lengths):
 
 
 @pytest.mark.parametrize("bidirectional", [False, True])
-def test_statistics_of_all_processes(bidirectional):
+def test_statistics_of_all_processes(bidirectional, monkeypatch):
+    """The layer takes the stand-in for what it is: torch's SyncBatchNorm."""
+    monkeypatch.setattr(nn.SyncBatchNorm, "forward", all_reduced.normalise)
+    assert is_tracking(nn.SyncBatchNorm(4))
     torch.manual_seed(1)
     layer = LiGRU(
         4,
