@@ -32,7 +32,7 @@ _THEIRS = {
     "speechbrain-jit": "its `--jit`",
     "speechbrain-linear": "two lines changed",
 }
-# Its rows: which layer, who computes it in layers.csv, and in recipes.csv
+# Its rows: which layer, who computes it in layers.csv, and in hybrid.csv
 _README = (
     ("LiGRU, this package", "ours", "numba"),
     ("LiGRU, SpeechBrain", "speechbrain", "speechbrain"),
@@ -146,7 +146,7 @@ def readme(**cells):
     us = us[512, 2, 8, 1000, "bf16", "train"]
     times = _times(features=512, dtype="fp32", **cells)
     times = times.set_index(["mode", "steps", "model"])
-    found = _trained("hybrid/an4", name="hybrid").set_index(["rnn", "impl"])
+    found = _trained("hybrid/an4", "hybrid").set_index(["lm", "rnn", "impl"])
     lines = []
     wer = "AN4 WER %, hybrid, mean ± deviation (each seed)"
     for title, who, impl in _README:
@@ -157,7 +157,7 @@ def readme(**cells):
             line[f"{mode}, T={steps}, ms"] = row.get(who or title, np.nan)
         by = _GPU.get(who or rest, who or "torch")
         line["H200, train, T=1000, µs a frame"] = us[f"{model} {by}"]
-        lines.append(line | {wer: found["wer"].get((model, impl), "")})
+        lines.append(line | {wer: found.wer.get(("3-gram", model, impl), "")})
     _show(pd.DataFrame(lines))
 
 

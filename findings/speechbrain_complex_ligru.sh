@@ -2,10 +2,10 @@
 # speechbrain 1.1.2
 # Guessed: the complex Light GRU with layer norm is near the one with batch norm,
 #     and an unknown name of a norm is no norm, as its docstring says.
-# Does: with either it returns zeros, whatever it hears, so it learns nothing.
-#     Its layer norm subtracts each value from itself, and no norm is that too.
-#     With batch norm it raises on a batch of fewer utterances than the first,
-#     such as the last one of an epoch.
+# Does: with either it returns zeros, whatever it hears: its layer norm subtracts
+#     each value from itself, and no norm is that too. In training it raises on a
+#     batch of another size than that of `input_shape`, such as the last one of
+#     an epoch.
 # Seen: 2026-11-30
 source "$(dirname "${BASH_SOURCE[0]}")/environment.sh"
 environment speechbrain==1.1.2 torch==2.15.0 torchaudio==2.11.1 numpy==2.4.6

@@ -2,8 +2,9 @@
 # speechbrain 1.1.2
 # Guessed: notch_filter(f) takes out the frequency f, which is given as a
 #     fraction of half the sampling rate.
-# Does: what it takes out is near 0.955 * f + 0.048. Asked for 0.1 it lets 0.4
-#     of that pass, and all but nothing of 0.143: at 16 kHz 1146 Hz, not 800.
+# Does: what it takes out is near 0.955 * f + 0.048, for f below 0.95. Asked for
+#     0.1 it lets 0.4 of that pass, and all but nothing of 0.143: at 16 kHz 1146
+#     Hz, not 800.
 # Seen: 2026-11-30
 source "$(dirname "${BASH_SOURCE[0]}")/environment.sh"
 environment speechbrain==1.1.2 torch==2.15.0 torchaudio==2.11.1 numpy==2.4.6

@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
 # speechbrain 1.1.2
 # Guessed: a weighted error rate whose weights are all 1 is the error rate.
-# Does: it divides by the words of both texts, not by those of the reference: an
-#     inserted word counts there too. One insertion to two words is 33 %, not 50.
+# Does: it divides by the steps of the alignment, not by the words of the
+#     reference: an inserted word is one. One insertion to two words is 33 %, not
+#     50.
 # Seen: 2026-11-30
 source "$(dirname "${BASH_SOURCE[0]}")/environment.sh"
 environment speechbrain==1.1.2 torch==2.15.0 torchaudio==2.11.1 numpy==2.4.6
