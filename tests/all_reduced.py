@@ -65,7 +65,7 @@ def normalise(norm, rows):
 
 
 def run(layer, part):
-    """Output, gradient and running statistics of a part of the batch."""
+    """Of a part of the batch: output, gradient, statistics; of parameters."""
     g = torch.Generator().manual_seed(7)
     shape = (BATCH, STEPS, FEATURES)
     x = torch.randn(shape, generator=g, dtype=torch.float64)[part]
@@ -76,7 +76,10 @@ def run(layer, part):
     out, _ = layer(x.requires_grad_(), lengths=lengths)
     out.square().sum().backward()
     norm = layer.rnn[0].norm
-    return out.detach(), x.grad, norm.running_mean, norm.running_var
+    statistics = norm.running_mean, norm.running_var
+    return (out.detach(), x.grad, *statistics), [
+        p.grad for p in layer.parameters()
+    ]
 
 
 def run_parts(layer):

@@ -165,12 +165,13 @@ def test_statistics_of_all_processes(bidirectional, monkeypatch):
         bidirectional=bidirectional,
         backend="reference",
     ).double()
-    first, second = all_reduced.run_parts(copy.deepcopy(layer))
-    out, grad, *statistics = all_reduced.run(layer, slice(None))
+    (first, grads), (second, more) = all_reduced.run_parts(copy.deepcopy(layer))
+    (out, grad, *statistics), total = all_reduced.run(layer, slice(None))
     for got, want in [
         (torch.cat([first[0], second[0]]), out),
         (torch.cat([first[1], second[1]]), grad),
         *zip(first[2:], statistics),
         *zip(second[2:], statistics),
+        *zip(map(torch.add, grads, more), total, strict=True),
     ]:
         torch.testing.assert_close(got, want, rtol=0, atol=1e-12)
