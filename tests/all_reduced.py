@@ -13,8 +13,8 @@ from torch import nn
 BATCH, STEPS, FEATURES = 5, 7, 3
 # The first process has 1 and the second 4 utterances.
 PARTS = slice(0, 1), slice(1, BATCH)
-# Seconds until who waits for the other gives up, and what is raised then.
-PATIENCE, BROKEN = 60, threading.BrokenBarrierError
+# Seconds until who waits for the other gives up.
+PATIENCE = 60
 
 
 class Group:
@@ -95,15 +95,14 @@ def run_parts(layer):
     def run_one(each, part):
         try:
             return run(each, part)
-        except BaseException:
+        except Exception:
             # The other need not wait.
             group.all_are_here.abort()
             raise
 
     with concurrent.futures.ThreadPoolExecutor(len(PARTS)) as threads:
         running = [threads.submit(run_one, *x) for x in zip(copies, PARTS)]
-    errors = [x.exception() for x in running if x.exception() is not None]
-    # Not of who waited for the one that failed.
-    for error in sorted(errors, key=lambda e: type(e) is BROKEN):
-        raise error
+    if errors := [x.exception() for x in running if x.exception()]:
+        # All: who waited for the one that failed hides the cause.
+        raise ExceptionGroup("of the threads", errors)
     return [x.result() for x in running]
